@@ -1,0 +1,1 @@
+"""Makes artifacts: packages, images, publications; knows nothing of who drives it."""

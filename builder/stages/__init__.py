@@ -1,0 +1,1 @@
+"""One module per step of a builder run; siblings do not import each other."""

@@ -1,0 +1,1 @@
+"""The engine that keeps a fleet of agent workspaces on the runtime version it is asked to run."""

@@ -1,0 +1,1 @@
+"""`wsr`, one module per verb."""

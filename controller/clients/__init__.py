@@ -1,0 +1,1 @@
+"""The only importers of Docker, HTTP and child processes; they translate every library error."""

@@ -1,0 +1,1 @@
+"""Pure nouns of the engine; they import nothing but each other and `api`."""

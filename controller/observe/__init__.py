@@ -1,0 +1,1 @@
+"""One module per source of truth; each reads it and decides nothing."""

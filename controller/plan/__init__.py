@@ -1,0 +1,1 @@
+"""Pure verbs: what changed, which state we are in, what comes next."""

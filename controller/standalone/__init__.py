@@ -1,0 +1,1 @@
+"""The file-backed side of the engine: one machine, no Kubernetes."""

@@ -1,0 +1,1 @@
+"""Conditions and the one summarizer; the writer writes only differences."""
