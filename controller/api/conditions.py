@@ -1,0 +1,60 @@
+"""Condition types and reasons: the stable vocabulary that dashboards, alerts and people match on."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ConditionType(enum.StrEnum):
+    """The conditions of an object. Reconciling and Stalled are present only while they are true."""
+
+    READY = "Ready"
+    """The summary: everything asked for is true."""
+    PUBLISHED = "Published"
+    """The index serves the wanted version with the recorded bytes."""
+    IMAGES_BUILT = "ImagesBuilt"
+    """Every template has an image with the wanted version that booted and answered."""
+    ROLLED_OUT = "RolledOut"
+    """Every target reports the wanted version and content from inside."""
+    RECONCILING = "Reconciling"
+    """Work towards the wanted state is under way."""
+    STALLED = "Stalled"
+    """Nothing moves until someone changes something."""
+
+
+class Reason(enum.StrEnum):
+    """Why a condition has its status."""
+
+    # everything is true
+    UP_TO_DATE = "UpToDate"
+    # work is under way
+    BUILDING = "Building"
+    PROVING = "Proving"
+    PUBLISHING = "Publishing"
+    ROLLING = "Rolling"
+    PROMOTING = "Promoting"
+    ROLLING_BACK = "RollingBack"
+    DRAINING = "Draining"
+    # not yet begun, or an earlier stage is not through
+    PENDING = "Pending"
+    # done on its own stage
+    SERVED = "Served"
+    PROVEN = "Proven"
+    PAUSED = "Paused"
+    NO_TARGETS = "NoTargets"
+    # cannot be known now
+    UNKNOWN = "Unknown"
+    TARGETS_UNKNOWN = "TargetsUnknown"
+    # held or stopped by people or guards
+    SUSPENDED = "Suspended"
+    HELD = "Held"
+    TARGETS_HELD = "TargetsHeld"
+    SHAPE_UNSAFE = "ShapeUnsafe"
+    # someone must change something
+    BUILD_FAILED = "BuildFailed"
+    GATE_FAILED = "GateFailed"
+    ROLLOUT_FAILED = "RolloutFailed"
+    CREDENTIALS_MISSING = "CredentialsMissing"
+    PUBLISH_REFUSED = "PublishRefused"
+    PROMOTE_REFUSED = "PromoteRefused"
+    INVALID = "Invalid"

@@ -1,0 +1,21 @@
+"""Label and annotation names of the API group: fixed, because fleets, dashboards and other tools select by them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+GROUP: Final = "runtime.molecule.ai"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "WorkspaceRuntime"
+
+LABEL_TEMPLATE: Final = f"{GROUP}/template"
+LABEL_HOLD: Final = f"{GROUP}/hold"
+LABEL_PIN: Final = f"{GROUP}/pin"
+LABEL_REPLACES: Final = f"{GROUP}/replaces"
+LABEL_CREATE_SPEC: Final = f"{GROUP}/create-spec"
+LABEL_PROBE: Final = f"{GROUP}/probe"
+
+IMAGE_LABEL_VERSION: Final = "ai.molecule.runtime.version"
+IMAGE_LABEL_WHEEL: Final = "ai.molecule.runtime.wheel-sha256"
+IMAGE_LABEL_CONTENT: Final = "ai.molecule.runtime.content-sha256"

@@ -1,0 +1,292 @@
+"""The WorkspaceRuntime document: what users type, with every field that this release acts on.
+
+A field that is not here is refused, never ignored: a document must not ask for a guard that nobody keeps.
+Field descriptions are user documentation.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+
+NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""A DNS label (RFC 1123), as Kubernetes asks of object names."""
+
+REPOSITORY = re.compile(
+    r"^(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+)
+"""An image repository without tag or digest (OCI distribution specification, `name`)."""
+
+
+class Document(BaseModel):
+    """Base of all parts of the document: camelCase outside, unknown fields refused, values never coerced."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        serialize_by_alias=True,
+        validate_by_name=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def _version(value: str) -> str:
+    try:
+        normalised = str(Version(value))
+    except InvalidVersion:
+        raise ValueError(
+            f"{value!r} is not a PEP 440 version; write one like 0.1.6, 0.2.0rc1 or 0.1.6.post1"
+        ) from None
+    if normalised != value:
+        raise ValueError(f"{value!r} is not normalised; write {normalised!r}")
+    return value
+
+
+def _repository(value: str) -> str:
+    if REPOSITORY.match(value) is None:
+        raise ValueError(
+            f"{value!r} is not an image repository; write it without a tag or digest, as in registry.example/team/name"
+        )
+    return value
+
+
+def _amount(value: int | str) -> int | str:
+    if isinstance(value, int):
+        if value < 1:
+            raise ValueError("must be at least 1, or a percentage like 25%")
+        return value
+    if re.fullmatch(r"[1-9][0-9]?%|100%", value) is None:
+        raise ValueError(f"{value!r} is neither a whole number nor a percentage from 1% to 100%")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
+PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(_version)]
+ImageRepository = Annotated[str, Field(max_length=255), AfterValidator(_repository)]
+Amount = Annotated[int | str, AfterValidator(_amount)]
+Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s@]+$")]
+SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+
+
+class Source(Document):
+    """Where the source of the runtime package is."""
+
+    directory: Annotated[str, Field(min_length=1, max_length=4096)]
+    """The folder of the runtime's source, absolute or relative to the document; standalone only."""
+
+
+class Index(Document):
+    """The Python package index that the runtime is published to."""
+
+    upload_url: Annotated[Url, Field(alias="uploadURL")]
+    """Where twine uploads to."""
+    simple_url: Annotated[Url, Field(alias="simpleURL")]
+    """The simple index (PEP 503, PEP 691) that the images' installs and the barrier read."""
+    credentials_secret_name: SecretName | None = None
+    """The Secret with `username` and `password`, or `token`. Without it the environment's PYPI_TOKEN is used."""
+    ca_secret_name: SecretName | None = None
+    """The Secret whose `ca.crt` verifies the index's certificate."""
+    visible_deadline_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
+    """How long a published file may take to show in the simple index before the publication counts as failed."""
+
+
+class Package(Document):
+    """The Python package that the source becomes."""
+
+    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")] = (
+        "molecule-ai-workspace-runtime"
+    )
+    """The distribution's name."""
+    module: Annotated[str, Field(max_length=100, pattern=r"^[a-z_][a-z0-9_]*$")] = "molecule_runtime"
+    """The import package that the source's modules go into."""
+    version_ceiling: PackageVersion | None = None
+    """Versions at or above this one are refused: a guard against a stray high version."""
+    index: Index
+
+
+class Registry(Document):
+    """Where images and release records live."""
+
+    mode: Literal["Engine", "Remote"] = "Remote"
+    """Remote: an OCI registry. Engine: images live in one Docker Engine only, records in a named volume of it."""
+    artifacts: Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+    """The repository (Remote) or the volume (Engine) that holds candidate wheels, release records and inventories."""
+    push_secret_name: SecretName | None = None
+    """The Secret with `username` and `password`, or `.dockerconfigjson`, for pushing."""
+    ca_secret_name: SecretName | None = None
+    """The Secret whose `ca.crt` verifies the registry's certificate."""
+    insecure: bool = False
+    """Plain HTTP; only when said."""
+
+
+class Build(Document):
+    """How a template's image is made."""
+
+    strategy: Literal["Append"] = "Append"
+    """Append: one layer with the wheel on the template's last full build; a full build when it is needed."""
+    directory: Annotated[str, Field(min_length=1, max_length=4096)]
+    """The folder of the template, absolute or relative to the document; standalone only."""
+    args: Annotated[dict[str, str], Field(max_length=50)] = {}
+    """Build arguments for the template's Dockerfile; never a place for secrets."""
+    platforms: Annotated[list[str], Field(min_length=1, max_length=1)] | None = None
+    """The platform to build for; default: MOLECULE_IMAGE_PLATFORM, else the engine's own."""
+    rebuild_on: Annotated[list[Literal["Version", "Template"]], Field(max_length=2)] = ["Version"]
+    """What makes a new image: a new Version, a changed Template folder. The rest shows as UpdateAvailable."""
+
+
+class EnvironmentVariable(Document):
+    """One environment variable of a probe."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+    value: Annotated[str, Field(max_length=32_768)] = ""
+
+
+class Probe(Document):
+    """How a candidate is booted at the gate: as production boots it."""
+
+    env: Annotated[list[EnvironmentVariable], Field(max_length=100)] = []
+    """Environment beside the image's own."""
+    read_only_root: bool = False
+    """Boot with a read-only root file system and a tmpfs on /tmp and /run, as tier-limited workspaces do."""
+    memory_megabytes: Annotated[int, Field(ge=16, le=1_048_576)] | None = None
+    """The memory limit in MiB; default: none."""
+
+
+class Template(Document):
+    """One adapter template: an image of its own that carries the runtime."""
+
+    name: Name
+    image: ImageRepository
+    """The image's repository, with a registry host in Remote mode."""
+    tags: Annotated[
+        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]], Field(max_length=10)
+    ] = ["latest"]
+    """Moving tags, besides the immutable one."""
+    promote: bool = True
+    """Whether this object owns the moving tags."""
+    start_deadline_seconds: Annotated[int, Field(ge=1, le=86_400)] = 1_800
+    """From the start of a process until it must be proven; some templates take 10 to 25 minutes."""
+    probe: Probe = Probe()
+    build: Build
+
+
+class Selector(Document):
+    """A label selector."""
+
+    match_labels: Annotated[dict[str, str], Field(max_length=20)] = {}
+
+
+class DockerHost(Document):
+    """A Docker Engine whose containers are targets."""
+
+    name: Name
+    endpoint: Annotated[str, Field(max_length=2048, pattern=r"^unix:///.+$")]
+    """The engine's address, as unix:///var/run/docker.sock."""
+    container_prefix: Annotated[
+        str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
+    ] = "ws-"
+    """Only containers whose name starts with this are targets."""
+    selector: Selector = Selector.model_validate({"matchLabels": {"molecule.platform.managed": "true"}})
+    """Only containers that carry all of these labels are targets."""
+
+
+class Targets(Document):
+    """What runs the runtime."""
+
+    docker_hosts: Annotated[list[DockerHost], Field(min_length=1, max_length=1)]
+
+
+class Drain(Document):
+    """How long work in progress may hold a replacement up."""
+
+    timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900
+    """How long a busy target is asked to finish before `onTimeout` decides."""
+    on_timeout: Literal["Wait", "Proceed"] = "Wait"
+    """Wait: leave it, report it, ask again later. Proceed: replace it, work is cut."""
+
+
+class Rollout(Document):
+    """How fast and how careful targets are replaced."""
+
+    max_unavailable: Amount = "25%"
+    """How many targets may be down at a time; a percentage rounds down, at least 1."""
+    drain: Drain = Drain()
+    on_failure: Literal["Rollback", "Pause"] = "Rollback"
+    """What happens to targets that already run a version which then failed on another one."""
+
+
+class Spec(Document):
+    """What is asked for."""
+
+    version: PackageVersion
+    """The runtime version that every target must run; the one line that a bump edits."""
+    suspend: bool = False
+    """True stops all work on this object; what runs keeps running."""
+    source: Source
+    package: Package
+    registry: Registry
+    templates: Annotated[list[Template], Field(min_length=1, max_length=50)]
+    targets: Targets
+    rollout: Rollout = Rollout()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Spec:
+        _unique("templates", [template.name for template in self.templates])
+        _unique("templates", [template.image for template in self.templates], key="image")
+        _unique("targets.dockerHosts", [host.name for host in self.targets.docker_hosts])
+        ceiling = self.package.version_ceiling
+        if ceiling is not None and Version(self.version) >= Version(ceiling):
+            raise ValueError(
+                f"version {self.version} is at or above package.versionCeiling {ceiling}; correct the version, or raise the ceiling"
+            )
+        if self.registry.mode == "Remote":
+            for template in self.templates:
+                host = template.image.split("/", 1)[0]
+                if "/" not in template.image or not ("." in host or ":" in host or host == "localhost"):
+                    raise ValueError(
+                        f"template {template.name}: image {template.image!r} names no registry host;"
+                        " write HOST/REPOSITORY, or use registry.mode: Engine"
+                    )
+        elif "/" in self.registry.artifacts or ":" in self.registry.artifacts:
+            raise ValueError(
+                f"registry.artifacts {self.registry.artifacts!r} must be a volume name in Engine mode; use letters, digits, '.', '_' and '-'"
+            )
+        return self
+
+
+class Metadata(Document):
+    """The object's identity."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    name: Name
+    namespace: Name = "default"
+    annotations: Annotated[dict[str, str], Field(max_length=200)] = {}
+
+
+class WorkspaceRuntime(Document):
+    """The whole document."""
+
+    api_version: Literal["runtime.molecule.ai/v1alpha1"]
+    kind: Literal["WorkspaceRuntime"]
+    metadata: Metadata
+    spec: Spec
+
+    @property
+    def key(self) -> str:
+        """`NAMESPACE/NAME`."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+def _unique(field: str, values: list[str], *, key: str = "name") -> None:
+    seen: set[str] = set()
+    for value in values:
+        if value in seen:
+            raise ValueError(f"{field}: {key} {value!r} stands twice; each entry needs its own")
+        seen.add(value)
