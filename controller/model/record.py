@@ -1,0 +1,161 @@
+"""The release record of one version: what was built, proven, published and judged, kept outside the state folder.
+
+A record is the only memory that must survive the loss of everything else: it says which bytes a version is, and
+whether it was found good or failed. It is kept by clients of several releases, so fields that this release does
+not know are carried through unchanged.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, Self
+
+from packaging.version import InvalidVersion, Version
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from controller.model.errors import Terminal
+
+CORRUPT: Final = "RecordCorrupt"
+"""The reason of a record that cannot be read."""
+
+
+def _normalised(version: str) -> str:
+    try:
+        normal = str(Version(version))
+    except InvalidVersion:
+        raise ValueError(f"{version!r} is not a PEP 440 version") from None
+    if normal != version:
+        raise ValueError(f"{version!r} is not normalised ({normal!r} is)")
+    return version
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 as 64 lower-case hex digits."""
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""A digest as registries and engines write it."""
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+"""A time in UTC; a time without zone is refused."""
+RecordedVersion = Annotated[str, AfterValidator(_normalised)]
+
+
+class RecordPart(BaseModel):
+    """Base of all parts of a record: camelCase outside, frozen, unknown fields kept as they are."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="allow",
+        frozen=True,
+        populate_by_name=True,
+        serialize_by_alias=True,
+    )
+
+
+class Artifact(RecordPart):
+    """One file whose bytes are kept beside the records: a wheel, an sdist, an inventory. `size` is in bytes."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$")]
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]
+
+
+class FullBuild(RecordPart):
+    """The image that Append puts its layer on, and the hash of what it was built from."""
+
+    image: str
+    digest: Digest
+    inputs_sha256: Sha256
+
+
+class TemplateRecord(RecordPart):
+    """One template's image of this version."""
+
+    image: str
+    """The reference that was built: the candidate's, and after the gate the immutable one."""
+    digest: Digest | None = None
+    """The manifest's digest; None where no registry is involved."""
+    image_id: Digest | None = None
+    """The digest of the image's configuration, as an engine names it."""
+    full_build: FullBuild | None = None
+    reason: str = ""
+    """Why the image was built."""
+    proven: bool = False
+    """True when this very image booted and answered at the gate."""
+    boot_seconds: Annotated[float, Field(ge=0)] | None = None
+    memory_bytes: Annotated[int, Field(ge=0)] | None = None
+
+
+class Verdict(RecordPart):
+    """What became of a version. Failed holds it, on every cluster, until somebody resumes it."""
+
+    value: Literal["Good", "Failed"]
+    reason: str
+    message: str = ""
+    time: Moment
+
+
+class ReleaseRecord(RecordPart):
+    """Everything that is known of one version of the runtime."""
+
+    package: Annotated[str, Field(min_length=1)]
+    version: RecordedVersion
+    publisher: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")]
+    """`namespace/name` of the object that owns this version."""
+    source_commit: str | None = None
+    """None for a source without history, and for an adopted version."""
+    tree_sha256: Sha256 | None = None
+    inputs_sha256: Sha256 | None = None
+    """The hash of all that the package was built from; None for an adopted version, whose source is not read."""
+    wheel: Artifact
+    sdist: Artifact | None = None
+    content_sha256: Sha256
+    requires: tuple[str, ...] = ()
+    """`Requires-Dist` of the wheel, as its metadata writes it."""
+    templates: dict[str, TemplateRecord] = {}
+    published_time: Moment | None = None
+    promoted: bool = False
+    verdict: Verdict | None = None
+
+    @property
+    def failed(self) -> bool:
+        """True while a Failed verdict holds this version."""
+        return self.verdict is not None and self.verdict.value == "Failed"
+
+    def with_template(self, name: str, template: TemplateRecord) -> Self:
+        """Return the record with one template's image set, the others as they are."""
+        return self.model_copy(update={"templates": {**self.templates, name: template}})
+
+    def published(self, time: datetime) -> Self:
+        """Return the record of the version as the index serves it since `time` (aware)."""
+        return self.model_copy(update={"published_time": _utc(time)})
+
+    def judged(self, verdict: Verdict | None) -> Self:
+        """Return the record with this verdict; None resumes a failed version."""
+        return self.model_copy(update={"verdict": verdict})
+
+    def to_json(self) -> bytes:
+        """Return the record as JSON whose bytes depend on its content only."""
+        return self.model_dump_json(indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, content: bytes, *, where: str) -> Self:
+        """Read a record; `where` names its place in the message of a refusal.
+
+        Raises:
+            Terminal: RecordCorrupt, with place and cause. A record that cannot be read may hold a Failed
+                verdict, so nobody may go on as if there were none, nor write over it.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            at = ".".join(str(part) for part in first["loc"]) or "the document"
+            raise Terminal(
+                CORRUPT,
+                f"The release record {where} cannot be read: {at}: {first['msg']}.",
+                fix="Restore it from a backup, or delete it there if the version may be built and judged anew.",
+            ) from error

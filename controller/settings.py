@@ -1,0 +1,187 @@
+"""The only place that reads the environment, once, at start: everything else is given what it needs.
+
+A value that is read in two places ends up with two meanings; a test greps that no other module reads it.
+"""
+
+from __future__ import annotations
+
+import platform
+import re
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Self
+
+from controller.model.errors import Terminal
+
+_PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")
+_SECRET_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_OUR_SECRETS: Final = ("PYPI_TOKEN", "GHCR_USER", "GHCR_TOKEN")
+"""Never passed on to child processes: each run is given the files that it needs, no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class BasicCredentials:
+    """A user name and a password or token."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the environment says."""
+
+    state_dir: Path
+    """Where the standalone state lives."""
+    docker_host: str
+    """The engine's address, as `unix:///var/run/docker.sock`."""
+    docker_config: Path
+    """The docker configuration file with registry credentials; it need not exist."""
+    secrets_dir: Path | None = None
+    pypi_token: str | None = field(default=None, repr=False)
+    ghcr: BasicCredentials | None = None
+    """Credentials for ghcr.io; None is anonymous."""
+    image_platform: str | None = None
+    on_arm64_mac: bool = False
+    child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What child processes inherit: everything but our own secrets."""
+
+    @classmethod
+    def from_environment(
+        cls,
+        environment: Mapping[str, str],
+        *,
+        secrets_dir: Path | None = None,
+        state_dir: Path | None = None,
+    ) -> Self:
+        """Read the settings; `secrets_dir` and `state_dir` are the options of the same meaning and win.
+
+        An empty variable counts as absent, as compose files and CI systems write it.
+
+        Raises:
+            Terminal: a variable that contradicts another or has no valid value; it is named, with the cure.
+        """
+        given = {name: value for name, value in environment.items() if value}
+        secrets = given.get("WSR_SECRETS_DIR")
+        docker_config = given.get("DOCKER_CONFIG")
+        return cls(
+            state_dir=state_dir or _state_dir(given),
+            secrets_dir=secrets_dir or (Path(secrets) if secrets else None),
+            pypi_token=given.get("PYPI_TOKEN"),
+            ghcr=_ghcr(given),
+            image_platform=_image_platform(given),
+            on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
+            docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
+            docker_config=(Path(docker_config) if docker_config else _home(given) / ".docker")
+            / "config.json",
+            child_environment={
+                name: value for name, value in environment.items() if name not in _OUR_SECRETS
+            },
+        )
+
+    def platform_for(self, template: Sequence[str] | None) -> str | None:
+        """Return the platform to pull, build and boot a template for; None is the engine's own.
+
+        MOLECULE_IMAGE_PLATFORM wins, then the template's own (its first), then linux/amd64 on arm64 Macs,
+        where templates are rarely built for arm64.
+        """
+        if self.image_platform:
+            return self.image_platform
+        if template:
+            return template[0]
+        return "linux/amd64" if self.on_arm64_mac else None
+
+    def secret(self, name: str) -> Mapping[str, Path]:
+        """Return the files of Secret `name` by key, as `DIR/NAME/<key>`.
+
+        Raises:
+            Terminal: SecretNotFound when the folder is not there or holds no file, SecretExposed when a file
+                is accessible to others; the message says what to create or change.
+        """
+        return read_secret(self.secrets_dir, name)
+
+
+def read_secret(directory: Path | None, name: str) -> Mapping[str, Path]:
+    """Return the files of Secret `name` under `directory`; see `Settings.secret`."""
+    if directory is None:
+        raise Terminal(
+            "SecretNotFound",
+            f"The document names Secret {name}, but there is no folder of Secrets.",
+            fix="Pass --secrets DIR or set WSR_SECRETS_DIR; Secret NAME is the folder DIR/NAME with one file per key.",
+        )
+    if _SECRET_NAME.fullmatch(name) is None:
+        raise Terminal(
+            "SecretNotFound",
+            f"{name!r} is not the name of a Secret.",
+            fix="Use lower-case letters, digits, '-' and '.', as Kubernetes does.",
+        )
+    folder = directory / name
+    try:
+        files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+    except OSError as error:
+        raise Terminal(
+            "SecretNotFound",
+            f"Secret {name} cannot be read from {folder}: {error.strerror}.",
+            fix=f"Create {folder} with one file per key, for example {folder}/token, readable only by you.",
+        ) from error
+    if not files:
+        raise Terminal(
+            "SecretNotFound",
+            f"Secret {name} has no key: {folder} holds no file.",
+            fix=f"Write one file per key there, for example {folder}/token, readable only by you.",
+        )
+    for path in files.values():
+        if path.stat().st_mode & _OTHERS:
+            raise Terminal(
+                "SecretExposed",
+                f"{path} of Secret {name} is accessible to others (mode {path.stat().st_mode & 0o777:04o}).",
+                fix=f"Run: chmod 600 {path}",
+            )
+    return files
+
+
+def _state_dir(given: Mapping[str, str]) -> Path:
+    if own := given.get("WSR_STATE_DIR"):
+        return Path(own)
+    # The XDG base directory specification: a relative path is to be ignored.
+    if (xdg := given.get("XDG_STATE_HOME")) and Path(xdg).is_absolute():
+        return Path(xdg) / "wsr"
+    return _home(given) / ".local" / "state" / "wsr"
+
+
+def _home(given: Mapping[str, str]) -> Path:
+    if home := given.get("HOME"):
+        return Path(home)
+    raise Terminal(
+        "Invalid",
+        "HOME is not set, so the folders for state and docker configuration are unknown.",
+        fix="Set HOME, or both WSR_STATE_DIR and DOCKER_CONFIG.",
+    )
+
+
+def _ghcr(given: Mapping[str, str]) -> BasicCredentials | None:
+    user, token = given.get("GHCR_USER"), given.get("GHCR_TOKEN")
+    if user and token:
+        return BasicCredentials(user, token)
+    if not user and not token:
+        return None
+    present, absent = ("GHCR_USER", "GHCR_TOKEN") if user else ("GHCR_TOKEN", "GHCR_USER")
+    raise Terminal(
+        "Invalid",
+        f"{present} is set, but {absent} is not.",
+        fix=f"Set {absent} as well, or unset {present} for anonymous access to ghcr.io.",
+    )
+
+
+def _image_platform(given: Mapping[str, str]) -> str | None:
+    value = given.get("MOLECULE_IMAGE_PLATFORM")
+    if value is not None and _PLATFORM.fullmatch(value) is None:
+        raise Terminal(
+            "Invalid",
+            f"MOLECULE_IMAGE_PLATFORM is {value!r}, which is no platform.",
+            fix="Write OS/ARCHITECTURE, for example linux/amd64.",
+        )
+    return value
