@@ -1,0 +1,177 @@
+"""A Docker Engine: the one that answers, else Debian's, started by us with a data folder of its own and ended by us."""
+
+import fcntl
+import hashlib
+import os
+import re
+import socket
+import struct
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from tests.parts.ground import PartError, cache_dir, need
+from tests.parts.servers import Process, launch, wait_until
+from tests.parts.shared import shared
+
+USUAL_ENDPOINT = "unix:///var/run/docker.sock"
+_SIOCGIFADDR = 0x8915  # netdevice(7): the address of an interface
+
+
+@dataclass(frozen=True)
+class OwnEngine:
+    """The places of the engine that we start: `data` outlives runs, `run` does not outlive a boot."""
+
+    data: Path
+    run: Path
+    options: Sequence[str] = ()
+
+    @classmethod
+    def usual(cls) -> "OwnEngine":
+        """The one engine of this user: data in the cache, sockets under /run, whose paths are short enough for them."""
+        data = cache_dir("engine")
+        return cls(data, Path("/run/workspace-runtime") / hashlib.sha256(str(data).encode()).hexdigest()[:8])
+
+    @property
+    def endpoint(self) -> str:
+        """Where it listens."""
+        return f"unix://{self.run / 'docker.sock'}"
+
+    @property
+    def log(self) -> Path:
+        """What it writes."""
+        return self.data / "dockerd.log"
+
+    @property
+    def started(self) -> Path:
+        """Which process it is."""
+        return self.data / "dockerd.process"
+
+
+def answers(endpoint: str) -> bool:
+    """Whether a Docker Engine answers there."""
+    try:
+        client = docker.DockerClient(base_url=endpoint, timeout=5)
+    except DockerException:
+        return False
+    try:
+        return bool(client.ping())
+    except (DockerException, OSError):
+        return False
+    finally:
+        client.close()
+
+
+@contextmanager
+def running_engine(*, keep: bool = False) -> Iterator[str]:
+    """The endpoint of a Docker Engine that answers: `DOCKER_HOST`, the usual socket, else one started here.
+
+    Args:
+        keep: leave an engine of ours up at the end; the next `running_engine` ends it.
+
+    Raises:
+        PartError: `DOCKER_HOST` names one that does not answer, or ours does not come up.
+    """
+    named = os.environ.get("DOCKER_HOST")
+    if named and not answers(named):
+        raise PartError(f"No Docker Engine answers at DOCKER_HOST={named}. Start it, or unset DOCKER_HOST.")
+    for endpoint in filter(None, (named, USUAL_ENDPOINT)):
+        if answers(endpoint):
+            yield endpoint
+            return
+    with own_engine(OwnEngine.usual(), keep=keep) as endpoint:
+        yield endpoint
+
+
+@contextmanager
+def own_engine(own: OwnEngine, *, keep: bool = False) -> Iterator[str]:
+    """Debian's engine in places of its own, shared by all runs that use the same places.
+
+    Raises:
+        PartError: not root, or it does not come up; the text carries the end of its log.
+    """
+    if os.geteuid() != 0:
+        raise PartError(
+            "No Docker Engine answers and starting one needs root. Start Docker, set DOCKER_HOST, or run this as root."
+        )
+    own.data.mkdir(parents=True, exist_ok=True)
+    own.run.mkdir(parents=True, exist_ok=True)
+    with shared(
+        own.data,
+        answers=lambda: answers(own.endpoint),
+        start=lambda: _start(own),
+        end=lambda: _end(own),
+        keep=keep,
+    ):
+        yield own.endpoint
+
+
+def _start(own: OwnEngine) -> None:
+    _end(own)
+    own.log.unlink(missing_ok=True)
+    # A pid file of a killed engine stops the next one when its number has been given to another process by now.
+    (own.run / "docker.pid").unlink(missing_ok=True)
+    command = [
+        need("dockerd", package="docker.io"),
+        f"--host={own.endpoint}",
+        f"--data-root={own.data / 'data'}",
+        f"--exec-root={own.run / 'exec'}",
+        f"--pidfile={own.run / 'docker.pid'}",
+        *own.options,
+    ]
+    process = launch(command, log=own.log)
+    process.save(own.started)
+    wait_until(lambda: answers(own.endpoint), what="dockerd", process=process, log=own.log, seconds=60)
+
+
+def _end(own: OwnEngine) -> None:
+    """End the engine and the containerd that it started, which a killed engine leaves behind."""
+    containerd = _containerd(own)
+    for process in (Process.saved(own.started), containerd):
+        if process is not None:
+            process.end(seconds=30)
+    own.started.unlink(missing_ok=True)
+
+
+def _containerd(own: OwnEngine) -> Process | None:
+    folder = own.run / "exec" / "containerd"
+    try:
+        pid = int((folder / "containerd.pid").read_text())
+        arguments = Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return None
+    return Process.of(pid) if str(folder) in arguments else None
+
+
+def gateway(endpoint: str) -> str:
+    """The address of this machine as containers of the engine see it.
+
+    A server that listens there is reached by the same URL from here and from inside every container, and from nowhere
+    else. The engine tells its bridge's gateway only when it was configured (20.10), hence the look at the interface.
+
+    Raises:
+        PartError: the engine has no default bridge on this machine.
+    """
+    client = docker.DockerClient(base_url=endpoint)
+    try:
+        bridge = client.networks.get("bridge").attrs
+    except DockerException as error:
+        raise PartError(f"The engine at {endpoint} has no default bridge network: {error}") from error
+    finally:
+        client.close()
+    for config in bridge["IPAM"]["Config"] or []:
+        if re.fullmatch(r"[\d.]+", config.get("Gateway", "")):
+            return str(config["Gateway"])
+    interface = bridge["Options"].get("com.docker.network.bridge.name", "docker0")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as query:
+        try:
+            answer = fcntl.ioctl(query, _SIOCGIFADDR, struct.pack("256s", interface.encode()))
+        except OSError as error:
+            raise PartError(
+                f"Interface {interface} of the engine at {endpoint} is not on this machine: {error}"
+            ) from error
+    return socket.inet_ntoa(answer[20:24])

@@ -1,0 +1,45 @@
+"""Remove what a test made in the engine, found by the test's own name prefix and by nothing else."""
+
+from contextlib import suppress
+
+import docker
+from docker.errors import APIError, NotFound
+
+# A replacement under way lives under these names; its rest belongs to the test whose container was replaced.
+_UNDER_WAY = ("", "wsr-next-", "wsr-prev-")
+
+
+def remove_leftovers(endpoint: str, prefix: str) -> None:
+    """Remove containers with their anonymous volumes, then networks, volumes and image tags that start with `prefix`.
+
+    An image counts by its repository name, a registry's `host:port/` in front of it not counted.
+    """
+    client = docker.DockerClient(base_url=endpoint)
+    try:
+        for container in client.containers.list(all=True, ignore_removed=True):
+            if (container.name or "").startswith(tuple(f"{state}{prefix}" for state in _UNDER_WAY)):
+                with suppress(NotFound):
+                    container.remove(v=True, force=True)
+        for network in client.networks.list():
+            if (network.name or "").startswith(prefix):
+                # 20.10 may keep a phantom endpoint after parallel recreation; only its restart frees the network then.
+                with suppress(APIError):
+                    network.remove()
+        for volume in client.volumes.list():
+            if volume.name.startswith(prefix):
+                with suppress(NotFound):
+                    volume.remove(force=True)
+        _untag(client, prefix)
+    finally:
+        client.close()
+
+
+def _untag(client: docker.DockerClient, prefix: str) -> None:
+    for image in client.images.list():
+        names = [*image.tags, *(image.attrs.get("RepoDigests") or [])]
+        for name in names:
+            head, _, rest = name.partition("/")
+            bare = rest if "." in head or ":" in head.partition("@")[0] or head == "localhost" else name
+            if bare.startswith(prefix):
+                with suppress(APIError):
+                    client.images.remove(name, force=True)
