@@ -1,0 +1,193 @@
+"""Runs the builder as a child process: the standalone counterpart of a Kubernetes Job, same arguments, same report.
+
+Build work leaves our process so that it can neither block the loop nor outlive it, and so that a crash of a build
+is a failed run and nothing worse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from builder.contract import Outcome, Report
+from controller.model.errors import Terminal, Transient
+
+GRACE_SECONDS: Final = 5.0
+"""How long an ended run may take to clean up after SIGTERM before it is killed."""
+_STDOUT_KEPT_BYTES: Final = 65_536
+_LINE_LIMIT_BYTES: Final = 16_384
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of `python -m builder VERB ARGUMENTS...`.
+
+    `inputs` says by content what the run is given (hashes, versions), whatever paths it lies at: equal inputs
+    are the same run. `arguments` hold no secret, for they show in the list of processes; secrets go by file, or
+    by `environment`.
+    """
+
+    verb: str
+    arguments: tuple[str, ...]
+    inputs: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    maximum_seconds: float = 3_600.0
+
+    @property
+    def identity(self) -> str:
+        """The SHA-256 of verb and inputs, in hex: the name of this run in both modes."""
+        document = json.dumps({"verb": self.verb, "inputs": dict(self.inputs)}, sort_keys=True)
+        return hashlib.sha256(document.encode()).hexdigest()
+
+
+class Runs:
+    """Starts builder runs, a bounded number at a time."""
+
+    def __init__(self, environment: Mapping[str, str], *, parallel: int) -> None:
+        """`environment` is what every run inherits; `parallel` how many may run at a time."""
+        self._environment = environment
+        self._slots = asyncio.Semaphore(parallel)
+
+    async def run(self, run: Run, *, progress: Progress | None = None) -> Report:
+        """Run to the end and return the report, whose outcome is DONE or FAILED.
+
+        `progress` gets each line of the run's log as it is written. Cancellation ends the run, with everything
+        it started, before it is raised.
+
+        Raises:
+            Terminal: the run refused its input; reason and message are the report's.
+            Transient: the run asks to be tried again, was killed, took longer than its maximum, or ended
+                without a report.
+        """
+        async with self._slots:
+            transport, child = await self._start(run, progress or _ignore)
+            try:
+                async with asyncio.timeout(run.maximum_seconds):
+                    await child.exited
+            except TimeoutError:
+                raise Transient(
+                    f"builder {run.verb} ran longer than {run.maximum_seconds:g} s and was ended"
+                ) from None
+            finally:
+                await _end(transport, child)
+        return _settle(run, transport.get_returncode(), child.last_line)
+
+    async def _start(self, run: Run, progress: Progress) -> tuple[asyncio.SubprocessTransport, _Child]:
+        try:
+            return await asyncio.get_running_loop().subprocess_exec(
+                lambda: _Child(progress),
+                sys.executable,
+                "-m",
+                "builder",
+                run.verb,
+                *run.arguments,
+                stdin=asyncio.subprocess.DEVNULL,
+                env={**self._environment, **run.environment, "PYTHONUNBUFFERED": "1"},
+                # A group of its own: a run is ended with its children, and Ctrl-C reaches it only through us.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise Transient(f"builder {run.verb} could not be started: {error.strerror}") from error
+
+
+class _Child(asyncio.SubprocessProtocol):
+    """Takes in what a run writes, and tells its exit from the end of its pipes.
+
+    `asyncio.subprocess.Process.wait` (3.11) waits for both: a stray that keeps a pipe open would hold us.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[None] = loop.create_future()
+        self.drained: asyncio.Future[None] = loop.create_future()
+        self._progress = progress
+        self._stdout = b""
+        self._stderr = b""
+
+    @property
+    def last_line(self) -> str:
+        lines = self._stdout.decode(errors="replace").splitlines()
+        return lines[-1] if lines else ""
+
+    def pipe_data_received(self, fd: int, data: bytes) -> None:
+        if fd == 1:
+            self._stdout = (self._stdout + data)[-_STDOUT_KEPT_BYTES:]
+            return
+        *lines, self._stderr = (self._stderr + data).split(b"\n")
+        if len(self._stderr) > _LINE_LIMIT_BYTES:
+            lines.append(self._stderr)
+            self._stderr = b""
+        for line in lines:
+            self._report(line)
+
+    def process_exited(self) -> None:
+        if not self.exited.done():
+            self.exited.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        del exc
+        if self._stderr:
+            self._report(self._stderr)
+        if not self.drained.done():
+            self.drained.set_result(None)
+
+    def _report(self, line: bytes) -> None:
+        self._progress(line[:_LINE_LIMIT_BYTES].decode(errors="replace").rstrip("\r"))
+
+
+def _settle(run: Run, code: int | None, last_line: str) -> Report:
+    if code is None:
+        raise Transient(f"builder {run.verb} could not be ended")
+    if code < 0:
+        raise Transient(f"builder {run.verb} was killed by {signal.Signals(-code).name}")
+    try:
+        report = Report.from_line(last_line)
+    except ValueError:
+        raise Transient(
+            f"builder {run.verb} ended with exit code {code} and no report; its last output was {last_line[:200]!r}"
+        ) from None
+    if report.outcome != code or report.verb != run.verb:
+        raise Transient(
+            f"builder {run.verb} ended with exit code {code}, but its report is of {report.verb}: {report.outcome.name}"
+        )
+    if report.outcome is Outcome.REFUSED:
+        raise Terminal(report.reason, report.message, fix="Correct the input; the run's log says where.")
+    if report.outcome is Outcome.RETRY:
+        raise Transient(f"builder {run.verb}: {report.message or report.reason}")
+    return report
+
+
+async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
+    """End what is left of a run's group: all of it after a cancellation, strays after a normal end."""
+    group = transport.get_pid()
+    try:
+        if transport.get_returncode() is None:
+            _signal_group(group, signal.SIGTERM)
+            await _within_grace(child.exited)
+    finally:
+        _signal_group(group, signal.SIGKILL)
+    await _within_grace(child.drained)
+    transport.close()
+
+
+async def _within_grace(event: asyncio.Future[None]) -> None:
+    await asyncio.wait([event], timeout=GRACE_SECONDS)
+
+
+def _signal_group(group: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, number)
+
+
+def _ignore(line: str) -> None:
+    del line
