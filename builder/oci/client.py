@@ -1,0 +1,305 @@
+"""The client of the OCI distribution protocol: manifests, blobs, mounts, artifacts and tags, every byte checked."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Final, Self
+
+import aiohttp
+from yarl import URL
+
+from builder.oci.credentials import Credentials, NoCredentials
+from builder.oci.errors import Corrupt, NotFound, Refused
+from builder.oci.manifest import (
+    MANIFEST_TYPES,
+    Blob,
+    Descriptor,
+    Manifest,
+    MediaType,
+    Platform,
+    canonical_json,
+    sha256_digest,
+)
+from builder.oci.reference import DOCKER_HUB, Reference
+from builder.oci.tokens import Scopes
+from builder.oci.transport import Request, Transport, read_limited
+
+MANIFEST_LIMIT_BYTES: Final = 4 << 20
+"""What the specification asks registries to accept at least; larger ones are refused by most."""
+BLOB_LIMIT_BYTES: Final = 64 << 20
+"""How much `blob` takes into memory; larger ones go to a file with `download`."""
+CHUNK_BYTES: Final = 1 << 20
+
+_ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES)}
+_HUB_ENDPOINT: Final = "registry-1.docker.io"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What a registry says of a manifest without sending it."""
+
+    digest: str
+    media_type: str
+    size: int
+
+
+class Client:
+    """Talks to any number of registries; use as `async with Client(...) as client`.
+
+    Args:
+        credentials: asked once a registry challenges; nothing is sent before.
+        insecure: plain HTTP instead of HTTPS, for every host of this client; never a silent fallback.
+        ca_file: a PEM bundle to trust instead of the system's.
+    """
+
+    def __init__(
+        self, credentials: Credentials | None = None, *, insecure: bool = False, ca_file: Path | None = None
+    ) -> None:
+        self._credentials = credentials or NoCredentials()
+        self._insecure = insecure
+        self._ca_file = ca_file
+        self._transport: Transport
+
+    async def __aenter__(self) -> Self:
+        self._transport = Transport(self._credentials, insecure=self._insecure, ca_file=self._ca_file)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.close()
+
+    async def head(self, reference: Reference) -> Head:
+        """Return digest, type and size of a manifest; raises NotFound when there is none."""
+        async with self._transport.open(self._manifest_request("HEAD", reference)) as answer:
+            digest = answer.headers.get("Docker-Content-Digest", "")
+            if digest:
+                _expect(str(reference), reference.digest, digest)
+                return Head(digest, answer.content_type, int(answer.headers.get("Content-Length") or 0))
+        # the header is optional in the specification; the digest then is that of the body
+        manifest = await self.manifest(reference)
+        return Head(manifest.digest, manifest.media_type, len(manifest.raw))
+
+    async def manifest(self, reference: Reference) -> Manifest:
+        """Return a manifest or index as stored.
+
+        Raises:
+            NotFound: there is none.
+            Corrupt: the bytes do not have the digest asked for or announced, or are no manifest.
+        """
+        async with self._transport.open(self._manifest_request("GET", reference)) as answer:
+            raw = await read_limited(answer, MANIFEST_LIMIT_BYTES, str(reference))
+            media_type, announced = answer.content_type, answer.headers.get("Docker-Content-Digest")
+        manifest = Manifest.from_bytes(raw, media_type, where=str(reference))
+        _expect(str(reference), reference.digest, manifest.digest)
+        _expect(str(reference), announced, manifest.digest)
+        return manifest
+
+    async def image(self, reference: Reference, platform: Platform) -> Manifest:
+        """Return the manifest of one platform's image, looked up in an index when there is one.
+
+        Raises:
+            NotFound: no such image, or not for this platform.
+        """
+        manifest = await self.manifest(reference)
+        if not manifest.is_index:
+            return manifest
+        entry = manifest.for_platform(platform)
+        if entry is None:
+            raise NotFound(f"{reference} has no image for {platform}.")
+        return await self.manifest(reference.at(entry.digest))
+
+    async def blob(self, repository: Reference, descriptor: Descriptor) -> bytes:
+        """Return a small blob (a configuration, a record); raises NotFound, Corrupt."""
+        if descriptor.size > BLOB_LIMIT_BYTES:
+            raise Refused(
+                f"{repository.name}@{descriptor.digest} has {descriptor.size} bytes: download it to a file."
+            )
+        file = io.BytesIO()
+        await self.download(repository, descriptor, file)
+        return file.getvalue()
+
+    async def download(self, repository: Reference, descriptor: Descriptor, file: IO[bytes]) -> None:
+        """Write a blob to an open file; on Corrupt, what was written must not be used."""
+        request = self._blob_request("GET", repository, descriptor.digest)
+        seen, size = hashlib.sha256(), 0
+        async with self._transport.open(request) as answer:
+            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                size += len(chunk)
+                if size > descriptor.size:
+                    break
+                seen.update(chunk)
+                file.write(chunk)
+        if size != descriptor.size:
+            found = "more" if size > descriptor.size else str(size)
+            raise Corrupt(
+                f"{request.what} should have {descriptor.size} bytes and has {found}. It is not used."
+            )
+        _expect(request.what, descriptor.digest, f"sha256:{seen.hexdigest()}")
+
+    async def has_blob(self, repository: Reference, digest: str) -> bool:
+        """Tell whether a repository already holds a blob."""
+        try:
+            async with self._transport.open(self._blob_request("HEAD", repository, digest)):
+                return True
+        except NotFound:
+            return False
+
+    async def mount(self, repository: Reference, digest: str, source: Reference) -> bool:
+        """Make a blob of another repository of the same registry appear here, without sending it.
+
+        Returns:
+            False when the registry could not (it then must be uploaded).
+        """
+        query = {"mount": digest, "from": source.repository}
+        begin = self._upload_request(repository, digest, query, extra=_pull(source))
+        async with self._transport.open(begin) as answer:
+            if answer.status == HTTPStatus.CREATED:
+                return True
+            session = self._location(begin, answer)
+        # the registry opened an upload instead (202): ended here, else it lies around for days
+        with contextlib.suppress(NotFound, Refused):
+            async with self._transport.open(Request("DELETE", session, begin.scopes, begin.what)):
+                pass
+        return False
+
+    async def upload(self, repository: Reference, data: bytes | Path, *, digest: str) -> None:
+        """Store a blob in one piece, from memory or a file; the registry checks its digest."""
+        begin = self._upload_request(repository, digest, {})
+        async with self._transport.open(begin) as answer:
+            target = self._location(begin, answer).update_query(digest=digest)
+        kind = {"Content-Type": "application/octet-stream"}
+        async with self._transport.open(Request("PUT", target, begin.scopes, begin.what, kind, data)):
+            return
+
+    async def ensure_blob(self, repository: Reference, data: bytes | Path, *, digest: str) -> bool:
+        """Store a blob unless it is there; return whether it was sent."""
+        if await self.has_blob(repository, digest):
+            return False
+        await self.upload(repository, data, digest=digest)
+        return True
+
+    async def put_manifest(self, reference: Reference, raw: bytes, media_type: str) -> str:
+        """Store a manifest under the reference's tag (or digest) and return its digest.
+
+        Raises:
+            Corrupt: the registry stored other bytes than were sent.
+        """
+        url, digest = self._url(reference, f"manifests/{reference.version}"), sha256_digest(raw)
+        request = Request("PUT", url, _push(reference), str(reference), {"Content-Type": media_type}, raw)
+        async with self._transport.open(request) as answer:
+            _expect(str(reference), answer.headers.get("Docker-Content-Digest"), digest)
+        return digest
+
+    async def put_artifact(
+        self,
+        reference: Reference,
+        blobs: Sequence[Blob],
+        *,
+        artifact_type: str,
+        annotations: Mapping[str, str] | None = None,
+    ) -> str:
+        """Store blobs as one artifact (OCI 1.1 manifest with `artifactType`) and return its digest.
+
+        Equal content gives an equal digest. Registries older than OCI 1.1 keep it as an image nobody runs.
+        """
+        empty = Blob(MediaType.OCI_EMPTY, b"{}")
+        stored = {blob.descriptor.digest: blob for blob in (empty, *blobs)}
+        await asyncio.gather(
+            *(self.ensure_blob(reference, blob.data, digest=digest) for digest, blob in stored.items())
+        )
+        document: dict[str, Any] = {
+            "schemaVersion": 2,
+            "mediaType": MediaType.OCI_MANIFEST,
+            "artifactType": artifact_type,
+            "config": empty.descriptor.to_document(),
+            "layers": [blob.descriptor.to_document() for blob in (blobs or [empty])],
+            "annotations": dict(annotations or {}),
+        }
+        return await self.put_manifest(reference, canonical_json(document), MediaType.OCI_MANIFEST)
+
+    async def tags(self, repository: Reference) -> list[str]:
+        """Return all tags of a repository, sorted; an absent repository has none."""
+        found: list[str] = []
+        url, what = self._url(repository, "tags/list").with_query(n="1000"), f"the tags of {repository.name}"
+        while True:
+            try:
+                async with self._transport.open(Request("GET", url, _pull(repository), what)) as answer:
+                    document = await answer.json(content_type=None)
+                    following = _next_page(answer)
+                found.extend(str(tag) for tag in document.get("tags") or [])
+            except NotFound:
+                return []
+            except (ValueError, AttributeError, TypeError) as error:
+                raise Corrupt(f"{repository.host} answered no list of tags for {repository.name}.") from error
+            if following is None:
+                return sorted(found)
+            url = following
+
+    async def delete(self, repository: Reference, digest: str) -> None:
+        """Delete a manifest and with it every tag on it; an absent one is no error.
+
+        Raises:
+            Refused: the registry does not allow deletion.
+        """
+        url, scopes = (
+            self._url(repository, f"manifests/{digest}"),
+            (f"repository:{repository.repository}:delete,pull",),
+        )
+        with contextlib.suppress(NotFound):
+            async with self._transport.open(Request("DELETE", url, scopes, f"{repository.name}@{digest}")):
+                return
+
+    def _manifest_request(self, method: str, reference: Reference) -> Request:
+        url = self._url(reference, f"manifests/{reference.version}")
+        return Request(method, url, _pull(reference), str(reference), _ACCEPT)
+
+    def _blob_request(self, method: str, repository: Reference, digest: str) -> Request:
+        url = self._url(repository, f"blobs/{digest}")
+        return Request(method, url, _pull(repository), f"{repository.name}@{digest}")
+
+    def _upload_request(
+        self, repository: Reference, digest: str, query: Mapping[str, str], *, extra: Scopes = ()
+    ) -> Request:
+        url = self._url(repository, "blobs/uploads/").with_query(query)
+        return Request("POST", url, _push(repository) + extra, f"{repository.name}@{digest}")
+
+    def _url(self, reference: Reference, path: str) -> URL:
+        host = _HUB_ENDPOINT if reference.host == DOCKER_HUB else reference.host
+        return URL(f"{'http' if self._insecure else 'https'}://{host}/v2/{reference.repository}/{path}")
+
+    def _location(self, begin: Request, answer: aiohttp.ClientResponse) -> URL:
+        location = answer.headers.get("Location")
+        if not location:
+            raise Corrupt(f"{begin.url.authority} opened an upload for {begin.what} without saying where.")
+        target = begin.url.join(URL(location, encoded=True))
+        # a registry behind a TLS proxy may name its inner scheme; nothing goes over plain HTTP unasked
+        return target if self._insecure else target.with_scheme("https")
+
+
+def _next_page(answer: aiohttp.ClientResponse) -> URL | None:
+    link = answer.links.get("next")
+    return answer.url.join(URL(str(link["url"]))) if link else None
+
+
+def _pull(reference: Reference) -> Scopes:
+    return (f"repository:{reference.repository}:pull",)
+
+
+def _push(reference: Reference) -> Scopes:
+    return (f"repository:{reference.repository}:pull,push",)
+
+
+def _expect(what: str, wanted: str | None, found: str) -> None:
+    if wanted and wanted != found:
+        raise Corrupt(
+            f"{what} should have digest {wanted} and has {found}. Its bytes were changed; it is not used."
+        )
