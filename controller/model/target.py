@@ -1,0 +1,68 @@
+"""A container that a document rolls: what it runs, what it says, and what forbids touching it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from controller.model.container import ContainerState
+from controller.model.observed import Known, Observed
+from controller.model.running import RuntimeReport
+
+
+class Phase(enum.StrEnum):
+    """How far the replacement of a target has come, as the engine's own facts tell it."""
+
+    PREPARED = "Prepared"
+    """The successor exists beside the old one and never ran. The next pass completes or abandons it."""
+    SWITCHING = "Switching"
+    """The old one was stopped or renamed, or the successor has not been proven: act on it now."""
+    AWAITING_FIRST_START = "AwaitingFirstStart"
+    """A stopped target has its new container; the old one is kept until somebody starts it. Nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Succession:
+    """A replacement that is under way: read from labels, not remembered."""
+
+    phase: Phase
+    old_id: str | None
+    new_id: str
+    image_id: str
+    version: str | None
+    content_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One container to roll.
+
+    `id` is ``docker/HOST/CONTAINER``. `template` is None when no listed template owns its image; `unknown_template`
+    then says why. `container_id`, `image`, `image_id` and `state` are those of the container that serves (or would,
+    if it ran): while a replacement switches, the one that holds the name, else the old one. `running` is Unknown for
+    a container that does not run. `unsafe_shape` is why it must not be replaced, with the cause's name.
+    """
+
+    id: str
+    host: str
+    name: str
+    template: str | None
+    unknown_template: str | None
+    container_id: str
+    image: str
+    image_id: str
+    state: ContainerState
+    running: Observed[RuntimeReport]
+    hold: str | None = None
+    pin: str | None = None
+    unsafe_shape: str | None = None
+    succession: Succession | None = None
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it runs no process: updated without being started, in neither total nor budget."""
+        return not self.state.has_process
+
+    def reports(self, version: str, content_sha256: str | None) -> bool:
+        """Whether its running process said, in this pass, that it is exactly that version and content."""
+        return isinstance(self.running, Known) and self.running.value.is_version(version, content_sha256)
