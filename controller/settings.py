@@ -29,6 +29,27 @@ class BasicCredentials:
     username: str
     password: str = field(repr=False)
 
+    @classmethod
+    def from_files(cls, files: Mapping[str, Path]) -> Self:
+        """Read the keys `username` and `password`, or `token`, of a Secret's files.
+
+        A token alone gets the user name `__token__`, which package indexes take for "see the password".
+
+        Raises:
+            Terminal: SecretIncomplete, naming the folder and the keys that are missing.
+        """
+        if "token" in files:
+            return cls("__token__", _content(files["token"]))
+        missing = [key for key in ("username", "password") if key not in files]
+        if missing:
+            folder = next(iter(files.values())).parent if files else "the Secret's folder"
+            raise Terminal(
+                "SecretIncomplete",
+                f"{folder} has no {' and no '.join(missing)}.",
+                fix="Write the files username and password there, or token.",
+            )
+        return cls(_content(files["username"]), _content(files["password"]))
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -141,6 +162,17 @@ def read_secret(directory: Path | None, name: str) -> Mapping[str, Path]:
                 fix=f"Run: chmod 600 {path}",
             )
     return files
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Terminal(
+            "SecretIncomplete",
+            f"{path} cannot be read: {error}.",
+            fix="Make it a readable text file that holds nothing but the value.",
+        ) from error
 
 
 def _state_dir(given: Mapping[str, str]) -> Path:

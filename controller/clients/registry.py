@@ -1,0 +1,158 @@
+"""What the engine asks of a container registry, in our error taxonomy; the protocol itself is `builder.oci`'s.
+
+Reading only, and the artifacts that records are: images are pushed by builder runs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from builder import oci
+from controller.model.errors import NotFound, Terminal, Transient
+from controller.settings import BasicCredentials
+
+DEFAULT_PLATFORM: Final = "linux/amd64"
+_GHCR: Final = "ghcr.io"
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryAccess:
+    """How to reach the registry of one document. `secret` are the files of its Secret, by key."""
+
+    host: str
+    insecure: bool = False
+    ca_file: Path | None = None
+    secret: Mapping[str, Path] = field(default_factory=dict)
+    ghcr: BasicCredentials | None = None
+    """Used for ghcr.io where no Secret is named."""
+    docker_config: Path | None = None
+    """Used for every other host where no Secret is named, if the file exists."""
+
+
+class Registry:
+    """A registry, as `async with Registry(access) as registry`."""
+
+    def __init__(self, access: RegistryAccess) -> None:
+        self._access = access
+        self._open = AsyncExitStack()
+        self._client: oci.Client
+
+    async def __aenter__(self) -> Self:
+        with translated():
+            client = oci.Client(
+                credentials(self._access), insecure=self._access.insecure, ca_file=self._access.ca_file
+            )
+            self._client = await self._open.enter_async_context(client)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._open.aclose()
+
+    async def digest(self, reference: str) -> str:
+        """Return the digest that a tag points to now, by one HEAD.
+
+        Raises:
+            NotFound: no such tag or repository.
+            Transient: the registry cannot be reached or fails.
+            Terminal: access is refused, or the answer does not hold together.
+        """
+        with translated():
+            return (await self._client.head(parse(reference))).digest
+
+    async def labels(self, reference: str, *, platform: str = DEFAULT_PLATFORM) -> Mapping[str, str]:
+        """Return the labels of an image, for one platform of it; raises as `digest` does."""
+        with translated():
+            where = parse(reference)
+            manifest = await self._client.image(where, oci.Platform.parse(platform))
+            content = await self._client.blob(where, manifest.config)
+        return _labels(content, where=reference)
+
+    async def tags(self, repository: str) -> Sequence[str]:
+        """Return all tags of a repository, none for one that does not exist; raises as `digest` does."""
+        with translated():
+            return await self._client.tags(parse(repository))
+
+    async def artifact(self, reference: str) -> tuple[str, bytes]:
+        """Return type and content of a single-file artifact, checked by digest; raises as `digest` does."""
+        with translated():
+            where = parse(reference)
+            manifest = await self._client.manifest(where)
+            if len(manifest.layers) != 1:
+                raise oci.Corrupt(f"{reference} holds {len(manifest.layers)} files where one was expected.")
+            return manifest.artifact_type, await self._client.blob(where, manifest.layers[0])
+
+    async def put_artifact(self, reference: str, content: bytes, *, kind: str, file: str) -> str:
+        """Store a file as an artifact of media type `kind`, named `file`; return the manifest's digest.
+
+        Equal content is stored once. Raises as `digest` does.
+        """
+        blob = oci.Blob(kind, content, {"org.opencontainers.image.title": file})
+        with translated():
+            return await self._client.put_artifact(parse(reference), [blob], artifact_type=kind)
+
+
+def credentials(access: RegistryAccess) -> oci.Credentials:
+    """Return where credentials come from: the Secret named, else GHCR's variables, else the docker configuration.
+
+    A Secret's user name and password go to the document's own registry only.
+    """
+    secret = access.secret
+    if ".dockerconfigjson" in secret:
+        return oci.DockerConfig(secret[".dockerconfigjson"])
+    if secret:
+        pair = BasicCredentials.from_files(secret)
+        return oci.FixedCredential(access.host, oci.Credential(pair.username, pair.password))
+    if access.host == _GHCR and access.ghcr is not None:
+        return oci.FixedCredential(_GHCR, oci.Credential(access.ghcr.username, access.ghcr.password))
+    if access.docker_config is not None and access.docker_config.exists():
+        return oci.DockerConfig(access.docker_config)
+    return oci.NoCredentials()
+
+
+def parse(reference: str) -> oci.Reference:
+    """Read an image or artifact name; raises Terminal when it is none."""
+    try:
+        return oci.Reference.parse(reference)
+    except ValueError as error:
+        raise Terminal("Invalid", f"{error}.", fix="Correct the name in the document.") from error
+
+
+def _labels(config: bytes, *, where: str) -> Mapping[str, str]:
+    try:
+        labels = (json.loads(config).get("config") or {}).get("Labels") or {}
+        return {str(name): str(value) for name, value in labels.items()}
+    except (ValueError, AttributeError) as error:
+        raise Terminal(
+            "RegistryRefused",
+            f"The configuration of {where} is none of an image.",
+            fix="Push the image again with a current tool.",
+        ) from error
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what `builder.oci` raises into our taxonomy."""
+    try:
+        yield
+    except oci.NotFound as error:
+        raise NotFound(str(error)) from error
+    except oci.Unavailable as error:
+        raise Transient(str(error), retry_after=error.retry_after) from error
+    except oci.Unauthorized as error:
+        raise Terminal(
+            "CredentialsMissing",
+            str(error),
+            fix="Name a Secret in registry.pushSecretName, or run docker login for this registry.",
+        ) from error
+    except oci.RegistryError as error:
+        raise Terminal(
+            "RegistryRefused", str(error), fix="Check the registry's address and its log."
+        ) from error
