@@ -53,7 +53,7 @@ def load(text: str, *, file: str) -> WorkspaceRuntime:
 
 
 def _line(file: str, node: yaml.Node | None, problem: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
-    path = tuple(part for part in problem["loc"] if part != "int" and part != "str")
+    path = tuple(part for part in problem["loc"] if part not in {"int", "str"})
     message = _message(path, problem)
     return f"{file}:{_line_of(node, path)}: {_dotted(path)}: {message}"
 

@@ -88,6 +88,11 @@ class TemplateRecord(RecordPart):
     boot_seconds: Annotated[float, Field(ge=0)] | None = None
     memory_bytes: Annotated[int, Field(ge=0)] | None = None
 
+    @property
+    def identity(self) -> str:
+        """What names these very bytes where images live: the manifest's digest, else the image id."""
+        return self.digest or self.image_id or ""
+
 
 class Verdict(RecordPart):
     """What became of a version. Failed holds it, on every cluster, until somebody resumes it."""

@@ -1,0 +1,189 @@
+"""Actions and plans: what the planner may ask for, each with the reason that people read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """Take over a version that the index already serves: download, verify, record. The source is not read."""
+
+    version: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: adopting one version is one action however often it is planned."""
+        return f"adopt/{self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """Build wheel and sdist of `version` from the source tree with digest `tree_sha256`, and prove them statically."""
+
+    version: str
+    tree_sha256: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: the same version of the same tree is the same artifact."""
+        return f"package/{self.version}/{self.tree_sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateBuild:
+    """One image to build; `reason` is a change's name such as WheelChanged, `rebuild` asks for a full build."""
+
+    template: str
+    inputs_sha256: str
+    reason: str
+    rebuild: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cascade:
+    """Build the candidate images of these templates with the recorded wheel of `version`."""
+
+    version: str
+    wheel_sha256: str
+    builds: tuple[TemplateBuild, ...]
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: the wheel and every template's inputs."""
+        inputs = "\n".join(f"{build.template} {build.inputs_sha256} {build.rebuild}" for build in self.builds)
+        return f"cascade/{self.version}/{_digest(self.wheel_sha256 + inputs)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Boot the candidate image of one template as production would, and let it answer two turns."""
+
+    version: str
+    template: str
+    digest: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: one image is probed once."""
+        return f"probe/{self.version}/{self.template}/{self.digest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """Give the proven images of `version` their immutable tags."""
+
+    version: str
+    templates: tuple[str, ...]
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: the version and the templates whose tag is missing."""
+        return f"tag/{self.version}/{','.join(self.templates)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Upload the recorded bytes of `version` and wait until the index serves them."""
+
+    version: str
+    wheel_sha256: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: the bytes that become public."""
+        return f"publish/{self.version}/{self.wheel_sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Bring one target to the recorded image of `version`, the old one kept until the new one is proven."""
+
+    target: str
+    version: str
+    template: str
+    image_id: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: the target and the image it is to run."""
+        return f"replace/{self.target}|{self.image_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """Move the moving tags of these templates to the images of `version`."""
+
+    version: str
+    templates: tuple[str, ...]
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: the version and the templates whose tags differ."""
+        return f"promote/{self.version}/{','.join(self.templates)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Record that `version` runs everywhere and is good."""
+
+    version: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: a version is judged once."""
+        return f"judge/{self.version}"
+
+
+Action = Adopt | Package | Cascade | Probe | Tag | Publish | Replace | Promote | Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an action did not succeed.
+
+    `retry_time` is when it may be tried again (aware UTC); None means: not before something changes.
+    """
+
+    reason: str
+    message: str
+    retry_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What this process is doing and what it tried: by the keys of actions.
+
+    Losing it costs at most one more attempt of an action whose effect is found done or undone by the next pass.
+    """
+
+    in_flight: frozenset[str] = frozenset()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The actions that may go now, together, and when to look again if nothing wakes us (aware UTC).
+
+    `failed` are wanted actions that did not succeed and may not be tried (yet), each with its failure.
+    """
+
+    actions: tuple[Action, ...]
+    failed: tuple[tuple[Action, Failure], ...]
+    look_again: datetime
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,14 @@
+"""ImageMissing: the recorded image is gone from where images live."""
+
+from __future__ import annotations
+
+from controller.api.v1alpha1 import Template
+from controller.plan.changes.change import Change, Question
+
+
+def needed(template: Template, question: Question) -> Change | None:
+    """Return the change when no reference that exists serves the recorded image."""
+    recorded = question.record.templates[template.name]
+    if recorded.identity in question.images.values():
+        return None
+    return Change("ImageMissing", before=recorded.identity, after=None)

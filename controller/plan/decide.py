@@ -1,0 +1,151 @@
+"""Which actions come next: the only place that decides; the same function answers `wsr plan`. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.plan import (
+    Action,
+    Adopt,
+    Cascade,
+    Judge,
+    Package,
+    Plan,
+    Probe,
+    Promote,
+    Publish,
+    Replace,
+    Tag,
+)
+from controller.model.record import ReleaseRecord
+from controller.plan.fleet import Fleet, may_go_now
+from controller.plan.state import (
+    Absent,
+    Blocked,
+    Held,
+    Stale,
+    State,
+    Unbuilt,
+    Unpromoted,
+    Unproven,
+    Unpublished,
+    UpToDate,
+)
+
+PROBES_AT_ONCE = 4
+"""Candidates booted at the same time: a boot is mostly one core's work, with waits for disk in between."""
+
+BACKSTOP = timedelta(seconds=60)
+"""How long to sleep when nothing wakes us: signals may be lost."""
+
+BLOCKED_RETRY = timedelta(seconds=5)
+"""How soon a source that could not be read is read again."""
+
+
+def decide(document: WorkspaceRuntime, state: State, progress: Progress, now: datetime) -> Plan:
+    """Return what may be done now for an object in `state`; actions under way or failed for good are left out.
+
+    `now` is aware UTC. The plan's actions are independent of each other: all of them may run together.
+    """
+    wanted = _wanted(document, state)
+    open_ = [action for action in wanted if action.key not in progress.in_flight]
+    failed = tuple(
+        (action, progress.failures[action.key]) for action in open_ if action.key in progress.failures
+    )
+    held_back = {action.key for action, failure in failed if not _due(failure, now)}
+    ready = [action for action in open_ if action.key not in held_back]
+    retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
+    backstop = now + (BLOCKED_RETRY if isinstance(state, Blocked) else BACKSTOP)
+    return Plan(
+        actions=_together(document, state, ready, progress),
+        failed=tuple((action, failure) for action, failure in failed if action.key in held_back),
+        look_again=min([*retries, backstop]),
+    )
+
+
+def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
+    match state:
+        case Blocked() | UpToDate():
+            return []
+        case Held(fallback=fallback, fleet=fleet):
+            return _replacements(fallback, fleet) if fallback is not None and fleet is not None else []
+        case Absent():
+            return [_obtain(document, state)]
+        case Unbuilt(record=record, builds=builds):
+            reason = ", ".join(f"{build.template}: {build.reason}" for build in builds)
+            return [Cascade(record.version, record.wheel.sha256, builds, reason)]
+        case Unproven(record=record, templates=templates):
+            return [_probe(record, template) for template in templates]
+        case Unpublished(record=record, untagged=untagged):
+            return _publication(record, untagged)
+        case Stale(record=record, fleet=fleet):
+            return _replacements(record, fleet)
+        case Unpromoted(record=record, templates=templates):
+            reason = "every target has proven the release"
+            return [
+                Promote(record.version, templates, reason) if templates else Judge(record.version, reason)
+            ]
+
+
+def _together(
+    document: WorkspaceRuntime, state: State, ready: list[Action], progress: Progress
+) -> tuple[Action, ...]:
+    """Return those of `ready` that may run beside each other and beside what is under way."""
+    match state:
+        case Unproven():
+            under_way = sum(1 for key in progress.in_flight if key.startswith("probe/"))
+            return tuple(ready[: max(0, PROBES_AT_ONCE - under_way)])
+        case Stale(fleet=fleet) | Held(fleet=Fleet() as fleet):
+            replacements = {action.target: action for action in ready if isinstance(action, Replace)}
+            under_way_ids = frozenset(
+                target_of(key) for key in progress.in_flight if key.startswith("replace/")
+            )
+            chosen = may_go_now(document.spec, fleet, ready=frozenset(replacements), in_flight=under_way_ids)
+            return tuple(replacements[target.id] for target in chosen)
+        case _:
+            return tuple(ready)
+
+
+def _obtain(document: WorkspaceRuntime, state: Absent) -> Action:
+    version = document.spec.version
+    if state.release is not None:
+        return Adopt(version, "the index already serves this version")
+    return Package(version, state.tree_sha256 or "", "no record and no index has this version")
+
+
+def _probe(record: ReleaseRecord, template: str) -> Probe:
+    return Probe(
+        record.version, template, record.templates[template].identity, "its image has not been proven"
+    )
+
+
+def _publication(record: ReleaseRecord, untagged: tuple[str, ...]) -> list[Action]:
+    actions: list[Action] = []
+    if untagged:
+        actions.append(Tag(record.version, untagged, "these images passed the gate"))
+    if record.published_time is None:
+        actions.append(Publish(record.version, record.wheel.sha256, "every template passed the gate"))
+    return actions
+
+
+def _replacements(record: ReleaseRecord, fleet: Fleet) -> list[Action]:
+    return [
+        Replace(
+            target=target.id,
+            version=record.version,
+            template=target.template or "",
+            image_id=record.templates[target.template or ""].image_id or "",
+            reason=f"it does not run {record.version}",
+        )
+        for target in fleet.stale
+    ]
+
+
+def target_of(key: str) -> str:
+    """Return the target's id in the key of a `Replace`."""
+    return key.removeprefix("replace/").split("|", 1)[0]
+
+
+def _due(failure: Failure, now: datetime) -> bool:
+    return failure.retry_time is not None and failure.retry_time <= now
