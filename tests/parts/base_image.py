@@ -86,8 +86,7 @@ def _make(client: docker.DockerClient, tag: str) -> None:
     parent = f"{tag}-debian"
     repository, _, version = parent.rpartition(":")
     changes = ["ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "ENV LANG=C.UTF-8"]
-    with _debian_tar().open("rb") as content:
-        client.api.import_image_from_stream(content, repository=repository, tag=version, changes=changes)
+    client.api.import_image_from_file(str(_debian_tar()), repository=repository, tag=version, changes=changes)
     asked = 'import platform; print(platform.python_version(), end="")'
     python = client.containers.run(parent, ["python3", "-c", asked], remove=True).decode()
     dockerfile = io.BytesIO(_AS_OFFICIAL.format(parent=parent, version=python).encode())

@@ -6,6 +6,7 @@ import os
 import re
 import socket
 import struct
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,16 +20,21 @@ from tests.parts.servers import Process, launch, wait_until
 from tests.parts.shared import shared
 
 USUAL_ENDPOINT = "unix:///var/run/docker.sock"
+_CONTAINERD = Path("exec/containerd")
 _SIOCGIFADDR = 0x8915  # netdevice(7): the address of an interface
 
 
 @dataclass(frozen=True)
 class OwnEngine:
-    """The places of the engine that we start: `data` outlives runs, `run` does not outlive a boot."""
+    """The places of the engine that we start: `data` outlives runs, `run` does not outlive a boot.
+
+    `within` is put before its command line: a second engine on one machine needs a network namespace of its own, or it
+    takes the first one's bridge and packet filter (with `--bridge=none` it even deletes that bridge).
+    """
 
     data: Path
     run: Path
-    options: Sequence[str] = ()
+    within: Sequence[str] = ()
 
     @classmethod
     def usual(cls) -> "OwnEngine":
@@ -113,15 +119,13 @@ def own_engine(own: OwnEngine, *, keep: bool = False) -> Iterator[str]:
 def _start(own: OwnEngine) -> None:
     _end(own)
     own.log.unlink(missing_ok=True)
-    # A pid file of a killed engine stops the next one when its number has been given to another process by now.
-    (own.run / "docker.pid").unlink(missing_ok=True)
     command = [
+        *own.within,
         need("dockerd", package="docker.io"),
         f"--host={own.endpoint}",
         f"--data-root={own.data / 'data'}",
         f"--exec-root={own.run / 'exec'}",
         f"--pidfile={own.run / 'docker.pid'}",
-        *own.options,
     ]
     process = launch(command, log=own.log)
     process.save(own.started)
@@ -129,16 +133,20 @@ def _start(own: OwnEngine) -> None:
 
 
 def _end(own: OwnEngine) -> None:
-    """End the engine and the containerd that it started, which a killed engine leaves behind."""
-    containerd = _containerd(own)
-    for process in (Process.saved(own.started), containerd):
+    """End the engine and its containerd, and remove what a killed one leaves behind."""
+    for process in (Process.saved(own.started), _containerd(own)):
         if process is not None:
             process.end(seconds=30)
-    own.started.unlink(missing_ok=True)
+    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for folder in reversed([mount for mount in mounts if mount.startswith((f"{own.data}/", f"{own.run}/"))]):
+        subprocess.run(["umount", folder], check=True)
+    # The next engine trusts these, although their numbers may belong to other processes, or to dead ones, by now.
+    for file in (own.started, own.run / "docker.pid", own.run / _CONTAINERD / "containerd.pid"):
+        file.unlink(missing_ok=True)
 
 
 def _containerd(own: OwnEngine) -> Process | None:
-    folder = own.run / "exec" / "containerd"
+    folder = own.run / _CONTAINERD
     try:
         pid = int((folder / "containerd.pid").read_text())
         arguments = Path(f"/proc/{pid}/cmdline").read_text()

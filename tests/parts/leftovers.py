@@ -38,8 +38,12 @@ def _untag(client: docker.DockerClient, prefix: str) -> None:
     for image in client.images.list():
         names = [*image.tags, *(image.attrs.get("RepoDigests") or [])]
         for name in names:
-            head, _, rest = name.partition("/")
-            bare = rest if "." in head or ":" in head.partition("@")[0] or head == "localhost" else name
-            if bare.startswith(prefix):
+            if _without_registry(name).startswith(prefix):
                 with suppress(APIError):
                     client.images.remove(name, force=True)
+
+
+def _without_registry(name: str) -> str:
+    """Drop `host:port/`: the first part is a host only when it has a dot or a colon, or is localhost."""
+    head, slash, rest = name.partition("/")
+    return rest if slash and (head == "localhost" or set(".:") & set(head)) else name
