@@ -138,6 +138,8 @@ class _Devpi:
         command = [str(_SCRIPTS / "devpi-server"), "--serverdir", str(self._data), "--request-timeout", "30"]
         command += ["--mirror-cache-expiry", str(_MIRROR_EXPIRY_SECONDS)]
         command += ["--listen", f"{self._address}:{port}", "--listen", f"127.0.0.1:{port}"]
+        # Deriving the key of login tokens at devpi's own strength costs 5 s of every start; these tokens live one run.
+        command += ["--argon2-time-cost", "1", "--argon2-memory-cost", "1024"]
         self._log.unlink(missing_ok=True)
         process = launch(command, log=self._log, environment={"PYTHONWARNINGS": "ignore"})
         process.save(self._process)
