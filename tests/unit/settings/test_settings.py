@@ -1,0 +1,108 @@
+"""The environment is read in one place, and what contradicts itself there is refused by name."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from controller.model.errors import Terminal
+from controller.settings import BasicCredentials, Settings
+
+HOME = {"HOME": "/home/me"}
+SECRETS = {"GHCR_USER": "me", "GHCR_TOKEN": "hush", "PYPI_TOKEN": "quiet"}
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def settings(**environment: str) -> Settings:
+    return Settings.from_environment({**HOME, **environment})
+
+
+def test_nothing_set_means_anonymous_and_the_usual_places() -> None:
+    found = settings()
+    assert (found.ghcr, found.pypi_token, found.secrets_dir, found.image_platform) == (None, None, None, None)
+    assert found.docker_host == "unix:///var/run/docker.sock"
+    assert found.docker_config == Path("/home/me/.docker/config.json")
+    assert found.state_dir == Path("/home/me/.local/state/wsr")
+
+
+def test_an_empty_variable_counts_as_absent() -> None:
+    found = settings(GHCR_USER="", GHCR_TOKEN="", PYPI_TOKEN="", WSR_STATE_DIR="", DOCKER_HOST="")
+    assert (found.ghcr, found.pypi_token) == (None, None)
+    assert (found.state_dir, found.docker_host) == (settings().state_dir, settings().docker_host)
+
+
+@pytest.mark.parametrize(("given", "absent"), [("GHCR_USER", "GHCR_TOKEN"), ("GHCR_TOKEN", "GHCR_USER")])
+def test_half_of_the_ghcr_credentials_is_refused_naming_the_other_half(given: str, absent: str) -> None:
+    with pytest.raises(Terminal) as caught:
+        settings(**{given: "x"})
+    assert str(caught.value) == (
+        f"{given} is set, but {absent} is not. "
+        f"Set {absent} as well, or unset {given} for anonymous access to ghcr.io."
+    )
+
+
+def test_both_ghcr_variables_make_credentials_that_do_not_print() -> None:
+    found = settings(**SECRETS, OTHER="loud")
+    assert found.ghcr == BasicCredentials("me", "hush")
+    shown = repr(found)
+    assert "hush" not in shown
+    assert "quiet" not in shown
+    assert "loud" not in shown
+
+
+def test_child_processes_inherit_everything_but_our_secrets() -> None:
+    found = settings(**SECRETS, SSL_CERT_FILE="/ca.pem")
+    assert found.child_environment == {**HOME, "SSL_CERT_FILE": "/ca.pem"}
+
+
+def test_the_state_folder_follows_option_variable_xdg_and_home_in_this_order(tmp_path: Path) -> None:
+    assert settings(XDG_STATE_HOME="/xdg").state_dir == Path("/xdg/wsr")
+    assert settings(XDG_STATE_HOME="relative").state_dir == Path("/home/me/.local/state/wsr")
+    assert settings(XDG_STATE_HOME="/xdg", WSR_STATE_DIR="/own").state_dir == Path("/own")
+    environment = {**HOME, "WSR_STATE_DIR": "/own", "WSR_SECRETS_DIR": "/secrets"}
+    options = Settings.from_environment(environment, state_dir=tmp_path, secrets_dir=tmp_path / "s")
+    assert (options.state_dir, options.secrets_dir) == (tmp_path, tmp_path / "s")
+
+
+def test_without_a_home_the_message_says_what_to_set() -> None:
+    with pytest.raises(
+        Terminal, match=r"HOME is not set.*Set HOME, or both WSR_STATE_DIR and DOCKER_CONFIG\."
+    ):
+        Settings.from_environment({})
+    assert Settings.from_environment({"WSR_STATE_DIR": "/s", "DOCKER_CONFIG": "/d"}).docker_config == Path(
+        "/d/config.json"
+    )
+
+
+def test_the_platform_is_the_variables_then_the_templates_then_amd64_on_arm_macs() -> None:
+    template = ["linux/arm64"]
+    assert settings(MOLECULE_IMAGE_PLATFORM="linux/amd64").platform_for(template) == "linux/amd64"
+    assert settings().platform_for(template) == "linux/arm64"
+    mac = Settings(Path("/s"), "unix:///x", Path("/d"), on_arm64_mac=True)
+    assert mac.platform_for(None) == "linux/amd64"
+    elsewhere = Settings(Path("/s"), "unix:///x", Path("/d"))
+    assert elsewhere.platform_for(None) is None
+
+
+def test_a_platform_that_is_none_is_refused() -> None:
+    with pytest.raises(Terminal, match="MOLECULE_IMAGE_PLATFORM is 'amd64', which is no platform"):
+        settings(MOLECULE_IMAGE_PLATFORM="amd64")
+
+
+def test_no_other_module_reads_the_environment() -> None:
+    readers = [
+        path.relative_to(ROOT).as_posix()
+        for path in sorted((ROOT / "controller").rglob("*.py"))
+        if _reads_environment(ast.parse(path.read_text()))
+    ]
+    # the process entry hands its environment over and looks at nothing in it
+    assert set(readers) <= {"controller/cli/main.py", "controller/__main__.py"}
+
+
+def _reads_environment(tree: ast.Module) -> bool:
+    words = {"environ", "environb", "getenv", "expanduser", "expandvars"}
+    return any(
+        (isinstance(node, ast.Attribute) and node.attr in words)
+        or (isinstance(node, ast.ImportFrom) and node.module == "os" and {a.name for a in node.names} & words)
+        for node in ast.walk(tree)
+    )
