@@ -64,21 +64,21 @@ class ContainerSummary:
 
 
 class EngineEventKind(enum.StrEnum):
-    """What an engine told; LOST and BACK are about the connection to the engine itself."""
+    """What an engine told; CONNECTED and LOST are about the connection to the engine itself."""
 
     START = "start"
     DIE = "die"
     DESTROY = "destroy"
     RENAME = "rename"
+    CONNECTED = "connected"
     LOST = "lost"
-    BACK = "back"
 
 
 @dataclass(frozen=True, slots=True)
 class EngineEvent:
     """Something happened; whoever listens looks at the world again rather than trusting the event.
 
-    After LOST events may have been missed until BACK.
+    Events before CONNECTED may have been missed, hence that is a reason to look too.
     """
 
     kind: EngineEventKind

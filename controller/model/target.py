@@ -37,17 +37,17 @@ class Succession:
 class Target:
     """One container to roll.
 
-    `id` is ``docker/HOST/CONTAINER``. `template` is None when no listed template owns its image; `unknown_template`
+    `id` is ``docker/HOST/CONTAINER``. `template` is None when no listed template owns its image; `template_unknown`
     then says why. `container_id`, `image`, `image_id` and `state` are those of the container that serves (or would,
     if it ran): while a replacement switches, the one that holds the name, else the old one. `running` is Unknown for
-    a container that does not run. `unsafe_shape` is why it must not be replaced, with the cause's name.
+    a container that does not run. `shape_unsafe` is why it must not be replaced, with the cause's name.
     """
 
     id: str
     host: str
     name: str
     template: str | None
-    unknown_template: str | None
+    template_unknown: str | None
     container_id: str
     image: str
     image_id: str
@@ -55,13 +55,23 @@ class Target:
     running: Observed[RuntimeReport]
     hold: str | None = None
     pin: str | None = None
-    unsafe_shape: str | None = None
+    shape_unsafe: str | None = None
     succession: Succession | None = None
 
     @property
-    def is_stopped(self) -> bool:
-        """Whether it runs no process: updated without being started, in neither total nor budget."""
-        return not self.state.has_process
+    def is_running(self) -> bool:
+        """Whether it has a process; one that has none is updated without being started, outside total and budget."""
+        return self.state.has_process
+
+    @property
+    def in_transition(self) -> bool:
+        """Whether a replacement was begun here and must be finished or undone."""
+        return self.succession is not None and self.succession.phase is not Phase.AWAITING_FIRST_START
+
+    @property
+    def busy(self) -> bool:
+        """Whether it said, in this pass, that work is under way."""
+        return isinstance(self.running, Known) and self.running.value.idle is False
 
     def reports(self, version: str, content_sha256: str | None) -> bool:
         """Whether its running process said, in this pass, that it is exactly that version and content."""
