@@ -1,0 +1,21 @@
+"""Which condition reason an action's work goes under, while it runs and while it is tried again."""
+
+from __future__ import annotations
+
+from controller.api.conditions import Reason
+from controller.model.plan import Action, Adopt, Cascade, Package, Probe, Publish, Replace, Tag
+
+
+def stage_of(action: Action) -> Reason:
+    """Return the reason of the stage that `action` belongs to."""
+    match action:
+        case Adopt() | Package() | Cascade():
+            return Reason.BUILDING
+        case Probe():
+            return Reason.PROVING
+        case Tag() | Publish():
+            return Reason.PUBLISHING
+        case Replace():
+            return Reason.ROLLING
+        case _:
+            return Reason.PROMOTING

@@ -1,0 +1,167 @@
+"""The object store of one machine: the document is a YAML file, the status a file beside a lock in the state folder.
+
+Losing the folder costs wave progress and history, never a recorded verdict: verdicts are in the release records.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from controller.api.load import InvalidDocument, load
+from controller.api.status import Status
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.errors import Terminal
+from controller.reconcile.loop import StoredObject
+
+
+class _Saved(BaseModel):
+    """What the state file holds: the status, and the spec's hash that its generation counts."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    generation: int = 0
+    spec_sha256: str = ""
+    status: Status = Status()
+
+
+def read_document(file: Path) -> WorkspaceRuntime:
+    """Return the document in `file`.
+
+    Raises:
+        Terminal: Invalid; the message has one line per problem, each with file, line, path, cause and cure.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise Terminal(
+            "Invalid", f"{file}: there is no such file.", fix="Name the document with -f FILE."
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise Terminal(
+            "Invalid", f"{file}: cannot be read: {error}.", fix="Make it a readable UTF-8 text file."
+        ) from None
+    try:
+        return load(text, file=str(file))
+    except InvalidDocument as error:
+        raise Terminal("Invalid", str(error), fix="Nothing was touched.") from None
+
+
+def object_folder(state: Path, document: WorkspaceRuntime) -> Path:
+    """Return the folder of one object in the state folder."""
+    return state / "objects" / f"{document.metadata.namespace}.{document.metadata.name}"
+
+
+@dataclass
+class FileStore:
+    """The `ObjectStore` of a document in `file`, with its state under `folder` (see `object_folder`)."""
+
+    file: Path
+    folder: Path
+    _saved: _Saved | None = field(default=None, init=False)
+
+    async def read(self) -> StoredObject:
+        """See `ObjectStore`. The generation grows by one when the spec's content changed."""
+        document = read_document(self.file)
+        saved = self._saved or self._load()
+        sha256 = hashlib.sha256(document.spec.model_dump_json().encode()).hexdigest()
+        if saved.spec_sha256 != sha256:
+            saved = saved.model_copy(update={"generation": saved.generation + 1, "spec_sha256": sha256})
+        self._saved = saved
+        return StoredObject(document, saved.generation, saved.status)
+
+    async def write(self, status: Status) -> None:
+        """See `ObjectStore`."""
+        saved = (self._saved or self._load()).model_copy(update={"status": status})
+        write_atomically(self.folder / "status.json", saved.model_dump_json(indent=1, by_alias=True) + "\n")
+        self._saved = saved
+
+    def _load(self) -> _Saved:
+        path = self.folder / "status.json"
+        try:
+            return _Saved.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return _Saved()
+        except ValidationError:
+            # Derived from the world anew; the unreadable file is kept for whoever wants to know.
+            path.replace(path.with_suffix(".unreadable"))
+            return _Saved()
+
+
+def saved_status(folder: Path) -> Status | None:
+    """Return the status last written for an object, or None when there is none; for verbs that only look."""
+    try:
+        return _Saved.model_validate_json((folder / "status.json").read_bytes()).status
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` so that readers and crashes see the old file or the new one, whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with aside.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        aside.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            aside.unlink()
+        raise Terminal(
+            "StateUnwritable",
+            f"{path} cannot be written: {error.strerror}.",
+            fix="Free space there, or name another folder with --state DIR.",
+        ) from error
+
+
+@contextlib.contextmanager
+def sole_runner(folder: Path) -> Iterator[None]:
+    """Hold the object's lock for as long as the block runs; the kernel lets go of it when the process dies.
+
+    Raises:
+        Terminal: AlreadyRunning, naming the process that holds it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Terminal(
+            "StateUnwritable",
+            f"{folder} cannot be written: {error.strerror}.",
+            fix="Make it writable, or name another folder with --state DIR.",
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EAGAIN, errno.EACCES}:
+                raise
+            holder = _holder(descriptor)
+            raise Terminal(
+                "AlreadyRunning",
+                f"Another wsr run{holder} works on this object with state folder {folder}.",
+                fix="Let it finish or stop it; two of them on one object would undo each other's work.",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, json.dumps({"pid": os.getpid()}).encode())
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _holder(descriptor: int) -> str:
+    try:
+        return f" (process {json.loads(os.pread(descriptor, 200, 0))['pid']})"
+    except (ValueError, KeyError, TypeError):
+        return ""
