@@ -145,6 +145,8 @@ class RegistryRecords:
         self._repository = repository
         self._files = FileCache(cache)
         self._read: dict[str, ReleaseRecord] = {}
+        # One write at a time: registry 2.8 answers 400 to a manifest whose blob is being linked by another upload.
+        self._writing = asyncio.Lock()
 
     async def versions(self) -> frozenset[str]:
         """See `RecordStore`."""
@@ -175,15 +177,13 @@ class RegistryRecords:
     async def put(self, record: ReleaseRecord) -> None:
         """See `RecordStore`."""
         await self._find(record.version)
-        reference = f"{self._repository}:{tag_of(record.version)}"
-        await self._registry.put_artifact(reference, record.to_json(), kind=RECORD_TYPE, file="record.json")
+        await self._put(tag_of(record.version), record.to_json(), kind=RECORD_TYPE, file="record.json")
 
     async def put_blob(self, name: str, content: bytes) -> Artifact:
         """See `RecordStore`."""
         artifact = artifact_of(name, content)
         # A registry's garbage collection removes what no manifest names, hence a tag for each file.
-        reference = f"{self._repository}:{_FILE_TAG}{artifact.sha256}"
-        await self._registry.put_artifact(reference, content, kind=FILE_TYPE, file=name)
+        await self._put(f"{_FILE_TAG}{artifact.sha256}", content, kind=FILE_TYPE, file=name)
         return artifact
 
     async def get_blob(self, artifact: Artifact) -> bytes:
@@ -195,6 +195,10 @@ class RegistryRecords:
         verify(artifact, content, where=reference)
         self._files.put(artifact, content)
         return content
+
+    async def _put(self, tag: str, content: bytes, *, kind: str, file: str) -> None:
+        async with self._writing:
+            await self._registry.put_artifact(f"{self._repository}:{tag}", content, kind=kind, file=file)
 
     async def _find(self, version: str) -> ReleaseRecord | None:
         try:
