@@ -12,6 +12,8 @@ from tests.parts.index import Index, running_devpi, running_pypiserver
 from tests.parts.leftovers import remove_leftovers
 from tests.parts.registry import running_registry
 
+pytest_plugins = ["tests.suites"]
+
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[str]:

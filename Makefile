@@ -1,0 +1,36 @@
+# One word for each thing a contributor does; each installs what it lacks, and stops what it started.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# Python comes from this machine or from the package index, never from anywhere else.
+export UV_PYTHON_DOWNLOADS := never
+
+BIN := .venv/bin
+export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
+TIMED := tools/timed.sh $(SUITE_SECONDS)
+
+.PHONY: help test test-long lint
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
+
+test: .venv/synced ## lint and every suite, with the seconds of each
+	@rm -f $(SUITE_SECONDS)
+	@$(TIMED) lint $(MAKE) lint
+	@$(BIN)/pytest -m "not long" tests
+
+test-long: .venv/synced ## what test leaves out: soaks, outages of minutes, whole matrices
+	@$(BIN)/pytest -m long tests
+
+lint: .venv/synced ## style, types and who imports whom
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy controller builder tests
+	@$(BIN)/lint-imports
+
+.venv/synced: pyproject.toml uv.lock
+	@uv=$$(tools/setup/uv.sh) && "$$uv" sync --quiet --frozen
+	@touch $@

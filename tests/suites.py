@@ -1,0 +1,67 @@
+"""How long each suite may take, and how long it took: the table at the end of `make test`.
+
+A suite is a folder under tests/; lint and the runtime's own tests run before this process and leave their times in the
+file that SUITE_SECONDS names, one `suite seconds` a line.
+"""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+BUDGET_SECONDS = {
+    "lint": 90,
+    "workspace": 60,
+    "workspace-wheel": 90,
+    "unit": 15,
+    "golden": 15,
+    "parts": 60,
+    "contract": 120,
+    "integration": 240,
+    "e2e": 300,
+}
+_TESTS = Path(__file__).resolve().parent
+
+
+class SuiteTimes:
+    """Adds up what the tests of each suite took, set-up of shared parts counted where they are first needed."""
+
+    def __init__(self) -> None:
+        self._seconds: defaultdict[str, float] = defaultdict(float)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self._seconds[_suite(report.nodeid)] += report.duration
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if os.environ.get("SUITE_SECONDS") is None:
+            return
+        terminalreporter.section("seconds per suite")
+        for line in table({**_noted(Path(os.environ["SUITE_SECONDS"])), **self._seconds}):
+            terminalreporter.write_line(line)
+
+
+def table(seconds: dict[str, float]) -> list[str]:
+    """Rows in the order of the budgets; a suite without a budget is over it, so that it gets one."""
+    rows = [f"{'suite':<18}{'seconds':>9}{'budget':>8}"]
+    for suite in [*BUDGET_SECONDS, *sorted(set(seconds) - set(BUDGET_SECONDS))]:
+        if suite in seconds:
+            budget = BUDGET_SECONDS.get(suite, 0)
+            over = "  over" if seconds[suite] > budget else ""
+            rows.append(f"{suite:<18}{seconds[suite]:>9.1f}{budget:>8}{over}")
+    return rows
+
+
+def _suite(nodeid: str) -> str:
+    parts = Path(nodeid.partition("::")[0]).parts
+    return parts[1] if len(parts) > 1 and parts[0] == _TESTS.name else "other"
+
+
+def _noted(file: Path) -> dict[str, float]:
+    if not file.exists():
+        return {}
+    return {suite: float(seconds) for suite, seconds in map(str.split, file.read_text().splitlines())}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(SuiteTimes(), "suite-times")
