@@ -1,0 +1,226 @@
+"""Turn A2A messages into turns of the adapter, and its chunks into A2A events."""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
+
+from a2a.helpers import new_text_part
+from a2a.server.agent_execution import AgentExecutor, RequestContext
+from a2a.server.events import EventQueue
+from a2a.server.tasks import TaskUpdater
+from a2a.types import Message, Task, TaskState, TaskStatus
+
+from adapters.base import AdapterConfigurationError, BaseAdapter, Exchange, Turn
+from builtin_tools.security import Scrubber
+from conversations import Conversations
+from plugins_registry.registry import Plugins
+from policies.limits import TurnSlots
+from task_ledger import TaskLedger, Ticket
+from task_store import INTERRUPTED
+
+logger = logging.getLogger(__name__)
+
+# The ticket under which the HTTP gate accepted the message. The SDK runs `execute` in the context of the
+# request that sent the message, also when it runs it later or in the background.
+ADMITTED: ContextVar[Ticket | None] = ContextVar("admitted", default=None)
+
+STREAMING_METHODS = frozenset({"SendStreamingMessage", "message/stream"})
+ARTIFACT_NAME = "reply"
+FAILURE_KEY = "molecule.failure"
+TITLE_CHARACTERS = 100
+CANCEL_SECONDS = 10.0
+
+
+
+Stop = Literal["canceled", "interrupted"]
+
+
+@dataclass(kw_only=True)
+class _Running:
+    """A turn in progress: its work, why it was told to stop, and whether its last event is out."""
+
+    work: asyncio.Task[None]
+    stop: Stop | None = None
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class TurnExecutor(AgentExecutor):
+    """Runs each message as one turn, within the limits, and counts it truly."""
+
+    def __init__(
+        self,
+        adapter: BaseAdapter,
+        *,
+        ledger: TaskLedger,
+        slots: TurnSlots,
+        conversations: Conversations,
+        plugins: Plugins,
+        scrubber: Scrubber,
+    ) -> None:
+        self._adapter = adapter
+        self._ledger = ledger
+        self._slots = slots
+        self._conversations = conversations
+        self._plugins = plugins
+        self._scrubber = scrubber
+        self._running: dict[str, _Running] = {}
+
+    async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
+        """Answer one message; the last event is the task's final state."""
+        ticket = ADMITTED.get()
+        if ticket is None or not ticket.claim():
+            ticket = self._ledger.open()
+            ticket.claim()
+        failure: str | None = None
+        counts = False
+        try:
+            failure, counts = await self._answer(context, event_queue, ticket)
+        finally:
+            ticket.close(failure=failure, counts=counts)
+
+    async def cancel(self, context: RequestContext, event_queue: EventQueue) -> None:
+        """Stop the turn of a task and wait until it has said that it is canceled.
+
+        The turn itself says so, not this method: the SDK closes the task's queue once `execute` returns. A
+        task without a turn is marked canceled by the SDK.
+        """
+        del event_queue
+        if context.task_id is not None:
+            await self._stop_turn(context.task_id, "canceled")
+
+    async def stop_all(self) -> None:
+        """Stop every turn, because the process ends; their tasks fail with a text that says so."""
+        await asyncio.gather(*(self._stop_turn(task_id, "interrupted") for task_id in list(self._running)))
+
+    async def _answer(
+        self, context: RequestContext, event_queue: EventQueue, ticket: Ticket
+    ) -> tuple[str | None, bool]:
+        """Run the turn and publish its end; return its error, and whether it counts as a turn at all."""
+        message, task_id, context_id = context.message, context.task_id, context.context_id
+        if message is None or task_id is None or context_id is None:
+            raise ValueError("the SDK handed over a request without message, task or context")
+        ticket.task_id, ticket.context_id = task_id, context_id
+        updater = TaskUpdater(event_queue, task_id, context_id)
+        if context.current_task is None:
+            await event_queue.enqueue_event(_submitted(message, task_id, context_id))
+        text = context.get_user_input()
+        if not text.strip():
+            await updater.reject(_note(updater, "This agent reads text, and the message has none"))
+            return None, False
+        ticket.title = self._scrubber.scrub(" ".join(text.split()))[:TITLE_CHARACTERS]
+        streaming = context.call_context.state.get("method") in STREAMING_METHODS
+        reply = _Reply(updater, streaming=streaming)
+        running = _Running(work=asyncio.create_task(self._turn(text, ticket, reply), name=f"turn:{task_id}"))
+        self._running[task_id] = running
+        try:
+            return await self._finish(running, reply, updater)
+        finally:
+            running.work.cancel()
+            running.ended.set()
+            del self._running[task_id]
+
+    async def _finish(self, running: _Running, reply: "_Reply", updater: TaskUpdater) -> tuple[str | None, bool]:
+        try:
+            await running.work
+        except asyncio.CancelledError:
+            if running.stop is None:
+                raise
+            if running.stop == "canceled":
+                await updater.cancel()
+            else:
+                await updater.failed(_note(updater, INTERRUPTED))
+            return None, False
+        except Exception as error:
+            logger.exception("Ending task %s as failed", updater.task_id)
+            text = self._scrubber.scrub(f"{type(error).__name__}: {error}")
+            await updater.failed(_note(updater, text, failure=_kind_of(error)))
+            return text, True
+        await reply.finish()
+        await updater.complete()
+        return None, True
+
+    async def _turn(self, text: str, ticket: Ticket, reply: "_Reply") -> None:
+        async with self._slots.turn(ticket.context_id):
+            ticket.start()
+            await reply.start()
+            history = self._conversations.history(ticket.context_id)
+            turn = await self._plugins.before_turn(
+                Turn(task_id=ticket.task_id, context_id=ticket.context_id, text=text, history=history)
+            )
+            chunks = self._adapter.execute(turn)
+            async with aclosing(chunks) if isinstance(chunks, AsyncGenerator) else nullcontext():
+                async for chunk in chunks:
+                    await reply.add(chunk)
+            self._conversations.add(ticket.context_id, Exchange(user=turn.text, agent=reply.text))
+            await self._plugins.after_turn(turn, reply.text)
+
+    async def _stop_turn(self, task_id: str, stop: Stop) -> None:
+        running = self._running.get(task_id)
+        if running is None:
+            return
+        running.stop = stop
+        running.work.cancel()
+        try:
+            async with asyncio.timeout(CANCEL_SECONDS):
+                await running.ended.wait()
+        except TimeoutError:
+            logger.warning("Leaving task %s behind: its turn does not stop", task_id)
+        await self._adapter.cancel(task_id)
+
+
+class _Reply:
+    """The answer as it grows: sent chunk by chunk to a caller who streams, in one piece to others."""
+
+    def __init__(self, updater: TaskUpdater, *, streaming: bool) -> None:
+        self._updater = updater
+        self._streaming = streaming
+        self._chunks: list[str] = []
+
+    @property
+    def text(self) -> str:
+        """The answer so far."""
+        return "".join(self._chunks)
+
+    async def start(self) -> None:
+        await self._updater.start_work()
+
+    async def add(self, chunk: str) -> None:
+        if not chunk:
+            return
+        self._chunks.append(chunk)
+        if self._streaming:
+            await self._publish(chunk, append=len(self._chunks) > 1)
+
+    async def finish(self) -> None:
+        if self._chunks and not self._streaming:
+            await self._publish(self.text, append=False)
+
+    async def _publish(self, text: str, *, append: bool) -> None:
+        await self._updater.add_artifact(
+            [new_text_part(text)], artifact_id=f"{self._updater.task_id}-reply", name=ARTIFACT_NAME, append=append
+        )
+
+
+def _submitted(message: Message, task_id: str, context_id: str) -> Task:
+    return Task(
+        id=task_id,
+        context_id=context_id,
+        status=TaskStatus(state=TaskState.TASK_STATE_SUBMITTED),
+        history=[message],
+    )
+
+
+def _note(updater: TaskUpdater, text: str, *, failure: str | None = None) -> Message:
+    """Say something about a task; `failure` tells programs whose fault it was."""
+    return updater.new_agent_message([new_text_part(text)], metadata={FAILURE_KEY: failure} if failure else None)
+
+
+def _kind_of(error: Exception) -> str:
+    """Tell a workspace that is configured wrongly from an image that is built wrongly and from a failed task."""
+    if isinstance(error, AdapterConfigurationError):
+        return "configuration"
+    return "build" if isinstance(error, ImportError | SyntaxError) else "task"

@@ -1,0 +1,1 @@
+"""Tools that every agent has, whatever its framework."""

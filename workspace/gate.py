@@ -1,0 +1,158 @@
+"""Stand before the A2A server: refuse what is too big or not JSON, and new work while none is taken.
+
+The SDK answers every error with HTTP 200, and a stream with 200 before its first event, so that a refusal
+with 503 and `Retry-After` must come before it. This is also where a message begins to count as work.
+"""
+
+import contextlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH
+
+from a2a_executor import ADMITTED
+from lifecycle import Lifecycle, Refusal
+
+Message = MutableMapping[str, Any]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+WORK_METHODS = frozenset({"SendMessage", "SendStreamingMessage", "message/send", "message/stream"})
+PARSE_ERROR = -32700
+INVALID_REQUEST = -32600
+# Implementation-defined server errors; A2A itself uses -32001 to -32009.
+REFUSAL_CODES = {"DRAINING": -32050, "STARTING": -32051, "OVERLOADED": -32052}
+ERROR_DOMAIN = "runtime.molecule.ai"
+MAX_DISCARDED_BYTES = 256 * 1024 * 1024
+
+# Base URL under which the caller reached us: the card must not name a host that only this container knows.
+BASE_URL: ContextVar[str] = ContextVar("base_url")
+
+logger = logging.getLogger(__name__)
+
+
+class Gate:
+    """ASGI middleware around the A2A application."""
+
+    def __init__(self, app: App, lifecycle: Lifecycle, *, max_body_bytes: int) -> None:
+        self._app = app
+        self._lifecycle = lifecycle
+        self._max_body_bytes = max_body_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        BASE_URL.set(_base_url(scope))
+        if scope["path"] == "/" and scope["method"] == "POST":
+            await self._rpc(scope, receive, send)
+        elif scope["path"] == AGENT_CARD_WELL_KNOWN_PATH and self._lifecycle.state() == "starting":
+            # The card means: ready to take work.
+            refusal = Refusal("STARTING", "This workspace is starting", 1)
+            await _answer(send, 503, {"error": str(refusal)}, retry_after=refusal.retry_after_seconds)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _rpc(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await self._body(scope, receive)
+        if body is None:
+            text = f"The request is larger than {self._max_body_bytes} bytes; send less or raise a2a.max_body_bytes"
+            await _answer(send, 413, _error(None, INVALID_REQUEST, text))
+            await _discard(receive)
+            return
+        try:
+            request = json.loads(body)
+        except (ValueError, RecursionError) as error:
+            await _answer(send, 200, _error(None, PARSE_ERROR, f"The request is not JSON: {error}"))
+            return
+        method = request.get("method") if isinstance(request, dict) else None
+        if not isinstance(method, str) or method not in WORK_METHODS:
+            await self._app(scope, _replay(body, receive), send)
+            return
+        try:
+            ticket = self._lifecycle.admit()
+        except Refusal as refusal:
+            document = _error(_id_of(request), REFUSAL_CODES[refusal.reason], str(refusal), reason=refusal.reason)
+            await _answer(send, 503, document, retry_after=refusal.retry_after_seconds)
+            return
+        token = ADMITTED.set(ticket)
+        try:
+            await self._app(scope, _replay(body, receive), send)
+        finally:
+            ADMITTED.reset(token)
+            # Not claimed: the SDK refused the message, and no turn will close the ticket.
+            if ticket.claim():
+                ticket.close(counts=False)
+
+    async def _body(self, scope: Scope, receive: Receive) -> bytes | None:
+        """Read the body; None when it is too big."""
+        for name, value in scope["headers"]:
+            if name == b"content-length" and value.isdigit() and int(value) > self._max_body_bytes:
+                return None
+        chunks, size = [], 0
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return b""
+            chunk: bytes = message.get("body", b"")
+            size += len(chunk)
+            if size > self._max_body_bytes:
+                return None
+            chunks.append(chunk)
+            if not message.get("more_body", False):
+                return b"".join(chunks)
+
+
+async def _discard(receive: Receive) -> None:
+    """Read on for a while: a caller that still sends would see a broken connection instead of the answer."""
+    size = 0
+    with contextlib.suppress(OSError):
+        while size < MAX_DISCARDED_BYTES:
+            message = await receive()
+            size += len(message.get("body", b""))
+            if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                return
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """Give the body that was read to the application, and then whatever else the connection says."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed
+
+
+async def _answer(send: Send, status: int, document: object, *, retry_after: int | None = None) -> None:
+    body = json.dumps(document).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    if retry_after is not None:
+        headers.append((b"retry-after", b"%d" % retry_after))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _error(request_id: object, code: int, text: str, *, reason: str | None = None) -> dict[str, object]:
+    error: dict[str, object] = {"code": code, "message": text}
+    if reason is not None:
+        error["data"] = [
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": ERROR_DOMAIN}
+        ]
+    return {"jsonrpc": "2.0", "id": request_id, "error": error}
+
+
+def _id_of(request: dict[str, Any]) -> str | int | None:
+    value = request.get("id")
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _base_url(scope: Scope) -> str:
+    host = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), None)
+    if host is None:
+        address, port = scope.get("server") or ("localhost", 80)
+        host = f"{address}:{port}"
+    return f"{scope['scheme']}://{host}"

@@ -1,0 +1,1 @@
+"""Code of the workspace's owner that runs around each turn."""

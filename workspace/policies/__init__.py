@@ -1,0 +1,1 @@
+"""Rules that bound what a workspace accepts, apart from the code that applies them."""

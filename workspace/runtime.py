@@ -1,0 +1,188 @@
+"""The workspace as a whole: serve, and wind down in an order that loses nothing."""
+
+import asyncio
+import gc
+import logging
+import socket
+
+from a2a_executor import TurnExecutor
+from a2a_server import RPC_URL, build_app
+from adapters.base import AdapterConfig, AdapterConfigurationError, BaseAdapter
+from agent_card import build_card
+from boot import Foundation
+from control_routes import ControlRoutes
+from conversations import Conversations
+from gate import Gate
+from heartbeat import Heartbeat, HeartbeatSettings
+from http_server import HttpServer, bind
+from plugins_registry.registry import load_plugins
+from policies.limits import TurnSlots
+from preflight import ExitCode, StartError
+from skill_loader.loader import load_skills
+from snapshot import Snapshot
+from task_store import WorkspaceTaskStore
+from termination import Termination
+
+ADAPTER_SHUTDOWN_SECONDS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+def run(foundation: Foundation, adapter: type[BaseAdapter]) -> ExitCode:
+    """Serve until a signal asks for the end.
+
+    Raises:
+        StartError: the address is taken, or the adapter's setup failed.
+    """
+    config, environment = foundation.settings.config, foundation.settings.environment
+    port = environment.port or config.a2a.port
+    try:
+        listener = bind(config.a2a.host, port)
+    except OSError as error:
+        raise StartError(
+            ExitCode.ADDRESS,
+            f"Cannot listen on {config.a2a.host}:{port}: {error.strerror}; free it or set PORT or a2a.port to another port",
+        ) from error
+    return asyncio.run(Workspace(foundation, adapter, listener).live())
+
+
+class Workspace:
+    """One running workspace."""
+
+    def __init__(self, foundation: Foundation, adapter: type[BaseAdapter], listener: socket.socket) -> None:
+        self._base = foundation
+        self._config = foundation.settings.config
+        self._environment = foundation.settings.environment
+        self._conversations = Conversations()
+        self._tasks = WorkspaceTaskStore()
+        self._adapter = self._make(adapter)
+        self._executor = TurnExecutor(
+            self._adapter,
+            ledger=foundation.ledger,
+            slots=TurnSlots(self._config.limits),
+            conversations=self._conversations,
+            plugins=load_plugins(self._config.plugins, self._environment.plugins_folder),
+            scrubber=foundation.scrubber,
+        )
+        self._snapshot = Snapshot(
+            self._environment.config_folder,
+            conversations=self._conversations,
+            tasks=self._tasks,
+            ledger=foundation.ledger,
+        )
+        self._termination = Termination(
+            foundation.lifecycle,
+            grace_seconds=self._environment.grace_seconds,
+            last_words=self._snapshot.write,
+        )
+        self._port: int = listener.getsockname()[1]
+        self._server = HttpServer(self._app(), listener)
+
+    async def live(self) -> ExitCode:
+        """Serve until the end is asked for, then wind down."""
+        self._termination.listen()
+        await self._server.open()
+        ticking = asyncio.create_task(self._server.tick(self._base.wedge.beat))
+        if await self._set_up():
+            await self._snapshot.restore()
+            self._base.lifecycle.ready()
+            self._announce()
+            await self._termination.requested.wait()
+        await self._wind_down()
+        ticking.cancel()
+        return ExitCode.DONE
+
+    async def _set_up(self) -> bool:
+        """Set the adapter up; False when the end was asked for meanwhile."""
+        setup = asyncio.create_task(self._adapter.setup())
+        stop = asyncio.create_task(self._termination.requested.wait())
+        await asyncio.wait({setup, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not setup.done():
+            setup.cancel()
+            await asyncio.wait({setup}, timeout=ADAPTER_SHUTDOWN_SECONDS)
+            return False
+        error = setup.exception()
+        if isinstance(error, AdapterConfigurationError):
+            raise StartError(ExitCode.CONFIGURATION, f"Configuration error: {error}") from error
+        if error is not None:
+            text = f"Build error: the adapter's setup failed: {type(error).__name__}: {error}"
+            raise StartError(ExitCode.BUILD, text) from error
+        self._base.wedge.ask(lambda: self._adapter.wedged_reason)
+        return True
+
+    def _announce(self) -> None:
+        # What lives now lives until the end; it need not be looked through again.
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+        logger.info(
+            "Serving on port %d after %.2f s, adapter %s",
+            self._port,
+            self._base.board.uptime_seconds(),
+            self._adapter.name,
+        )
+        self._start_heartbeats()
+
+    async def _wind_down(self) -> None:
+        workload = self._base.ledger.workload()
+        if workload.active or workload.queued:
+            # Whoever stops us may kill us before the tasks end; then this snapshot is what is left.
+            self._snapshot.write()
+            logger.info("Waiting for %d running and %d waiting tasks", workload.active, workload.queued)
+            if not await self._base.ledger.until_idle(self._termination.grace_seconds):
+                logger.warning("Cutting tasks short: the grace period is over")
+                await self._executor.stop_all()
+        await self._server.close()
+        self._snapshot.write()
+        try:
+            async with asyncio.timeout(ADAPTER_SHUTDOWN_SECONDS):
+                await self._adapter.shutdown()
+        except Exception:
+            logger.exception("Stopping although the adapter's shutdown failed")
+        logger.info("Stopped")
+
+    def _make(self, adapter: type[BaseAdapter]) -> BaseAdapter:
+        config = self._config
+        settings = AdapterConfig(
+            name=config.name,
+            description=config.description,
+            role=config.role,
+            model=config.model,
+            runtime_config=config.runtime_config,
+            config_folder=self._environment.config_folder,
+            skills=config.skills,
+        )
+        try:
+            return adapter(settings)
+        except AdapterConfigurationError as error:
+            raise StartError(ExitCode.CONFIGURATION, f"Configuration error: {error}") from error
+        except Exception as error:
+            text = f"Build error: {adapter.__name__} cannot be made: {type(error).__name__}: {error}"
+            raise StartError(ExitCode.BUILD, text) from error
+
+    def _app(self) -> Gate:
+        skills = load_skills(self._config.skills, self._environment.config_folder / "skills")
+        url = self._environment.public_url
+        return build_app(
+            build_card(self._config, skills, f"{url or f'http://localhost:{self._port}'}{RPC_URL}"),
+            self._executor,
+            tasks=self._tasks,
+            control=ControlRoutes(self._base.lifecycle, self._base.board, self._environment.control_token_file),
+            lifecycle=self._base.lifecycle,
+            public_url=url,
+            max_body_bytes=self._config.a2a.max_body_bytes,
+        )
+
+    def _start_heartbeats(self) -> None:
+        url, workspace_id = self._environment.platform_url, self._environment.workspace_id
+        if url is None:
+            return
+        if workspace_id is None:
+            logger.warning("Sending no heartbeats: PLATFORM_URL is set, but WORKSPACE_ID is not")
+            return
+        settings = HeartbeatSettings(
+            platform_url=url, workspace_id=workspace_id, interval_seconds=self._config.heartbeat_seconds
+        )
+        base = self._base
+        Heartbeat(settings, board=base.board, ledger=base.ledger, scrubber=base.scrubber).start()

@@ -1,0 +1,1 @@
+"""Read the skills that config.yaml names."""
