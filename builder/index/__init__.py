@@ -1,0 +1,25 @@
+"""Reads package indexes: what they say they serve (PEP 691 JSON, PEP 503 HTML) and the bytes they really serve.
+
+    async with Index(simple_url, ca_file=...) as index:
+        files = await index.files("some-project")        # () when the index does not know the project
+        wheel = await index.fetch(files[0])              # bytes, checked against the sha256 that the index shows
+
+Uploading is twine's work; this is for asking before and after.
+"""
+
+from builder.index.client import Credentials, Index
+from builder.index.errors import Corrupt, IndexProblem, Malformed, Refused, Unauthorized, Unavailable
+from builder.index.page import IndexFile, parse_page
+
+__all__ = [
+    "Corrupt",
+    "Credentials",
+    "Index",
+    "IndexFile",
+    "IndexProblem",
+    "Malformed",
+    "Refused",
+    "Unauthorized",
+    "Unavailable",
+    "parse_page",
+]
