@@ -35,7 +35,6 @@ TITLE_CHARACTERS = 100
 CANCEL_SECONDS = 10.0
 
 
-
 Stop = Literal["canceled", "interrupted"]
 
 
@@ -48,25 +47,27 @@ class _Running:
     ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What turns share: who counts them, orders them, remembers them, looks at them, and hides secrets."""
+
+    ledger: TaskLedger
+    slots: TurnSlots
+    conversations: Conversations
+    plugins: Plugins
+    scrubber: Scrubber
+
+
 class TurnExecutor(AgentExecutor):
     """Runs each message as one turn, within the limits, and counts it truly."""
 
-    def __init__(
-        self,
-        adapter: BaseAdapter,
-        *,
-        ledger: TaskLedger,
-        slots: TurnSlots,
-        conversations: Conversations,
-        plugins: Plugins,
-        scrubber: Scrubber,
-    ) -> None:
+    def __init__(self, adapter: BaseAdapter, around: Surroundings) -> None:
         self._adapter = adapter
-        self._ledger = ledger
-        self._slots = slots
-        self._conversations = conversations
-        self._plugins = plugins
-        self._scrubber = scrubber
+        self._ledger = around.ledger
+        self._slots = around.slots
+        self._conversations = around.conversations
+        self._plugins = around.plugins
+        self._scrubber = around.scrubber
         self._running: dict[str, _Running] = {}
 
     async def execute(self, context: RequestContext, event_queue: EventQueue) -> None:
@@ -123,7 +124,9 @@ class TurnExecutor(AgentExecutor):
             running.ended.set()
             del self._running[task_id]
 
-    async def _finish(self, running: _Running, reply: "_Reply", updater: TaskUpdater) -> tuple[str | None, bool]:
+    async def _finish(
+        self, running: _Running, reply: "_Reply", updater: TaskUpdater
+    ) -> tuple[str | None, bool]:
         try:
             await running.work
         except asyncio.CancelledError:
@@ -201,7 +204,10 @@ class _Reply:
 
     async def _publish(self, text: str, *, append: bool) -> None:
         await self._updater.add_artifact(
-            [new_text_part(text)], artifact_id=f"{self._updater.task_id}-reply", name=ARTIFACT_NAME, append=append
+            [new_text_part(text)],
+            artifact_id=f"{self._updater.task_id}-reply",
+            name=ARTIFACT_NAME,
+            append=append,
         )
 
 
@@ -216,7 +222,9 @@ def _submitted(message: Message, task_id: str, context_id: str) -> Task:
 
 def _note(updater: TaskUpdater, text: str, *, failure: str | None = None) -> Message:
     """Say something about a task; `failure` tells programs whose fault it was."""
-    return updater.new_agent_message([new_text_part(text)], metadata={FAILURE_KEY: failure} if failure else None)
+    return updater.new_agent_message(
+        [new_text_part(text)], metadata={FAILURE_KEY: failure} if failure else None
+    )
 
 
 def _kind_of(error: Exception) -> str:

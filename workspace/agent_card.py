@@ -14,7 +14,9 @@ def build_card(config: WorkspaceConfig, skills: tuple[Skill, ...], url: str) -> 
         description=config.description,
         version=config.version,
         supported_interfaces=[
-            AgentInterface(url=url, protocol_binding=TransportProtocol.JSONRPC.value, protocol_version=version)
+            AgentInterface(
+                url=url, protocol_binding=TransportProtocol.JSONRPC.value, protocol_version=version
+            )
             for version in (PROTOCOL_VERSION_1_0, PROTOCOL_VERSION_0_3)
         ],
         capabilities=AgentCapabilities(streaming=True, push_notifications=False),

@@ -59,7 +59,9 @@ def check() -> ExitCode:
     except StartError as error:
         sys.stderr.write(f"{error}\n")
         return error.code
-    sys.stdout.write(f"ok: {settings.environment.config_folder} with adapter {adapter.__module__}.{adapter.__name__}\n")
+    sys.stdout.write(
+        f"ok: {settings.environment.config_folder} with adapter {adapter.__module__}.{adapter.__name__}\n"
+    )
     return ExitCode.DONE
 
 

@@ -77,7 +77,9 @@ def load_config(folder: Path) -> WorkspaceConfig:
         logger.warning("Found no %s, using defaults for every key", path)
         return WorkspaceConfig()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(str(path), f"cannot be read: {error}", "make it a UTF-8 file that this user may read") from error
+        raise ConfigError(
+            str(path), f"cannot be read: {error}", "make it a UTF-8 file that this user may read"
+        ) from error
     return parse_config(text, path)
 
 
@@ -202,4 +204,5 @@ def _kind(value: object) -> str:
         return "empty"
     if isinstance(value, bool | int | float | str):
         return f"{value!r}"
-    return {list: "a list", dict: "a mapping"}.get(type(value), f"a {type(value).__name__}")
+    names: dict[type, str] = {list: "a list", dict: "a mapping"}
+    return names.get(type(value), f"a {type(value).__name__}")

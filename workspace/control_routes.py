@@ -41,7 +41,9 @@ class ControlRoutes:
             body = None
         seconds = body.get("timeoutSeconds", DEFAULT_DRAIN_SECONDS) if isinstance(body, dict) else None
         if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds <= MAX_DRAIN_SECONDS:
-            text = f'the body must be {{"timeoutSeconds": n}} with a whole number from 1 to {MAX_DRAIN_SECONDS}'
+            text = (
+                f'the body must be {{"timeoutSeconds": n}} with a whole number from 1 to {MAX_DRAIN_SECONDS}'
+            )
             return JSONResponse({"error": text}, 400)
         self._lifecycle.drain(seconds)
         return await self._status(request)

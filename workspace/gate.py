@@ -75,7 +75,9 @@ class Gate:
         try:
             ticket = self._lifecycle.admit()
         except Refusal as refusal:
-            document = _error(_id_of(request), REFUSAL_CODES[refusal.reason], str(refusal), reason=refusal.reason)
+            document = _error(
+                _id_of(request), REFUSAL_CODES[refusal.reason], str(refusal), reason=refusal.reason
+            )
             await _answer(send, 503, document, retry_after=refusal.retry_after_seconds)
             return
         token = ADMITTED.set(ticket)

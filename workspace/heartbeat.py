@@ -96,6 +96,4 @@ class Heartbeat:
         self._failures += 1
         # Ten minutes of an absent platform must not fill the log: say it at once, then every tenth time.
         if self._failures % 10 == 1:
-            logger.warning(
-                "Serving on although heartbeat %d in a row failed: %s", self._failures, error
-            )
+            logger.warning("Serving on although heartbeat %d in a row failed: %s", self._failures, error)

@@ -68,7 +68,9 @@ class Lifecycle:
         with self._lock:
             if self._draining():
                 raise Refusal(
-                    "DRAINING", "This workspace is draining: it finishes its tasks and takes no new ones", self._retry_after()
+                    "DRAINING",
+                    "This workspace is draining: it finishes its tasks and takes no new ones",
+                    self._retry_after(),
                 )
             if not self._ready:
                 raise Refusal("STARTING", "This workspace is starting and takes no work yet", 1)

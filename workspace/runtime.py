@@ -5,7 +5,7 @@ import gc
 import logging
 import socket
 
-from a2a_executor import TurnExecutor
+from a2a_executor import Surroundings, TurnExecutor
 from a2a_server import RPC_URL, build_app
 from adapters.base import AdapterConfig, AdapterConfigurationError, BaseAdapter
 from agent_card import build_card
@@ -56,14 +56,14 @@ class Workspace:
         self._conversations = Conversations()
         self._tasks = WorkspaceTaskStore()
         self._adapter = self._make(adapter)
-        self._executor = TurnExecutor(
-            self._adapter,
+        around = Surroundings(
             ledger=foundation.ledger,
             slots=TurnSlots(self._config.limits),
             conversations=self._conversations,
             plugins=load_plugins(self._config.plugins, self._environment.plugins_folder),
             scrubber=foundation.scrubber,
         )
+        self._executor = TurnExecutor(self._adapter, around)
         self._snapshot = Snapshot(
             self._environment.config_folder,
             conversations=self._conversations,
@@ -164,15 +164,15 @@ class Workspace:
     def _app(self) -> Gate:
         skills = load_skills(self._config.skills, self._environment.config_folder / "skills")
         url = self._environment.public_url
-        return build_app(
+        control = ControlRoutes(self._base.lifecycle, self._base.board, self._environment.control_token_file)
+        app = build_app(
             build_card(self._config, skills, f"{url or f'http://localhost:{self._port}'}{RPC_URL}"),
             self._executor,
-            tasks=self._tasks,
-            control=ControlRoutes(self._base.lifecycle, self._base.board, self._environment.control_token_file),
-            lifecycle=self._base.lifecycle,
+            self._tasks,
+            control=control.routes(),
             public_url=url,
-            max_body_bytes=self._config.a2a.max_body_bytes,
         )
+        return Gate(app, self._base.lifecycle, max_body_bytes=self._config.a2a.max_body_bytes)
 
     def _start_heartbeats(self) -> None:
         url, workspace_id = self._environment.platform_url, self._environment.workspace_id

@@ -55,9 +55,7 @@ class Snapshot:
     async def restore(self) -> None:
         """Take over what an earlier process left. A file that cannot be used is kept aside and named in the log."""
         try:
-            saved: Any = json.loads(self._path.read_text(encoding="utf-8"))
-            if saved["format"] != FORMAT:
-                raise ValueError(f"its format is {saved['format']!r}, this version reads {FORMAT}")
+            saved = _read(self._path)
             self._conversations.restore(saved["conversations"])
             interrupted = await self._tasks.restore(saved["tasks"])
         except FileNotFoundError:
@@ -65,7 +63,9 @@ class Snapshot:
         except Exception as error:  # noqa: BLE001 - no content of this file may keep a workspace from starting
             self._keep_aside(error)
             return
-        logger.info("Restored %d conversations and %d tasks", len(saved["conversations"]), len(saved["tasks"]))
+        logger.info(
+            "Restored %d conversations and %d tasks", len(saved["conversations"]), len(saved["tasks"])
+        )
         if interrupted:
             logger.warning("Marked tasks failed that the last stop cut short: %s", ", ".join(interrupted))
 
@@ -73,7 +73,16 @@ class Snapshot:
         aside = self._path.with_name(f"{self._path.name}.unusable-{int(time.time())}")
         with contextlib.suppress(OSError):
             self._path.rename(aside)
-        logger.warning("Starting without the saved state: %s is unusable (%s), kept as %s", self._path, error, aside.name)
+        logger.warning(
+            "Starting without the saved state: %s is unusable (%s), kept as %s", self._path, error, aside.name
+        )
+
+
+def _read(path: Path) -> dict[str, Any]:
+    saved: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    if saved["format"] != FORMAT:
+        raise ValueError(f"its format is {saved['format']!r}, this version reads {FORMAT}")
+    return saved
 
 
 def _replace(path: Path, text: str) -> None:

@@ -58,7 +58,9 @@ def get_adapter(runtime: str | None = None) -> type[BaseAdapter]:
         own = [
             value
             for value in vars(module).values()
-            if inspect.isclass(value) and issubclass(value, BaseAdapter) and value.__module__ == module.__name__
+            if inspect.isclass(value)
+            and issubclass(value, BaseAdapter)
+            and value.__module__ == module.__name__
         ]
         if len(own) != 1:
             names = ", ".join(cls.__name__ for cls in own) or "none"

@@ -29,11 +29,8 @@ class EchoAdapter(BaseAdapter):
         if sleep := _SLEEP.match(text):
             await asyncio.sleep(min(float(sleep[1]), MAX_SLEEP_SECONDS))
             text = text[sleep.end() :]
-        if text.strip().lower() == "recall":
-            text = _recall(turn)
-        else:
-            text = f"echo: {text}"
-        for chunk in re.findall(r"\S+\s*|\s+", text):
+        answer = _recall(turn) if text.strip().lower() == "recall" else f"echo: {text}"
+        for chunk in re.findall(r"\S+\s*|\s+", answer):
             yield chunk
 
 

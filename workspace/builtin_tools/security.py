@@ -7,7 +7,9 @@ from collections.abc import Mapping
 MASK = "[secret]"
 MIN_SECRET_CHARACTERS = 8
 
-_SECRET_NAME = re.compile(r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:_|$)", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"(?:^|_)(?:API_?KEY|KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIALS?)(?:_|$)", re.IGNORECASE
+)
 # A variable like WORKSPACE_CONTROL_TOKEN_FILE names a file; its path is no secret and is needed in messages.
 _PATH_NAME = re.compile(r"_(?:FILE|PATH|DIR)$", re.IGNORECASE)
 _SHAPES = re.compile(
@@ -19,7 +21,9 @@ _SHAPES = re.compile(
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # JSON web tokens
 )
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
-_ASSIGNED = re.compile(r"(?i)\b([\w-]*(?:api[_-]?key|token|secret|password|passwd))(\"?\s*[=:]\s*\"?)([^\s\"',;&]{8,})")
+_ASSIGNED = re.compile(
+    r"(?i)\b([\w-]*(?:api[_-]?key|token|secret|password|passwd))(\"?\s*[=:]\s*\"?)([^\s\"',;&]{8,})"
+)
 _URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+(@)")
 
 
@@ -30,7 +34,9 @@ class Scrubber:
         values = {
             value
             for name, value in environ.items()
-            if len(value) >= MIN_SECRET_CHARACTERS and _SECRET_NAME.search(name) and not _PATH_NAME.search(name)
+            if len(value) >= MIN_SECRET_CHARACTERS
+            and _SECRET_NAME.search(name)
+            and not _PATH_NAME.search(name)
         }
         # Longest first: a secret that contains another one must not leave its remainder behind.
         ordered = sorted(values, key=lambda value: (-len(value), value))

@@ -87,5 +87,7 @@ async def _call(module: ModuleType, hook: str, *arguments: object) -> object:
         result = function(*arguments)
         return await result if inspect.isawaitable(result) else result
     except Exception:
-        logger.exception("Going on after hook %s of plugin %s failed", hook, module.__name__.removeprefix(NAMESPACE))
+        logger.exception(
+            "Going on after hook %s of plugin %s failed", hook, module.__name__.removeprefix(NAMESPACE)
+        )
         return None
