@@ -57,6 +57,8 @@ class Target:
     pin: str | None = None
     shape_unsafe: str | None = None
     succession: Succession | None = None
+    has_create_spec: bool = False
+    """Whether its create specification is in its label; False for one that was never replaced by us."""
 
     @property
     def is_running(self) -> bool:

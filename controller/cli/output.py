@@ -1,0 +1,79 @@
+"""How `wsr` speaks: facts on stdout in the asked form, progress and errors on stderr, exit codes with a meaning."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import yaml
+
+from controller.model.errors import Problem, Terminal
+
+
+class Exit(enum.IntEnum):
+    """What the exit code of every verb means."""
+
+    DONE = 0
+    FAILED = 1
+    WRONG_USE = 2
+    NOT_YET = 3
+
+
+OUTPUT = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "yaml"]),
+    default="table",
+    show_default=True,
+    help="Form of the answer.",
+)
+
+
+def print_facts(facts: Mapping[str, Any], output: str, table: Sequence[str]) -> None:
+    """Print `facts` as JSON or YAML, or the lines of `table`."""
+    if output == "json":
+        click.echo(json.dumps(facts, indent=2))
+    elif output == "yaml":
+        click.echo(yaml.safe_dump(dict(facts), sort_keys=False).rstrip())
+    else:
+        for line in table:
+            click.echo(line)
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return `rows` as aligned lines, two spaces apart."""
+    if not rows:
+        return []
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]))]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def fail(problem: Problem) -> int:
+    """Print what went wrong and what to do next; return the exit code."""
+    if isinstance(problem, Terminal):
+        click.echo(problem.message, err=True)
+        if problem.fix:
+            click.echo(problem.fix, err=True)
+        return Exit.WRONG_USE if problem.reason == "Invalid" else Exit.FAILED
+    click.echo(str(problem), err=True)
+    return Exit.FAILED
+
+
+@dataclass
+class ProgressLines:
+    """Progress as plain lines on stderr, each with the seconds since the start."""
+
+    started: float = field(default_factory=time.monotonic)
+
+    def say(self, line: str) -> None:
+        """Print one line now."""
+        click.echo(f"[{time.monotonic() - self.started:6.1f}s] {line}", err=True)
+        sys.stderr.flush()

@@ -1,0 +1,179 @@
+"""What would happen, and why, if the loop ran now: the whole way, not only the next step. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from controller.api.status import HistoryEntry
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.model.observation import Observation
+from controller.model.observed import Known, Unknown
+from controller.model.record import ReleaseRecord
+from controller.model.target import Target
+from controller.plan.changes import change_of
+from controller.plan.changes.change import Change, Question
+from controller.plan.fleet import sort_fleet
+from controller.plan.state import Absent, Held, State
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatePreview:
+    """Whether a template's image is built, why, and what was and will be in it."""
+
+    name: str
+    build: bool
+    reason: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The answer of `wsr plan`. `hash` names exactly this plan; `unknown` says which sources could not be read."""
+
+    version: str
+    state: str
+    publish: bool
+    templates: tuple[TemplatePreview, ...]
+    targets: tuple[str, ...]
+    busy: tuple[str, ...]
+    adopts: tuple[str, ...]
+    untouched: tuple[tuple[str, str], ...]
+    unknown: tuple[str, ...]
+    expected_seconds: float | None
+
+    @property
+    def hash(self) -> str:
+        """The SHA-256, in hex, of what would be built, published and rolled; who is busy does not change it."""
+        content = [
+            self.version,
+            self.publish,
+            [(entry.name, entry.build, entry.reason) for entry in self.templates],
+            self.targets,
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the documented JSON form."""
+        return {
+            "hash": self.hash,
+            "version": self.version,
+            "state": self.state,
+            "publish": self.publish,
+            "templates": [
+                {
+                    "name": entry.name,
+                    "build": entry.build,
+                    "reason": entry.reason,
+                    "before": entry.before,
+                    "after": entry.after,
+                }
+                for entry in self.templates
+            ],
+            "waves": [{"name": "everyone", "targets": list(self.targets)}],
+            "busy": list(self.busy),
+            "adopts": list(self.adopts),
+            "untouched": [{"name": name, "why": why} for name, why in self.untouched],
+            "unknown": list(self.unknown),
+            "expectedSeconds": self.expected_seconds,
+        }
+
+
+def preview(
+    document: WorkspaceRuntime, observation: Observation, state: State, history: Iterable[HistoryEntry]
+) -> Preview:
+    """Return what the loop would do from `state` on, given what was observed."""
+    record = _record(document, observation, state)
+    held = isinstance(state, Held)
+    stale, untouched = _targets(document, observation, record)
+    moves = () if held else stale
+    return Preview(
+        version=document.spec.version,
+        state=type(state).__name__,
+        publish=not held and (record is None or record.published_time is None) and not _served(state),
+        templates=tuple(
+            _template(template, observation, record, held=held) for template in document.spec.templates
+        ),
+        targets=tuple(target.id for target in moves),
+        busy=tuple(target.id for target in moves if target.busy),
+        adopts=tuple(target.id for target in moves if not target.has_create_spec),
+        untouched=untouched,
+        unknown=tuple(_unknown(observation)),
+        expected_seconds=_expected_seconds(history),
+    )
+
+
+def _record(document: WorkspaceRuntime, observation: Observation, state: State) -> ReleaseRecord | None:
+    if isinstance(state, Absent) or isinstance(observation.records, Unknown):
+        return None
+    return observation.records.value.get(document.spec.version)
+
+
+def _served(state: State) -> bool:
+    return isinstance(state, Absent) and state.release is not None
+
+
+def _template(
+    template: Template, observation: Observation, record: ReleaseRecord | None, *, held: bool
+) -> TemplatePreview:
+    change = _change(template, observation, record)
+    if change is None:
+        return TemplatePreview(template.name, build=False, reason="UpToDate", before=None, after=None)
+    return TemplatePreview(
+        template.name,
+        build=change.builds and not held,
+        reason=change.reason,
+        before=change.before,
+        after=change.after,
+    )
+
+
+def _change(template: Template, observation: Observation, record: ReleaseRecord | None) -> Change | None:
+    if record is None:
+        return Change("WheelChanged", before=None, after=None)
+    if isinstance(observation.images, Unknown):
+        return None
+    inputs = observation.templates.get(template.name)
+    current = inputs.value if isinstance(inputs, Known) else None
+    return change_of(template, Question(record, observation.images.value, current))
+
+
+def _targets(
+    document: WorkspaceRuntime, observation: Observation, record: ReleaseRecord | None
+) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
+    if isinstance(observation.targets, Unknown):
+        return (), ()
+    if record is not None and record.templates:
+        fleet = sort_fleet(record, observation.targets.value)
+        return fleet.stale, tuple((target.id, why) for target, why in fleet.untouched)
+    names = {template.name for template in document.spec.templates}
+    ours = [
+        target for target in observation.targets.value if target.template in names and target.hold is None
+    ]
+    rest = [target for target in observation.targets.value if target not in ours]
+    ordered = sorted(ours, key=lambda target: (target.busy, target.id))
+    return tuple(ordered), tuple((target.id, target.hold or target.template_unknown or "") for target in rest)
+
+
+def _unknown(observation: Observation) -> Iterable[str]:
+    for name, source in (
+        ("source", observation.source),
+        ("package index", observation.index),
+        ("release records", observation.records),
+        ("images", observation.images),
+        ("targets", observation.targets),
+    ):
+        if isinstance(source, Unknown):
+            yield f"{name}: {source.reason}"
+
+
+def _expected_seconds(history: Iterable[HistoryEntry]) -> float | None:
+    """Return how long the last release that reached everyone took; None before there was one."""
+    for entry in history:
+        if entry.verdict == "Good" and entry.finished_time is not None:
+            return round((entry.finished_time - entry.started_time).total_seconds(), 1)
+    return None
