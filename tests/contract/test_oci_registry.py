@@ -64,7 +64,7 @@ async def test_absence_is_not_found_and_an_absent_repository_has_no_tags(
     absent = Reference.parse(f"{registry}/oci/absent:1")
     with pytest.raises(NotFound, match="oci/absent:1 does not exist"):
         await client.head(absent)
-    with pytest.raises(NotFound, match="oci/absent:1 does not exist.*MANIFEST_UNKNOWN"):
+    with pytest.raises(NotFound, match=r"oci/absent:1 does not exist.*MANIFEST_UNKNOWN"):
         await client.manifest(absent)
     assert not await client.has_blob(absent, sha256_digest(b"nothing"))
     assert await client.tags(absent) == []
@@ -171,7 +171,7 @@ async def test_a_registry_with_passwords_takes_the_right_one_only(tmp_path: Path
         wrong = FixedCredential(address, Credential("robot", "wrong"))
         async with Client(wrong, insecure=True) as client:
             with pytest.raises(
-                Unauthorized, match="answered 401.*are missing, wrong or not allowed"
+                Unauthorized, match=r"answered 401.*are missing, wrong or not allowed"
             ) as refused:
                 await client.manifest(reference)
             assert "wrong" not in str(refused.value).replace("missing, wrong or", "")

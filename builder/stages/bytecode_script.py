@@ -1,0 +1,58 @@
+"""Makes byte code whose bytes depend on source and interpreter only; also runs inside images, as text.
+
+In an image it reads `{path: source}` (JSON, base64) from the file it is given and prints `{path: byte code}` alike.
+Standard library only, syntax of Python 3.8.
+"""
+
+from __future__ import annotations
+
+import base64
+import importlib.util
+import json
+import marshal
+import sys
+import types
+
+UNCHECKED_HASH = 1
+"""PEP 552 flags: hash-based, source not looked at again; a changed clock or copied file costs no recompilation."""
+
+
+def byte_code(source: bytes, path: str) -> bytes:
+    """Return the content of the `.pyc` file of a module that will lie at `path`; raises SyntaxError."""
+    code = compile(source, path, "exec", dont_inherit=True, optimize=0)
+    # marshal writes a flag for every object that somebody else refers to, so names that other modules use too would
+    # change the bytes (bpo-34093); one more reference to each makes that the same everywhere
+    kept: list[object] = []
+    _keep(code, kept)
+    header = importlib.util.MAGIC_NUMBER + UNCHECKED_HASH.to_bytes(4, "little")
+    return header + importlib.util.source_hash(source) + marshal.dumps(code)
+
+
+def _keep(item: object, kept: list[object]) -> None:
+    kept.append(item)
+    if isinstance(item, types.CodeType):
+        names = (
+            item.co_names,
+            item.co_varnames,
+            item.co_freevars,
+            item.co_cellvars,
+            item.co_filename,
+            item.co_name,
+        )
+        for part in (*names, getattr(item, "co_qualname", ""), item.co_consts):
+            _keep(part, kept)
+    elif isinstance(item, (tuple, frozenset)):
+        for part in item:
+            _keep(part, kept)
+
+
+def main(file: str) -> None:
+    """Compile what the file lists."""
+    with open(file, "rb") as opened:  # noqa: PTH123 -- a path of the image is text here
+        sources = json.load(opened)
+    compiled = {path: byte_code(base64.b64decode(source), path) for path, source in sources.items()}
+    json.dump({path: base64.b64encode(data).decode() for path, data in compiled.items()}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
