@@ -21,9 +21,6 @@ from controller.model.errors import NotFound, Terminal, Transient
 
 CARD_PATH: Final = "/.well-known/agent-card.json"
 RUNTIME_PATH: Final = "/runtime"
-TURN_FAILED: Final = "TurnFailed"
-"""The reason when the agent itself ends a turn in any other way than with an answer."""
-
 _VERSION_HEADER: Final = {"A2A-Version": "1.0"}
 _DONE: Final = "TASK_STATE_COMPLETED"
 _RUNNING: Final = frozenset({"TASK_STATE_SUBMITTED", "TASK_STATE_WORKING"})
@@ -31,7 +28,21 @@ _POLL_SECONDS: Final = 0.25
 _BODY_LIMIT_BYTES: Final = 8 << 20
 _TEXT_SHOWN: Final = 500
 
+_FAILURE_KEY: Final = "molecule.failure"
+"""Where our runtime says whose fault a failed task is: `configuration`, `build` or `task`."""
+
 Document = Mapping[str, Any]
+
+
+class TurnFailed(Terminal):
+    """The agent ended a turn in any other way than with an answer; `message` has its own words.
+
+    `configuration` is true when the agent says that its configuration is at fault, and not the image.
+    """
+
+    def __init__(self, message: str, *, configuration: bool = False) -> None:
+        super().__init__("TurnFailed", message[:_TEXT_SHOWN], fix="Correct what the agent complains about.")
+        self.configuration = configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +85,8 @@ class Agent:
 
         Raises:
             Transient: the connection failed or broke, or the answer is 429 or 5xx.
-            Terminal: TurnFailed, with the agent's own words, when it refuses, fails, cancels, or asks back.
+            TurnFailed: with the agent's own words, when it refuses, fails, cancels, or asks back.
+            NotFound, Terminal: what answers is no A2A server.
         """
         message: dict[str, Any] = {
             "messageId": uuid.uuid4().hex,
@@ -91,8 +103,9 @@ class Agent:
             await asyncio.sleep(_POLL_SECONDS)
             task = _task(await self._call("GetTask", {"id": task.get("id")}))
         if _state(task) != _DONE:
-            raise _turn_failed(
-                f"the agent ended the turn as {_state(task)}: {_status_text(task) or 'no words'}"
+            raise TurnFailed(
+                f"the agent ended the turn as {_state(task)}: {_status_text(task) or 'no words'}",
+                configuration=_blames_configuration(task),
             )
         artifacts = "\n".join(_text(artifact) for artifact in task.get("artifacts") or [])
         return Answer(artifacts or _status_text(task), str(task.get("contextId") or ""))
@@ -101,12 +114,12 @@ class Agent:
         call = {"jsonrpc": "2.0", "id": uuid.uuid4().hex, "method": method, "params": params}
         answer = await self._request("POST", "/", json_body=call)
         if isinstance(error := answer.get("error"), dict):
-            raise _turn_failed(
+            raise TurnFailed(
                 f"the agent answered {method} with error {error.get('code')}: {error.get('message')}"
             )
         result = answer.get("result")
         if not isinstance(result, dict):
-            raise _turn_failed(f"the agent answered {method} with neither result nor error")
+            raise TurnFailed(f"the agent answered {method} with neither result nor error")
         return result
 
     async def _request(self, method: str, path: str, *, json_body: Document | None = None) -> Document:
@@ -126,7 +139,7 @@ async def _read(answer: aiohttp.ClientResponse) -> bytes:
     async for chunk in answer.content.iter_any():
         body += chunk
         if len(body) > _BODY_LIMIT_BYTES:
-            raise _turn_failed(f"the agent's answer has more than {_BODY_LIMIT_BYTES} bytes")
+            raise TurnFailed(f"the agent's answer has more than {_BODY_LIMIT_BYTES} bytes")
     return bytes(body)
 
 
@@ -154,13 +167,9 @@ def _object(method: str, url: str, answer: aiohttp.ClientResponse, body: bytes) 
     return document
 
 
-def _turn_failed(message: str) -> Terminal:
-    return Terminal(TURN_FAILED, message[:_TEXT_SHOWN], fix="Correct what the agent complains about.")
-
-
 def _task(value: object) -> Document:
     if not isinstance(value, dict) or not isinstance(value.get("status"), dict):
-        raise _turn_failed("the agent answered with neither a message nor a task")
+        raise TurnFailed("the agent answered with neither a message nor a task")
     return value
 
 
@@ -171,6 +180,12 @@ def _state(task: Document) -> str:
 def _status_text(task: Document) -> str:
     message = task["status"].get("message")
     return _text(message) if isinstance(message, dict) else ""
+
+
+def _blames_configuration(task: Document) -> bool:
+    message = task["status"].get("message")
+    metadata = message.get("metadata") if isinstance(message, dict) else None
+    return isinstance(metadata, dict) and metadata.get(_FAILURE_KEY) == "configuration"
 
 
 def _text(holder: Document) -> str:

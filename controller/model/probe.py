@@ -1,0 +1,79 @@
+"""Nouns of the gate: what to boot, how, and how it can turn out."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class ProbeReason(enum.StrEnum):
+    """Why a candidate did not pass; each calls for something else from whoever reads it."""
+
+    EXITED_AT_ONCE = "ExitedAtOnce"
+    """The process ended, or could not be started, before it was ready."""
+    BAD_CONFIGURATION = "BadConfiguration"
+    """The runtime itself says that its configuration is wrong: the probe's settings, not the image."""
+    NEVER_READY = "NeverReady"
+    """The agent card was not served before the start deadline."""
+    WRONG_VERSION = "WrongVersion"
+    """`/runtime` reports another version or content, or is not there."""
+    TURN_FAILED = "TurnFailed"
+    """The agent answered the card and then failed a turn."""
+    TIMED_OUT = "TimedOut"
+    """A turn got no answer before its deadline: slow is not passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeSettings:
+    """How production boots this template, as far as the document says it.
+
+    `files` go into `/configs` by name. `user` is as in `docker run --user`; None is the image's own.
+    """
+
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    files: Mapping[str, bytes] = field(default_factory=lambda: {"config.yaml": b"name: probe\n"}, repr=False)
+    user: str | None = None
+    read_only_root: bool = False
+    memory_bytes: int | None = None
+    nano_cpus: int | None = None
+    port: int = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeOrder:
+    """One candidate to prove.
+
+    `owner` is the object (`namespace/name`), `image` a reference or id that the engine has. Deadlines are in
+    seconds: the first from the start of the process until it is ready, the second for each turn.
+    """
+
+    owner: str
+    template: str
+    image: str
+    version: str
+    content_sha256: str
+    start_deadline_seconds: float
+    turn_deadline_seconds: float = 300.0
+    settings: ProbeSettings = field(default_factory=ProbeSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePassed:
+    """The candidate booted, reported what was built, and answered two turns. `memory_bytes` is after them."""
+
+    template: str
+    boot_seconds: float
+    turn_seconds: tuple[float, float]
+    memory_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeFailed:
+    """The candidate did not pass. `message` is one line that names template and error; no secret is in here."""
+
+    template: str
+    reason: ProbeReason
+    message: str
+    log_tail: tuple[str, ...] = ()
+    exit_code: int | None = None
