@@ -1,0 +1,114 @@
+"""`make demo`: one line is edited, and eight running workspaces follow; on real parts, in about a minute.
+
+python -m tests.demo [--report FILE] [--keep]
+python -m tests.demo --clean
+"""
+
+import argparse
+import fcntl
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.demo.desk import Desk
+from tests.demo.place import Place
+from tests.demo.story import FIRST, DemoError, Story
+from tests.parts.base_image import ensure_base_image
+from tests.parts.engine import gateway, running_engine
+from tests.parts.ground import PartError, cache_dir
+from tests.parts.index import running_devpi
+
+_DESK = cache_dir("demo")
+
+
+def main() -> int:
+    """Play the demo, or clean up after a kept one; return the exit code."""
+    options = _parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    try:
+        with _only_one():
+            return _clean() if options.clean else _play(options.report, keep=options.keep)
+    except (DemoError, PartError) as error:
+        sys.stderr.write(f"The demo failed: {error}\n")
+        return 1
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.demo", description="Edit one line, and running workspaces follow."
+    )
+    parser.add_argument("--report", type=Path, help="write what was seen as JSON to this file")
+    parser.add_argument("--keep", action="store_true", help="leave everything running for a look")
+    parser.add_argument("--clean", action="store_true", help="end what a kept demo left")
+    return parser.parse_args()
+
+
+def _play(report: Path | None, *, keep: bool) -> int:
+    say = _clock()
+    with running_engine(keep=keep) as endpoint, _place(endpoint, keep=keep) as place:
+        say("an engine answers; getting base image and package index ready")
+        base_image = ensure_base_image(endpoint)
+        with running_devpi(address=gateway(endpoint), keep=keep) as index:
+            desk = Desk(_DESK, say=say)
+            desk.lay_out(version=FIRST, index=index, engine=endpoint, base_image=base_image)
+            story = Story(desk, place, index, say)
+            seen = story.tell()
+            if report:
+                seen.write(report)
+                say(f"the report is in {report}")
+    if keep:
+        say("everything is left running; `make demo-clean` ends it")
+    say(
+        f"done: {seen.from_version} → {seen.to} reached {len(seen.containers)} workspaces in {seen.seconds:.1f} s,"
+        f" {seen.tasks_cut} tasks cut"
+    )
+    return 0
+
+
+def _clean() -> int:
+    with running_engine() as endpoint, _place(endpoint, keep=False), running_devpi(address=gateway(endpoint)):
+        return 0  # the last one that leaves engine and index ends them, the kept ones too
+
+
+@contextmanager
+def _place(endpoint: str, *, keep: bool) -> Iterator[Place]:
+    """The place, cleared before and after; what a killed demo left is a thing of the past too."""
+    place = Place(endpoint)
+    try:
+        place.clear()
+        try:
+            yield place
+        finally:
+            if not keep:
+                place.clear()
+                shutil.rmtree(_DESK, ignore_errors=True)
+    finally:
+        place.close()
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    with (cache_dir() / "demo.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PartError("Another demo is running on this machine; wait for its end.") from None
+        yield
+
+
+def _clock() -> Callable[[str], None]:
+    start = time.monotonic()
+
+    def say(text: str) -> None:
+        sys.stdout.write(f"{time.monotonic() - start:6.1f}s  {text}\n")
+        sys.stdout.flush()
+
+    return say
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""When each stage of a release was reached, seen in the engine, in the index and in the workspaces themselves.
+
+Only the wheel exists nowhere outside before it is published: its time is that of the line in which `wsr` reports it.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Self
+
+from tests.demo.place import TEMPLATES, Place, image_of
+from tests.parts.index import Index
+
+PACKAGE = "molecule-ai-workspace-runtime"
+_LOOK_EVERY_SECONDS = 0.2
+
+
+def published(index: Index) -> list[str]:
+    """The versions of the runtime whose wheel the index serves, oldest first."""
+    wheels = [name for name in index.files(PACKAGE) if name.endswith(".whl")]
+    return sorted(
+        (name.split("-")[1] for name in wheels),
+        key=lambda version: [int(part) for part in version.split(".")],
+    )
+
+
+class Milestones:
+    """Looks at engine and index while `wsr` works towards a version."""
+
+    def __init__(self, version: str, place: Place, index: Index) -> None:
+        self.times: dict[str, float] = {}
+        self._version = version
+        self._conditions: Mapping[str, Callable[[], bool]] = {
+            "candidates": lambda: _all(place.images_with(version), ""),
+            "proven": lambda: _all(place.images_with(version), f"{version}-"),
+            "published": lambda: version in published(index),
+            "promoted": lambda: _all(place.images_with(version), "latest"),
+        }
+        self._calls: dict[str, Callable[[], None]] = {}
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._look_once()
+        self._end.set()
+        self._thread.join()
+
+    def when(self, name: str, call: Callable[[], None]) -> None:
+        """Call this once, as soon as a stage is seen to be reached."""
+        self._calls[name] = call
+
+    def _look(self) -> None:
+        while not self._end.wait(_LOOK_EVERY_SECONDS):
+            self._look_once()
+
+    def _look_once(self) -> None:
+        for name, holds in self._conditions.items():
+            if name not in self.times and holds():
+                self.times[name] = time.monotonic()
+                self._calls.pop(name, _nothing)()
+
+
+def _nothing() -> None:
+    pass
+
+
+def _all(tags: list[str], start: str) -> bool:
+    """Whether every template has a tag that starts so."""
+    return all(any(tag.startswith(f"{image_of(name)}:{start}") for tag in tags) for name in TEMPLATES)

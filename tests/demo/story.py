@@ -1,0 +1,227 @@
+"""The story that the demo tells: 0.1.0 runs, 0.1.1 reaches all, 0.1.2 is stopped before anybody sees it, and back."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.demo.client import Lookout, Workspace
+from tests.demo.desk import Desk, Run
+from tests.demo.milestones import Milestones, published
+from tests.demo.place import TEMPLATES, Place, Shape
+from tests.demo.report import ContainerSeen, Report
+from tests.parts.index import Index
+
+FIRST, NEXT, BROKEN = "0.1.0", "0.1.1", "0.1.2"
+BROKEN_TEMPLATE = "greeter"
+TASK_SECONDS = 20
+_READY_SECONDS = 60.0
+_PLAIN = "A Molecule AI workspace"
+_VISIBLE = "A Molecule AI workspace that got 0.1.1 while it worked"
+
+
+class DemoError(Exception):
+    """What was promised did not happen; the text says what."""
+
+
+def expect(holds: object, otherwise: str) -> None:
+    """Raise DemoError with the text when a promise is broken."""
+    if not holds:
+        raise DemoError(otherwise)
+
+
+@dataclass
+class Task:
+    """A task of a user that must not be cut: a message whose answer takes `TASK_SECONDS`."""
+
+    workspace: Workspace
+    answer: str | None = None
+    error: Exception | None = None
+    _caller: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Send it; the caller waits for the answer in a thread."""
+        self._caller = threading.Thread(target=self._ask, daemon=True)
+        self._caller.start()
+
+    def finished(self) -> bool:
+        """Wait for its end; whether the caller got the answer."""
+        if self._caller is not None:
+            self._caller.join()
+        return self.answer == "echo: hello"
+
+    def _ask(self) -> None:
+        try:
+            self.answer = self.workspace.ask(f"sleep {TASK_SECONDS}: hello")
+        except Exception as error:  # noqa: BLE001 - whatever it is, the user's task was lost
+            self.error = error
+
+
+@dataclass
+class Story:
+    """The scenes in their order; each one checks what it promised."""
+
+    desk: Desk
+    place: Place
+    index: Index
+    say: Callable[[str], None]
+    report: Report = field(default_factory=lambda: Report(FIRST, NEXT))
+    workspaces: list[Workspace] = field(default_factory=list)
+    neighbours: list[str] = field(default_factory=list)
+
+    def tell(self) -> Report:
+        """Play all scenes.
+
+        Raises:
+            DemoError: a promise was broken.
+        """
+        self._first_version_runs()
+        untouched = self.place.shapes(self.neighbours)
+        self._bump_reaches_all()
+        self._broken_version_is_stopped()
+        self._back_to_the_first()
+        expect(
+            self.place.shapes(self.neighbours) == untouched,
+            f"a neighbour was touched: {', '.join(self.neighbours)}",
+        )
+        self.report.published = published(self.index)
+        expect(self.report.published == [FIRST, NEXT], f"the index serves {self.report.published}")
+        self.say(
+            f"    the index serves {', '.join(self.report.published)}; two foreign ws-* containers were not touched"
+        )
+        return self.report
+
+    def _first_version_runs(self) -> None:
+        self.say(
+            f"{FIRST}: wheel, two images, proof and publication; then eight workspaces start from the images"
+        )
+        self._run_to_the_end()
+        images = {name: self._image(name) for name in TEMPLATES}
+        self.workspaces = self.place.populate(images)
+        self.neighbours = self.place.add_neighbours(images["echo"])
+        self._until_all_report(FIRST)
+        for workspace in self.workspaces:
+            self.place.write(workspace, f"of {workspace.name}")
+            expect(
+                workspace.card()["description"] == _PLAIN,
+                f"the card of {workspace.name} is not the plain one",
+            )
+        self.say(f"    all {len(self.workspaces)} report {FIRST}")
+
+    def _bump_reaches_all(self) -> None:
+        self.say(f"{NEXT}: a visible change; one workspace is busy with a task of {TASK_SECONDS} s")
+        self.desk.replace_in_runtime(_PLAIN, _VISIBLE, file="config.py")
+        before, versions = self._shapes(), self._versions()
+        task = Task(self.workspaces[0])
+        with Lookout(self.workspaces) as lookout, Milestones(NEXT, self.place, self.index) as milestones:
+            # Begun when the gate opens: later than the build, whatever that takes, and sooner than the first replacement.
+            milestones.when("candidates", task.begin)
+            bumped = time.monotonic()
+            self.desk.bump(NEXT)
+            run = self._run_to_the_end()
+            finished = task.finished()
+        self.report.tasks_finished, self.report.tasks_cut = int(finished), int(not finished)
+        expect(finished, f"the task of {task.workspace.name} was cut: {task.error or task.answer}")
+        after, now = self._shapes(), self._versions()
+        for workspace in self.workspaces:
+            name = workspace.name
+            down = lookout.down_seconds(name, FIRST, NEXT)
+            expect(down is not None and now[name] == NEXT, f"{name} reports {now[name]} and not {NEXT}")
+            expect(before[name].kept_by(after[name]), f"{name} changed: {before[name]} became {after[name]}")
+            expect(self.place.note(workspace) == f"of {name}", f"{name} lost what was in its volume")
+            expect(workspace.card()["description"] == _VISIBLE, f"the change does not show in {name}")
+            self.report.containers.append(
+                ContainerSeen(
+                    name, workspace.template, versions[name], now[name], round(down or 0.0, 2),
+                    before[name].identity, after[name].identity,
+                )
+            )  # fmt: skip
+        self._note_times(bumped, run, milestones, lookout)
+        self._busy_came_last(lookout)
+        for line in self.report.lines():
+            self.say(f"    {line}")
+
+    def _broken_version_is_stopped(self) -> None:
+        self.say(f"{BROKEN}: a rename that only a turn of one template notices")
+        self.desk.replace_in_runtime("Exchange", "PastExchange")
+        before = self._shapes()
+        self.desk.bump(BROKEN)
+        run = self.desk.wsr("run", "--once", show=True)
+        expect(run.code == 1, f"wsr run ended with {run.code} although {BROKEN} is broken")
+        reason = self._stalled()
+        expect(
+            BROKEN_TEMPLATE in reason and "Exchange" in reason,
+            f"neither template nor error is named in: {reason}",
+        )
+        expect(BROKEN not in published(self.index), f"{BROKEN} was published")
+        expect(self._shapes() == before, f"containers were touched by {BROKEN}")
+        self._until_all_report(NEXT)
+        self.report.blocked = {"version": BROKEN, "template": BROKEN_TEMPLATE, "reason": reason}
+        self.say(f"    stopped before publication: {reason}")
+
+    def _back_to_the_first(self) -> None:
+        self.say(f"back to {FIRST}, by editing the version")
+        self.desk.bump(FIRST)
+        self._run_to_the_end()
+        self._until_all_report(FIRST)
+        self.report.rolled_back = {"to": FIRST}
+        self.say(f"    all {len(self.workspaces)} report {FIRST}")
+
+    def _run_to_the_end(self) -> Run:
+        run = self.desk.wsr("run", "--once", show=True)
+        expect(run.code == 0, f"wsr run ended with {run.code}:\n{run.text[-2000:]}")
+        return run
+
+    def _image(self, template: str) -> str:
+        run = self.desk.wsr("image", template)
+        expect(run.code == 0 and run.out.strip(), f"wsr image {template} ended with {run.code}: {run.text}")
+        return run.out.strip()
+
+    def _stalled(self) -> str:
+        conditions = self.desk.facts("status")["conditions"]
+        return " ".join(one["message"] for one in conditions if one["type"] == "Stalled")
+
+    def _shapes(self) -> dict[str, Shape]:
+        return self.place.shapes([workspace.name for workspace in self.workspaces])
+
+    def _versions(self) -> dict[str, str]:
+        return {workspace.name: str(workspace.runtime()["version"]) for workspace in self.workspaces}
+
+    def _until_all_report(self, version: str) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        for workspace in self.workspaces:
+            while _version_of(workspace) != version:
+                expect(
+                    time.monotonic() < deadline,
+                    f"{workspace.name} reports {_version_of(workspace)} and not {version}",
+                )
+                time.sleep(0.1)
+
+    def _note_times(self, bumped: float, run: Run, milestones: Milestones, lookout: Lookout) -> None:
+        firsts = sorted(self._first(lookout, workspace) for workspace in self.workspaces)
+        times = {**milestones.times, "firstContainer": firsts[0], "lastContainer": firsts[-1]}
+        if wheel := next((line.time for line in run.lines if "wheel" in line.text.lower()), None):
+            times["wheel"] = wheel
+        self.report.timeline = {name: at - bumped for name, at in times.items()}
+        self.report.seconds = firsts[-1] - bumped
+
+    def _busy_came_last(self, lookout: Lookout) -> None:
+        order = sorted(self.workspaces, key=lambda workspace: self._first(lookout, workspace))
+        expect(
+            order[-1] is self.workspaces[0],
+            f"{order[-1].name} came last and not the busy {self.workspaces[0].name}",
+        )
+
+    @staticmethod
+    def _first(lookout: Lookout, workspace: Workspace) -> float:
+        first = lookout.first(workspace.name, NEXT)
+        if first is None:
+            raise DemoError(f"{workspace.name} was never seen with {NEXT}")
+        return first
+
+
+def _version_of(workspace: Workspace) -> str | None:
+    try:
+        return str(workspace.runtime()["version"])
+    except OSError:
+        return None
