@@ -12,10 +12,16 @@ BIN := .venv/bin
 export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
 TIMED := tools/timed.sh $(SUITE_SECONDS)
 
-.PHONY: help test test-long lint
+.PHONY: help demo demo-clean test test-long lint
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
+
+demo: .venv/synced ## a version bump reaches eight running workspaces; REPORT=FILE writes JSON, KEEP=1 leaves them running
+	@$(BIN)/python -m tests.demo $(if $(REPORT),--report '$(REPORT)') $(if $(filter-out 0,$(KEEP)),--keep)
+
+demo-clean: .venv/synced ## end what `make demo KEEP=1` left running
+	@$(BIN)/python -m tests.demo --clean
 
 test: .venv/synced ## lint and every suite, with the seconds of each
 	@rm -f $(SUITE_SECONDS)

@@ -1,0 +1,85 @@
+"""The demo as a user starts it: what it reports is true, and it leaves nothing behind."""
+
+import json
+import secrets
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+from docker.models.containers import Container
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def ours(client: docker.DockerClient) -> set[str]:
+    """What on the engine has a name that the demo or the product gives; other users of the engine come and go."""
+    found = [str(one.name) for one in client.containers.list(all=True, ignore_removed=True)]
+    found += [str(network.name) for network in client.networks.list()]
+    found += [str(volume.name) for volume in client.volumes.list()]
+    found += [tag for image in client.images.list() for tag in image.tags]
+    images = client.images.list(all=True, filters={"label": "ai.molecule.runtime.version"})
+    return {name for name in found if "ws-demo" in name} | {str(image.id) for image in images}
+
+
+@pytest.fixture
+def client(engine: str) -> Iterator[docker.DockerClient]:
+    client = docker.DockerClient(base_url=engine)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def stranger(client: docker.DockerClient, base_image: str) -> Iterator[Container]:
+    """A running `ws-*` container that a platform made and that is nobody's business here."""
+    name = f"ws-{secrets.token_hex(6)}"
+    labels = {"molecule.platform.managed": "true"}
+    container = client.containers.run(
+        base_image, ["sleep", "900"], name=name, labels=labels, detach=True, stop_signal="KILL"
+    )
+    container.reload()
+    yield container
+    container.remove(force=True)
+
+
+def test_the_demo_reports_what_happened_and_leaves_nothing(
+    client: docker.DockerClient, stranger: Container, tmp_path: Path
+) -> None:
+    before = ours(client)
+    born = stranger.attrs["State"]["StartedAt"]
+    checkout = subprocess.run(
+        ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True
+    ).stdout
+    report = tmp_path / "report.json"
+    done = subprocess.run(
+        ["make", "demo", f"REPORT={report}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    assert ours(client) == before
+    stranger.reload()
+    assert (stranger.attrs["State"]["StartedAt"], stranger.status) == (born, "running")
+    after = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True).stdout
+    assert after == checkout
+
+    seen = json.loads(report.read_text())
+    assert (seen["from"], seen["to"], seen["rolledBack"]) == ("0.1.0", "0.1.1", {"to": "0.1.0"})
+    assert (seen["tasksCut"], seen["tasksFinished"]) == (0, 1)
+    assert seen["published"] == ["0.1.0", "0.1.1"]
+    assert seen["blocked"]["version"] == "0.1.2"
+    assert seen["blocked"]["template"] == "greeter"
+    assert "Exchange" in seen["blocked"]["reason"]
+    assert len(seen["containers"]) >= 8
+    for one in seen["containers"]:
+        assert (one["before"], one["after"]) == ("0.1.0", "0.1.1")
+        assert one["oldId"] != one["newId"]
+        assert 0 < one["secondsDown"] < 30
+    assert {one["template"] for one in seen["containers"]} == {"echo", "greeter"}
+    order = list(seen["timeline"].values())
+    assert order == sorted(order)
+    assert len(order) == 7
