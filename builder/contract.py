@@ -12,6 +12,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from builder.naming import (
+    candidate_inputs,
+    candidate_tag,
+    full_build_tag,
+    immutable_tag,
+    template_inputs_sha256,
+)
+
+__all__ = [
+    "REPORT_LIMIT_BYTES",
+    "Outcome",
+    "Report",
+    "candidate_inputs",
+    "candidate_tag",
+    "full_build_tag",
+    "immutable_tag",
+    "template_inputs_sha256",
+]
+
 REPORT_LIMIT_BYTES: Final = 4_000
 """Kubernetes truncates a termination message at 4,096 bytes; a report stays below it."""
 
