@@ -62,6 +62,8 @@ class Cause(enum.StrEnum):
     """The engine could not start the new container for a reason that lies in its image or configuration."""
     HOST = "Host"
     """A step failed for a reason outside the image: a port or name was taken, the engine refused."""
+    BUSY = "Busy"
+    """Work in progress did not end in time."""
     SUPERSEDED = "Superseded"
     """Another image is wanted by now, or none."""
     STOPPED_MEANWHILE = "StoppedMeanwhile"

@@ -26,7 +26,7 @@ class Succession:
     """A replacement that is under way: read from labels, not remembered."""
 
     phase: Phase
-    old_id: str | None
+    old_id: str
     new_id: str
     image_id: str
     version: str | None

@@ -1,0 +1,65 @@
+"""Builds wheel and sdist of a version from its source, and records them: from then on their bytes are the version."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.git import commit_of
+from controller.clients.parts import Parts
+from controller.clients.runs import Run
+from controller.model.plan import Package
+from controller.model.record import ReleaseRecord
+
+
+async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> str:
+    """Build, prove statically, keep the files, write the record; raises as `Runs.run` and `RecordStore` do."""
+    source = parts.base / document.spec.source.directory
+    commit = await commit_of(source)
+    folder = parts.folder / "package" / f"{action.version}-{action.tree_sha256[:16]}"
+    report = await parts.runs.run(
+        _run(document, action, source=source, folder=folder, commit=commit), progress=parts.say
+    )
+    facts = report.facts
+    wheel = await _keep(parts, folder / "dist", facts["wheel"])
+    sdist = await _keep(parts, folder / "dist", facts["sdist"])
+    record = ReleaseRecord(
+        package=document.spec.package.name,
+        version=action.version,
+        publisher=document.key,
+        source_commit=commit,
+        tree_sha256=facts["treeSha256"],
+        wheel=wheel,
+        sdist=sdist,
+        content_sha256=facts["contentSha256"],
+        requires=tuple(facts["requires"]),
+    )
+    await parts.records.put(record)
+    return f"{wheel.file} {wheel.sha256[:12]}"
+
+
+def _run(
+    document: WorkspaceRuntime, action: Package, *, source: Path, folder: Path, commit: str | None
+) -> Run:
+    wanted = document.spec.package
+    arguments = [
+        *("--source", str(source)),
+        *("--version", action.version),
+        *("--name", wanted.name),
+        *("--module", wanted.module),
+        *("--out", str(folder / "tree")),
+        *("--dist", str(folder / "dist")),
+        *(("--commit", commit) if commit else ()),
+    ]
+    inputs = {
+        "version": action.version,
+        "tree": action.tree_sha256,
+        "name": wanted.name,
+        "module": wanted.module,
+    }
+    return Run("package", tuple(arguments), inputs)
+
+
+async def _keep(parts: Parts, dist: Path, fact: dict[str, Any]) -> Any:  # noqa: ANN401 -- an Artifact; the facts are JSON
+    return await parts.records.put_blob(fact["file"], (dist / fact["file"]).read_bytes())

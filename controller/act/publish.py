@@ -1,0 +1,92 @@
+"""Makes the recorded bytes of a version public, and waits until the index serves exactly them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from packaging.version import Version
+
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.parts import Parts
+from controller.clients.runs import Run
+from controller.model.errors import Terminal
+from controller.model.plan import Publish
+
+
+async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> str:
+    """Upload what is recorded, never a rebuild; the same bytes already there are success.
+
+    Raises:
+        Terminal: CredentialsMissing; the index refuses, or serves other bytes under this version.
+        Transient: the index is away, or does not show the files within the document's deadline.
+    """
+    record = await parts.records.get(action.version)
+    if Version(action.version).local is not None:
+        raise Terminal(
+            "PublishRefused",
+            f"{action.version} is a local version, which no index takes.",
+            fix="Choose a version without '+'.",
+        )
+    with _private_folder(parts.folder) as folder:
+        dist = folder / "dist"
+        dist.mkdir()
+        for artifact in (record.wheel, record.sdist):
+            if artifact is not None:
+                (dist / artifact.file).write_bytes(await parts.records.get_blob(artifact))
+        credentials = _credentials(parts, document, folder)
+        report = await parts.runs.run(
+            _run(parts, document, action, dist=dist, credentials=credentials), progress=parts.say
+        )
+    now = datetime.now(UTC)
+    await parts.amend(action.version, lambda current: current.published(now))
+    return "it was there already" if report.facts.get("alreadyThere") else "the index serves it"
+
+
+def _run(parts: Parts, document: WorkspaceRuntime, action: Publish, *, dist: Path, credentials: Path) -> Run:
+    index = document.spec.package.index
+    ca_file = parts.settings.secret(index.ca_secret_name).get("ca.crt") if index.ca_secret_name else None
+    arguments = [
+        *("--dist", str(dist)),
+        *("--upload-url", index.upload_url),
+        *("--simple-url", index.simple_url),
+        *("--credentials", str(credentials)),
+        *(("--ca", str(ca_file)) if ca_file else ()),
+        *("--deadline", str(index.visible_deadline_seconds)),
+    ]
+    inputs = {"version": action.version, "wheel": action.wheel_sha256, "index": index.upload_url}
+    return Run("publish", tuple(arguments), inputs, maximum_seconds=index.visible_deadline_seconds + 600.0)
+
+
+def _credentials(parts: Parts, document: WorkspaceRuntime, folder: Path) -> Path:
+    """Return a folder with the upload's credentials as files."""
+    name = document.spec.package.index.credentials_secret_name
+    if name is not None:
+        return next(iter(parts.settings.secret(name).values())).parent
+    if parts.settings.pypi_token is None:
+        raise Terminal(
+            "CredentialsMissing",
+            f"There are no credentials for uploads to {document.spec.package.index.upload_url}; the candidates are kept.",
+            fix="Name a Secret in package.index.credentialsSecretName, or set PYPI_TOKEN.",
+        )
+    token = folder / "credentials"
+    token.mkdir(mode=0o700)
+    descriptor = os.open(token / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(parts.settings.pypi_token)
+    return token
+
+
+@contextmanager
+def _private_folder(parent: Path) -> Iterator[Path]:
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="publish-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,195 @@
+"""Reads the targets of one Docker Engine: which containers a document rolls, what they run, what they say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from controller.api.names import LABEL_CREATE_SPEC, LABEL_HOLD, LABEL_PIN
+from controller.clients.docker import DockerEngine
+from controller.clients.workspace import Place, Workspaces
+from controller.model.container import PREV_PREFIX, ContainerState, ContainerSummary
+from controller.model.create_spec import CreateRecord, RestartPolicy
+from controller.model.errors import NotFound
+from controller.model.observed import Observed, Unknown
+from controller.model.running import RuntimeReport
+from controller.model.target import Phase, Succession, Target
+from controller.plan.carry_over import unsafe_shape
+from controller.plan.owners import is_named, template_of
+from controller.plan.replacement import interim_names
+from controller.plan.units import Unit, find_units
+
+Json = Mapping[str, Any]
+
+_REPORT_SECONDS: Final = 20.0
+"""For one workspace, exec included; one that takes longer is unknown in this pass."""
+
+
+async def observe(
+    engine: DockerEngine,
+    *,
+    prefix: str,
+    selector: Mapping[str, str],
+    templates: Mapping[str, str],
+    package: str | None = None,
+) -> tuple[Target, ...]:
+    """Return the targets of `engine`, sorted by name.
+
+    Args:
+        engine: whose `host` goes into the targets' ids.
+        prefix: what a target's name begins with; the interim names of a replacement never count as names.
+        selector: labels that a target carries; empty takes all.
+        templates: image repository by template name.
+        package: the name whose metadata tells the version of a runtime without `/runtime`.
+
+    Raises:
+        Transient: the engine did not answer: nothing is known of its targets.
+    """
+    listed = await engine.containers()
+    units = [unit for name, unit in sorted(find_units(listed).items()) if name.startswith(prefix)]
+    async with Workspaces(engine, package=package) as workspaces:
+        reading = _Reading(engine, workspaces, templates, listed)
+        found = await asyncio.gather(
+            *(
+                reading.target(unit, serving)
+                for unit in units
+                if (serving := _serving(unit)) is not None and selector.items() <= serving.labels.items()
+            )
+        )
+    return tuple(target for target in found if target is not None)
+
+
+def _serving(unit: Unit) -> ContainerSummary | None:
+    """Return the container that a target stands for: the holder of its name, else the one that will be it again."""
+    if unit.foreign is not None:
+        return unit.foreign
+    if unit.new is not None and unit.new.name == unit.name:
+        return unit.new
+    return unit.old or unit.stranded
+
+
+class _Reading:
+    """One pass over one engine."""
+
+    def __init__(
+        self,
+        engine: DockerEngine,
+        workspaces: Workspaces,
+        templates: Mapping[str, str],
+        listed: Iterable[ContainerSummary],
+    ) -> None:
+        self._engine = engine
+        self._workspaces = workspaces
+        self._templates = templates
+        self._sharers: dict[str, list[str]] = {}
+        for one in listed:
+            if one.network_of is not None:
+                self._sharers.setdefault(one.network_of, []).append(one.name)
+        self._images: dict[str, asyncio.Task[Json | None]] = {}
+
+    async def target(self, unit: Unit, serving: ContainerSummary) -> Target | None:
+        """Return the target, or None when its container vanished meanwhile."""
+        try:
+            inspection, running = await asyncio.gather(
+                self._engine.inspect_container(serving.id), self._report(serving)
+            )
+        except NotFound:
+            return None
+        template, unknown = await self._template(serving, inspection)
+        return Target(
+            id=f"docker/{self._engine.host}/{unit.name}",
+            host=self._engine.host,
+            name=unit.name,
+            template=template,
+            template_unknown=unknown,
+            container_id=serving.id,
+            image=str(inspection["Config"]["Image"]),
+            image_id=serving.image_id,
+            state=serving.state,
+            running=running,
+            hold=serving.labels.get(LABEL_HOLD),
+            pin=serving.labels.get(LABEL_PIN),
+            shape_unsafe=_interim_left(unit) or await self._unsafe(serving, inspection),
+            succession=_succession(unit, inspection),
+        )
+
+    async def _report(self, serving: ContainerSummary) -> Observed[RuntimeReport]:
+        if serving.state is not ContainerState.RUNNING:
+            return Unknown(f"the container is {serving.state}", datetime.now(UTC))
+        try:
+            async with asyncio.timeout(_REPORT_SECONDS):
+                return await self._workspaces.report(Place.of_summary(serving))
+        except TimeoutError:
+            return Unknown(f"no answer within {_REPORT_SECONDS:g} s", datetime.now(UTC))
+
+    async def _template(self, serving: ContainerSummary, inspection: Json) -> tuple[str | None, str | None]:
+        record = CreateRecord.from_label(serving.labels.get(LABEL_CREATE_SPEC))
+        references = [str(inspection["Config"]["Image"])]
+        if record is None and not is_named(references[0]):
+            image = await self._image(serving.image_id) or {}
+            references += [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
+        return template_of(record, references, self._templates)
+
+    async def _unsafe(self, serving: ContainerSummary, inspection: Json) -> str | None:
+        return unsafe_shape(
+            inspection,
+            old_image_known=await self._image(serving.image_id) is not None,
+            link_consumers=serving.link_consumers,
+            network_sharers=self._sharers.get(serving.id, ()),
+        )
+
+    async def _image(self, image_id: str) -> Json | None:
+        """Return the image, or None when it is gone; each is asked for once per pass."""
+        if image_id not in self._images:
+            self._images[image_id] = asyncio.ensure_future(self._inspect_image(image_id))
+        return await asyncio.shield(self._images[image_id])
+
+    async def _inspect_image(self, image_id: str) -> Json | None:
+        with suppress(NotFound):
+            return await self._engine.inspect_image(image_id)
+        return None
+
+
+def _interim_left(unit: Unit) -> str | None:
+    """Return what is left under an interim name and forbids to act, because whose it is cannot be known."""
+    interim_next, interim_prev = interim_names(unit.name)
+    if unit.foreign is not None:
+        return (
+            f"Another container took the name {unit.name} in the middle of a replacement; {interim_prev} holds the "
+            f"earlier one. Remove or rename one of them."
+        )
+    if unit.stranded is None:
+        return None
+    role = "earlier container" if unit.stranded.name == interim_prev else "successor"
+    return (
+        f"{unit.stranded.name} is the {role} of {unit.name}, and somebody removed its counterpart. "
+        f"Rename it to {unit.name} if that is free, or remove it."
+    )
+
+
+def _succession(unit: Unit, inspection: Json) -> Succession | None:
+    """Return what is under way; `inspection` is that of the serving container."""
+    if unit.new is None or unit.old is None or unit.foreign is not None:
+        return None
+    record = CreateRecord.from_label(unit.new.labels.get(LABEL_CREATE_SPEC))
+    if record is None or record.succeeds is None:
+        return None
+    was_up = record.succeeds.was.has_process
+    phase = Phase.SWITCHING
+    if unit.new.state is ContainerState.CREATED:
+        if unit.old.name == unit.name and unit.old.state.has_process == was_up:
+            phase = Phase.PREPARED
+        elif unit.old.name == PREV_PREFIX + unit.name and unit.new.name == unit.name and not was_up:
+            armed = RestartPolicy.of(inspection["HostConfig"]["RestartPolicy"]) == record.restart_policy
+            phase = Phase.AWAITING_FIRST_START if armed else Phase.SWITCHING
+    return Succession(
+        phase,
+        unit.old.id,
+        unit.new.id,
+        unit.new.image_id,
+        record.succeeds.version,
+        record.succeeds.content_sha256,
+    )

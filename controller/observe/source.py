@@ -1,0 +1,29 @@
+"""Reads the folders that things are built from: what they hold now, as one digest each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+
+from builder.contract import template_inputs_sha256, tree_sha256
+from controller.model.observed import Known, Observed, Unknown
+
+
+async def read_source(directory: Path, *, now: datetime) -> Observed[str]:
+    """Return the digest of the runtime's source folder; Unknown with the first refusal when it cannot be built."""
+    try:
+        return Known(await asyncio.to_thread(tree_sha256, directory))
+    except (OSError, ValueError) as error:
+        return Unknown(f"{directory}: {error}", now)
+
+
+async def read_template(directory: Path, build_args: Mapping[str, str], *, now: datetime) -> Observed[str]:
+    """Return the digest of a template's folder and build arguments."""
+    try:
+        if not (directory / "Dockerfile").is_file():
+            return Unknown(f"{directory} holds no Dockerfile", now)
+        return Known(await asyncio.to_thread(template_inputs_sha256, directory, build_args))
+    except OSError as error:
+        return Unknown(f"{directory}: {error.strerror}", now)

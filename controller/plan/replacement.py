@@ -1,0 +1,320 @@
+"""Which step brings a container to its successor, or back, from nothing but what the engine shows. Pure.
+
+The order is the architecture's: the successor is created complete, the old one drains and is disarmed (restart
+policy `no`), stops and makes room under an interim name, the successor takes the name and starts, and the old one is
+removed only when the successor has reported from inside. Every step's effect is visible in the engine, so whoever
+comes after a crash sees the same next step. Undoing runs the other way and removes the successor last, because its
+label is the only record of the old one's restart policy and state.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from controller.model.container import NEXT_PREFIX, PREV_PREFIX, ContainerState
+from controller.model.create_spec import NEVER, CreateRecord, RestartPolicy, Succeeds
+from controller.model.replacement import Cause, WantedImage
+
+
+class Step(enum.StrEnum):
+    """One thing to do to the containers of a name."""
+
+    REMOVE_ORPHAN = "RemoveOrphan"
+    CREATE = "Create"
+    DISCONNECT = "Disconnect"
+    CONNECT = "Connect"
+    UNPAUSE_OLD = "UnpauseOld"
+    DRAIN = "Drain"
+    DISARM_OLD = "DisarmOld"
+    STOP_OLD = "StopOld"
+    RENAME_OLD = "RenameOld"
+    RENAME_NEW = "RenameNew"
+    START_NEW = "StartNew"
+    RESTORE_POLICY = "RestorePolicy"
+    AWAIT_PROOF = "AwaitProof"
+    PAUSE_NEW = "PauseNew"
+    REMOVE_OLD = "RemoveOld"
+
+    UNDO_DISARM_NEW = "UndoDisarmNew"
+    UNDO_STOP_NEW = "UndoStopNew"
+    UNDO_RENAME_NEW = "UndoRenameNew"
+    UNDO_RENAME_OLD = "UndoRenameOld"
+    UNDO_START_OLD = "UndoStartOld"
+    UNDO_RESUME_OLD = "UndoResumeOld"
+    UNDO_PAUSE_OLD = "UndoPauseOld"
+    UNDO_RESTORE_POLICY = "UndoRestorePolicy"
+    UNDO_REMOVE_NEW = "UndoRemoveNew"
+
+    @property
+    def undoes(self) -> bool:
+        """Whether it leads back to the old container."""
+        return self.value.startswith("Undo")
+
+
+class End(enum.StrEnum):
+    """Nothing is left to do."""
+
+    UNCHANGED = "Unchanged"
+    """The holder of the name runs the wanted image already, or nothing was under way."""
+    FINISHED = "Finished"
+    AWAITING_FIRST_START = "AwaitingFirstStart"
+    UNDONE = "Undone"
+    NAME_TAKEN = "NameTaken"
+    """A container that is not ours holds the name: nothing of anybody is touched."""
+    GONE = "Gone"
+    """No container of that name, or an interim one whose counterpart was removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One container of a unit, as inspected. Times are aware UTC; None means never."""
+
+    id: str
+    name: str
+    state: ContainerState
+    image_id: str
+    policy: RestartPolicy
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    restart_count: int = 0
+    exit_code: int = 0
+    error: str = ""
+
+    @classmethod
+    def of(cls, inspection: Mapping[str, Any]) -> Member:
+        """Return the member that an inspection shows."""
+        state = inspection["State"]
+        return cls(
+            id=inspection["Id"],
+            name=inspection["Name"].removeprefix("/"),
+            state=ContainerState(state["Status"]),
+            image_id=inspection["Image"],
+            policy=RestartPolicy.of(inspection["HostConfig"]["RestartPolicy"]),
+            started_at=_time(state["StartedAt"]),
+            finished_at=_time(state["FinishedAt"]),
+            restart_count=inspection["RestartCount"],
+            exit_code=state["ExitCode"],
+            error=state["Error"],
+        )
+
+
+def _time(text: str) -> datetime | None:
+    """Return the engine's time, which has nanoseconds; the year 1 is its word for never."""
+    if text.startswith("0001-"):
+        return None
+    return datetime.fromisoformat(re.sub(r"(\.\d{1,6})\d*", r"\1", text))
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the engine shows of a unit now. `record` is the label of `new`; both or neither exist."""
+
+    name: str
+    old: Member | None
+    new: Member | None = None
+    record: CreateRecord | None = None
+    foreign_id: str | None = None
+    orphan_id: str | None = None
+    to_disconnect: str | None = None
+    to_connect: tuple[str, ...] = ()
+
+    @property
+    def succeeds(self) -> Succeeds:
+        """What the successor was created for."""
+        if self.record is None or self.record.succeeds is None:
+            raise ValueError(f"{self.name} has no successor with a record")
+        return self.record.succeeds
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why the old one must come back."""
+
+    cause: Cause
+    message: str
+
+
+@dataclass(slots=True)
+class Progress:
+    """What this action learned and the engine does not show. Losing it costs a repeated question, nothing else."""
+
+    drained: bool = False
+    proven: bool = False
+    asked_for_proof: bool = False
+    resumed: bool = False
+    old_restarted: bool = False
+    failure: Failure | None = None
+
+
+def next_step(facts: Facts, wanted: WantedImage | None, progress: Progress) -> Step | End:
+    """Return what to do next; `progress.failure`, or else `failure_seen`, decides the direction before."""
+    if facts.foreign_id is not None:
+        return End.NAME_TAKEN
+    if facts.orphan_id is not None:
+        return Step.REMOVE_ORPHAN
+    if facts.old is None:
+        return End.GONE
+    if facts.new is None:
+        return _without_successor(facts.old, wanted, progress)
+    if progress.failure is not None:
+        return _back(facts, facts.old, facts.new, progress)
+    return _forward(facts, facts.old, facts.new, progress)
+
+
+def _without_successor(holder: Member, wanted: WantedImage | None, progress: Progress) -> Step | End:
+    if progress.failure is not None:
+        return End.UNDONE
+    if progress.proven:
+        return End.FINISHED
+    if wanted is None or holder.image_id == wanted.image_id:
+        return End.UNCHANGED
+    return Step.CREATE
+
+
+def _forward(facts: Facts, old: Member, new: Member, progress: Progress) -> Step | End:
+    if new.started_at is not None:
+        return _prove(facts, new, progress)
+    if facts.to_disconnect:
+        return Step.DISCONNECT
+    if facts.to_connect:
+        return Step.CONNECT
+    runs = facts.succeeds.was.has_process
+    if runs and old.state.has_process:
+        return _stop(old, progress)
+    if old.policy != NEVER:
+        return Step.DISARM_OLD
+    if old.name == facts.name:
+        return Step.RENAME_OLD
+    if new.name != facts.name:
+        return Step.RENAME_NEW
+    if runs:
+        return Step.START_NEW
+    return Step.RESTORE_POLICY if new.policy != _policy(facts) else End.AWAITING_FIRST_START
+
+
+def _stop(old: Member, progress: Progress) -> Step:
+    if old.state is ContainerState.PAUSED:
+        return Step.UNPAUSE_OLD
+    if not progress.drained:
+        return Step.DRAIN
+    # NOTE: The engine starts what we stopped again when it restarts itself, unless the policy says no by then.
+    return Step.DISARM_OLD if old.policy != NEVER else Step.STOP_OLD
+
+
+def _prove(facts: Facts, new: Member, progress: Progress) -> Step | End:
+    if new.policy != _policy(facts):
+        return Step.RESTORE_POLICY
+    paused = facts.succeeds.was is ContainerState.PAUSED
+    if paused and new.state is ContainerState.PAUSED:
+        return Step.REMOVE_OLD  # only a proven successor is paused by us
+    if not progress.proven:
+        return Step.AWAIT_PROOF
+    return Step.PAUSE_NEW if paused else Step.REMOVE_OLD
+
+
+def _back(facts: Facts, old: Member, new: Member, progress: Progress) -> Step | End:
+    if new.state.has_process:
+        return Step.UNDO_DISARM_NEW if new.policy != NEVER else Step.UNDO_STOP_NEW
+    if new.name == facts.name:
+        return Step.UNDO_RENAME_NEW
+    if old.name != facts.name:
+        return Step.UNDO_RENAME_OLD
+    stays_down = progress.failure is not None and progress.failure.cause is Cause.STOPPED_MEANWHILE
+    # A stopped target's successor is only ever started by somebody who wants it to run.
+    runs = (facts.succeeds.was.has_process or new.started_at is not None) and not stays_down
+    if runs and not old.state.has_process:
+        return Step.UNDO_START_OLD
+    if runs and old.state is ContainerState.RUNNING:
+        if not progress.resumed and not progress.old_restarted:
+            return Step.UNDO_RESUME_OLD
+        if facts.succeeds.was is ContainerState.PAUSED:
+            return Step.UNDO_PAUSE_OLD
+    if old.policy != _policy(facts):
+        return Step.UNDO_RESTORE_POLICY
+    return Step.UNDO_REMOVE_NEW
+
+
+def _policy(facts: Facts) -> RestartPolicy:
+    return facts.record.restart_policy if facts.record is not None else NEVER
+
+
+# why the old one must come back
+
+
+_HOST_FAULTS = re.compile(
+    r"port is already allocated|address already in use|external connectivity|network \S+ not found"
+    r"|error while creating mount source path|no space left|cannot allocate memory|Address already in use"
+    r"|non running container|error mounting|no such device",
+    re.IGNORECASE,
+)
+
+
+def failure_seen(
+    facts: Facts, wanted: WantedImage | None, progress: Progress, *, now: datetime, deadline_seconds: float
+) -> Failure | None:
+    """Return why the replacement under way cannot go forward, from facts alone; None when it can, or none is."""
+    old, new = facts.old, facts.new
+    if old is None or new is None or progress.proven:
+        return None
+    if new.started_at is None:
+        return _not_started(facts, old, new, wanted)
+    if new.state is ContainerState.PAUSED and facts.succeeds.was is ContainerState.PAUSED:
+        return None
+    if new.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
+        return Failure(Cause.EXITED, f"The new container {_how_ended(new)} before it reported its version.")
+    if new.restart_count:
+        return Failure(
+            Cause.EXITED, f"The new container ended {new.restart_count} times before it reported its version."
+        )
+    if new.name != facts.name:
+        return Failure(Cause.HOST, f"Somebody started {new.name} before it took over.")
+    age = (now - new.started_at).total_seconds()
+    if age > deadline_seconds and progress.asked_for_proof:
+        return Failure(
+            Cause.NEVER_READY,
+            f"The new container did not report its version within {deadline_seconds:g} s of its start.",
+        )
+    return None
+
+
+def _not_started(facts: Facts, old: Member, new: Member, wanted: WantedImage | None) -> Failure | None:
+    if new.error or new.exit_code:
+        cause = Cause.HOST if _HOST_FAULTS.search(new.error) else Cause.NOT_STARTED
+        return Failure(
+            cause,
+            f"The engine could not start the new container: {new.error or f'exit code {new.exit_code}'}.",
+        )
+    if _at_rest(facts, old, new) and wanted is None:
+        return None
+    if wanted is None or wanted.image_id != new.image_id:
+        return Failure(Cause.SUPERSEDED, "Another image is wanted by now.")
+    was = facts.succeeds.was
+    if was.has_process and not old.state.has_process and old.policy != NEVER:
+        # We set the policy to `no` before we stop; with its own policy still there, somebody else stopped it.
+        return Failure(
+            Cause.STOPPED_MEANWHILE, f"Somebody stopped {facts.name} before its successor took over."
+        )
+    if not was.has_process and old.state.has_process:
+        return Failure(Cause.SUPERSEDED, f"Somebody started {old.name} before its successor took over.")
+    return None
+
+
+def _at_rest(facts: Facts, old: Member, new: Member) -> bool:
+    return (
+        not facts.succeeds.was.has_process and new.name == facts.name and old.name == PREV_PREFIX + facts.name
+    )
+
+
+def _how_ended(member: Member) -> str:
+    text = f" ({member.error})" if member.error else ""
+    return f"ended with exit code {member.exit_code}{text}"
+
+
+def interim_names(name: str) -> tuple[str, str]:
+    """Return the names of the successor before, and of the old one after, the switch."""
+    return NEXT_PREFIX + name, PREV_PREFIX + name
