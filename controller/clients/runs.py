@@ -13,7 +13,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -70,34 +70,52 @@ class Runs:
                 without a report.
         """
         async with self._slots:
-            transport, child = await self._start(run, progress or _ignore)
-            try:
-                async with asyncio.timeout(run.maximum_seconds):
-                    await child.exited
-            except TimeoutError:
-                raise Transient(
-                    f"builder {run.verb} ran longer than {run.maximum_seconds:g} s and was ended"
-                ) from None
-            finally:
-                await _end(transport, child)
+            with _leash() as leash:
+                transport, child = await self._start(run, progress or _ignore, leash)
+                try:
+                    async with asyncio.timeout(run.maximum_seconds):
+                        await child.exited
+                except TimeoutError:
+                    raise Transient(
+                        f"builder {run.verb} ran longer than {run.maximum_seconds:g} s and was ended"
+                    ) from None
+                finally:
+                    await _end(transport, child)
         return _settle(run, transport.get_returncode(), child.last_line)
 
-    async def _start(self, run: Run, progress: Progress) -> tuple[asyncio.SubprocessTransport, _Child]:
+    async def _start(
+        self, run: Run, progress: Progress, leash: int
+    ) -> tuple[asyncio.SubprocessTransport, _Child]:
         try:
             return await asyncio.get_running_loop().subprocess_exec(
                 lambda: _Child(progress),
                 sys.executable,
+                # Without the current folder on its path: a folder named builder there is somebody else's.
+                "-P",
                 "-m",
-                "builder",
+                "controller.clients.leashed",
+                str(leash),
                 run.verb,
                 *run.arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 env={**self._environment, **run.environment, "PYTHONUNBUFFERED": "1"},
+                pass_fds=(leash,),
                 # A group of its own: a run is ended with its children, and Ctrl-C reaches it only through us.
                 start_new_session=True,
             )
         except OSError as error:
             raise Transient(f"builder {run.verb} could not be started: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def _leash() -> Iterator[int]:
+    """Give the reading end of a pipe whose other end closes when we are done, or gone; see `leashed`."""
+    reading, writing = os.pipe()
+    try:
+        yield reading
+    finally:
+        os.close(reading)
+        os.close(writing)
 
 
 class _Child(asyncio.SubprocessProtocol):
