@@ -15,7 +15,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 # Written apart, so that this file does not hold what it looks for.
 PUBLIC_INDEXES = {"pypi" + ".org", "files.python" + "hosted.org"}
-MACHINE_PATH = re.compile(r"(?<![\w.$}~-])/(?:home/[a-z]\w*|root|work|Users/\w+)/\w")
+MACHINE_PLACES = {str(ROOT), str(ROOT.parent), str(Path.home()), "/" + "root"} - {"/"}
+MACHINE_PATH = re.compile(rf"(?<![\w.$}}~-])(?:{'|'.join(map(re.escape, MACHINE_PLACES))})/\w")
 
 
 def tracked() -> list[Path]:
