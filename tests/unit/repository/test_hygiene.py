@@ -15,7 +15,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 # Written apart, so that this file does not hold what it looks for.
 PUBLIC_INDEXES = {"pypi" + ".org", "files.python" + "hosted.org"}
-MACHINE_PLACES = {str(ROOT), str(ROOT.parent), str(Path.home()), "/" + "root"} - {"/"}
+# Where every container has a folder, a checkout or a home may be too.
+COMMON_PLACES = {"/", "/app", "/tmp", "/workspace"}  # noqa: S108
+MACHINE_PLACES = {str(ROOT), str(Path.home()), "/" + "root", "/" + "work"} - COMMON_PLACES
 MACHINE_PATH = re.compile(rf"(?<![\w.$}}~-])(?:{'|'.join(map(re.escape, MACHINE_PLACES))})/\w")
 
 
