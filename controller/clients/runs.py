@@ -181,7 +181,11 @@ def _settle(run: Run, code: int | None, last_line: str) -> Report:
     if report.outcome is Outcome.REFUSED:
         raise Terminal(report.reason, report.message, fix="Correct the input; the run's log says where.")
     if report.outcome is Outcome.RETRY:
-        raise Transient(f"builder {run.verb}: {report.message or report.reason}")
+        after = report.facts.get("retryAfterSeconds")
+        raise Transient(
+            f"builder {run.verb}: {report.message or report.reason}",
+            retry_after=float(after) if isinstance(after, int | float) else None,
+        )
     return report
 
 

@@ -43,7 +43,7 @@ match case:
         report("REFUSED", "UnresolvedImport", "main.py:3: no module named x")
         sys.exit(10)
     case "retry":
-        report("RETRY", "IndexUnavailable", "the index answered 503")
+        report("RETRY", "IndexUnavailable", "the index answered 503", retryAfterSeconds=7)
         sys.exit(20)
     case "crash":
         raise RuntimeError("a bug")
@@ -159,6 +159,15 @@ async def test_whatever_else_ends_a_run_is_worth_another_try(
     with pytest.raises(Transient) as caught:
         await runs.run(run_of(case, tmp_path))
     assert str(caught.value) == said
+
+
+async def test_the_time_a_run_asks_for_is_passed_on(runs: Runs, tmp_path: Path) -> None:
+    with pytest.raises(Transient) as caught:
+        await runs.run(run_of("retry", tmp_path))
+    assert caught.value.retry_after == 7
+    with pytest.raises(Transient) as caught:
+        await runs.run(run_of("crash", tmp_path))
+    assert caught.value.retry_after is None
 
 
 async def test_a_line_of_any_length_does_not_stop_the_log(runs: Runs, tmp_path: Path) -> None:
