@@ -130,7 +130,7 @@ class Workspace:
             # Whoever stops us may kill us before the tasks end; then this snapshot is what is left.
             self._snapshot.write()
             logger.info("Waiting for %d running and %d waiting tasks", workload.active, workload.queued)
-            if not await self._base.ledger.until_idle(self._termination.grace_seconds):
+            if not await self._base.ledger.until_idle(self._termination.task_seconds):
                 logger.warning("Cutting tasks short: the grace period is over")
                 await self._executor.stop_all()
         await self._server.close()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import os
+import threading
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -87,7 +88,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _replace(path: Path, text: str) -> None:
     """Write beside, flush to disk, rename: a reader or a crash sees the old file or the new one."""
-    beside = path.with_name(f".{path.name}.new")
+    # A name for each thread: at the end of the grace period another thread may write while the loop still does.
+    beside = path.with_name(f".{path.name}.{threading.get_ident()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)

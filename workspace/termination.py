@@ -15,6 +15,8 @@ from lifecycle import Lifecycle
 
 # The part of the grace period kept for the snapshot and for answers that are under way.
 RESERVE_SECONDS = 1.0
+# However short the grace period: an orderly end of an idle workspace takes milliseconds, not seconds.
+MIN_SECONDS = 2.0
 
 logger = logging.getLogger(__name__)
 
@@ -24,9 +26,9 @@ class Termination:
 
     def __init__(self, lifecycle: Lifecycle, *, grace_seconds: float, last_words: Callable[[], None]) -> None:
         self.requested = asyncio.Event()
-        self.grace_seconds = max(0.0, grace_seconds - RESERVE_SECONDS)
+        self.task_seconds = max(0.0, grace_seconds - RESERVE_SECONDS)
         self._lifecycle = lifecycle
-        self._hard_seconds = grace_seconds
+        self._end_seconds = max(grace_seconds, MIN_SECONDS)
         self._last_words = last_words
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -48,8 +50,8 @@ class Termination:
         logger.info("Stopping on %s: taking no new work, waiting for running tasks", name)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self.requested.set)
-        threading.Event().wait(self._hard_seconds + RESERVE_SECONDS)
-        logger.error("Ending the process: the event loop is blocked and the grace period is over")
+        threading.Event().wait(self._end_seconds)
+        logger.error("Ending the process: the grace period is over and an adapter still holds it up")
         self._last_words()
         logging.shutdown()
         os._exit(0)

@@ -27,11 +27,17 @@ CARD = "/.well-known/agent-card.json"
 
 def _site_packages(interpreter: str) -> str:
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    return subprocess.run([interpreter, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
+    return subprocess.run(
+        [interpreter, "-c", code], check=True, capture_output=True, text=True
+    ).stdout.strip()
 
 
 # Where the runtime's own modules are looked up; their dependencies come from beside pytest.
 MODULES = _site_packages(INSTALLED) if INSTALLED else str(SOURCE)
+
+
+# One client for all: making one costs as much as ten requests.
+HTTP = httpx.Client(timeout=60)
 
 
 @dataclass
@@ -48,7 +54,7 @@ class Workspace:
         return (self.folder / "log").read_text()
 
     def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"{self.url}{path}", timeout=10)
+        return HTTP.get(f"{self.url}{path}")
 
     def status(self) -> dict[str, Any]:
         document: dict[str, Any] = self.get("/runtime").json()
@@ -56,7 +62,7 @@ class Workspace:
 
     def rpc(self, method: str, params: object, **headers: str) -> httpx.Response:
         body = {"jsonrpc": "2.0", "id": 7, "method": method, "params": params}
-        return httpx.post(self.url, json=body, headers={"A2A-Version": "1.0", **headers}, timeout=60)
+        return HTTP.post(self.url, json=body, headers={"A2A-Version": "1.0", **headers})
 
     def say(self, text: str, context: str | None = None, **configuration: object) -> httpx.Response:
         message = {"messageId": text, "role": "ROLE_USER", "parts": [{"text": text}]}
