@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from controller.clients.docker import DockerEngine
-from controller.clients.records import EngineRecords
+from controller.clients.engine_records import EngineRecords
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.record import Artifact
 from tests.contract.record_promises import StorePromises, record
