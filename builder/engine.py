@@ -99,6 +99,11 @@ class Engine:
         status = {str(pair[0]): str(pair[1]) for pair in info.get("DriverStatus") or [] if len(pair) > 1}
         return not status.get("driver-type", "").startswith("io.containerd.snapshotter")
 
+    async def platform(self) -> str:
+        """Return what the engine builds and runs by itself, as `linux/amd64`."""
+        version = await self._json("GET", "/version", what="the engine")
+        return f"{version['Os']}/{version['Arch']}"
+
     async def inspect_image(self, image: str) -> dict[str, Any]:
         """Return the engine's description of an image; raises ImageNotFound."""
         document: dict[str, Any] = await self._json(

@@ -14,16 +14,16 @@ import json
 import os
 import posixpath
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, Final
+from typing import Any, BinaryIO, Final, Literal
 
 import installer
 from installer.destinations import WheelDestination
 from installer.records import Hash, RecordEntry
-from installer.scripts import Script, ScriptSection
+from installer.scripts import Script
 from installer.sources import WheelFile
 from installer.utils import Scheme, construct_record_file, fix_shebang
 
@@ -65,14 +65,16 @@ class _File:
     mode: int = FILE_MODE
 
 
-async def make_layer(wheel: Path, inventory: Inventory, *, engine: Engine, image: str) -> Layer:
+async def make_layer(
+    wheel: Path, inventory: Inventory, *, engine: Engine, image: Callable[[], Awaitable[str]]
+) -> Layer:
     """Return the layer that replaces the runtime described by `inventory` with the one in `wheel`.
 
     Args:
         wheel: a pure-Python wheel.
         inventory: of the full build below.
         engine: where the image's own Python compiles, if it writes other byte code than ours.
-        image: the full build in that engine (only then looked at).
+        image: asked for the name of the full build in that engine, only then.
 
     Raises:
         NotAppendable: a source does not compile there, or the wheel is for one platform only.
@@ -132,7 +134,7 @@ class _Memory(WheelDestination):
                 return self._keep(scheme, str(path), fixed.read(), SCRIPT_MODE)
         return self._keep(scheme, str(path), stream.read(), SCRIPT_MODE if is_executable else FILE_MODE)
 
-    def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
+    def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
         """Make a console script."""
         name, data = Script(name, module, attr, section).generate(self._interpreter, kind="posix")
         return self._keep(Scheme("scripts"), name, data, SCRIPT_MODE)
@@ -171,7 +173,7 @@ def _installed(wheel: Path, inventory: Inventory) -> dict[str, _File]:
 
 
 async def _byte_code(
-    sources: Mapping[str, bytes], inventory: Inventory, *, engine: Engine, image: str
+    sources: Mapping[str, bytes], inventory: Inventory, *, engine: Engine, image: Callable[[], Awaitable[str]]
 ) -> dict[str, bytes]:
     try:
         if inventory.magic == importlib.util.MAGIC_NUMBER.hex():
@@ -185,13 +187,14 @@ async def _byte_code(
     ).encode()
     text = resources.files("builder.stages").joinpath("bytecode_script.py").read_text()
     command = [inventory.interpreter, "-I", "-B", "-c", text, f"/{_SOURCES_FILE}"]
+    name = await image()
     finished = await engine.run(
-        image, command, files=_tar([(_SOURCES_FILE, packed, _info(_SOURCES_FILE, FILE_MODE))])
+        name, command, files=_tar([(_SOURCES_FILE, packed, _info(_SOURCES_FILE, FILE_MODE))])
     )
     if finished.exit_code:
         said = finished.stderr.decode(errors="replace").strip()[-400:]
         raise NotAppendable(
-            f"The wheel does not compile under Python {inventory.python_version} of {image}: {said}"
+            f"The wheel does not compile under Python {inventory.python_version} of {name}: {said}"
         )
     return {path: base64.b64decode(data) for path, data in json.loads(finished.stdout).items()}
 

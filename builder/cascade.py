@@ -1,0 +1,287 @@
+"""Turns one wheel into one candidate image per template: a layer on its last full build, or a full build."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from builder.cascade_inputs import CascadeInputs, Template
+from builder.dockerfile import base_image
+from builder.engine import Engine, EngineError, EngineUnavailable, ImageNotFound
+from builder.inventory import Inventory
+from builder.naming import candidate_inputs, candidate_tag, full_build_tag
+from builder.oci import RegistryError, Unavailable
+from builder.pipconf import Index
+from builder.stages.image import BuildFailed, FullBuild, NoBuilder, build_image
+from builder.stages.inventory import NotInventoried, take_inventory
+from builder.stages.layer import Layer, NotAppendable, appended_config, layer_key, make_layer
+from builder.stores import Store, StoredImage
+from builder.wheel import Wheel
+
+FULL_BUILDS_AT_ONCE: Final = 2
+"""More only wait for each other on two cores, and each needs the memory of a pip run."""
+
+VERSION_LABEL: Final = "ai.molecule.runtime.version"
+WHEEL_LABEL: Final = "ai.molecule.runtime.wheel-sha256"
+CONTENT_LABEL: Final = "ai.molecule.runtime.content-sha256"
+BASE_NAME_LABEL: Final = "org.opencontainers.image.base.name"
+BASE_DIGEST_LABEL: Final = "org.opencontainers.image.base.digest"
+
+
+class WrongRuntime(Exception):  # noqa: N818 -- the reason it is reported with
+    """A full build holds another runtime than the candidate; `str()` says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A candidate and where it comes from. `built` is how the image came to be, `reason` why it was needed."""
+
+    candidate: StoredImage
+    full_build: StoredImage
+    inventory: Path
+    built: str
+    reason: str
+    seconds: float
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the facts of one template in a report."""
+        return {
+            "candidate": self.candidate.name,
+            "digest": self.candidate.digest,
+            "imageId": self.candidate.image_id,
+            "fullBuild": {
+                "image": self.full_build.name,
+                "digest": self.full_build.digest,
+                "inventory": str(self.inventory),
+            },
+            "baseDigest": self.candidate.labels.get(BASE_DIGEST_LABEL, ""),
+            "reason": self.reason,
+            "built": self.built,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A template without a candidate. `transient` means that the same run may succeed later."""
+
+    reason: str
+    message: str
+    transient: bool = False
+    retry_after: float | None = None
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the facts of one template in a report."""
+        return {"error": {"reason": self.reason, "message": self.message}}
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """A full build that has what the wheel needs."""
+
+    image: StoredImage
+    inventory: Inventory
+    file: Path
+    reason: str
+
+
+class Cascade:
+    """One run: the engine, the stores by platform, and what templates share (the layer, the turns to build)."""
+
+    def __init__(
+        self,
+        inputs: CascadeInputs,
+        wheel: Wheel,
+        *,
+        engine: Engine,
+        stores: Callable[[str], Store],
+        out: Path,
+    ) -> None:
+        self._inputs = inputs
+        self._wheel = wheel
+        self._engine = engine
+        self._stores = stores
+        self._out = out
+        self._turns = asyncio.Semaphore(inputs.parallelism)
+        self._build_turns = asyncio.Semaphore(FULL_BUILDS_AT_ONCE)
+        self._layers: dict[str, asyncio.Task[Layer]] = {}
+
+    async def run(self, machine_index: Index) -> dict[str, Made | Failure]:
+        """Return what became of every template; one that fails does not stop the others.
+
+        `machine_index` is where full builds get packages when the inputs name no index.
+        """
+        index = self._inputs.index or machine_index
+        templates = self._inputs.templates
+        results = await asyncio.gather(*(self._attempt(template, index) for template in templates))
+        return {template.name: result for template, result in zip(templates, results, strict=True)}
+
+    async def _attempt(self, template: Template, index: Index) -> Made | Failure:
+        try:
+            async with self._turns:
+                return await self._make(template, index)
+        except (EngineUnavailable, Unavailable) as error:
+            reason = "EngineUnavailable" if isinstance(error, EngineError) else "RegistryUnavailable"
+            return Failure(
+                reason, str(error), transient=True, retry_after=getattr(error, "retry_after", None)
+            )
+        except (BuildFailed, NoBuilder, WrongRuntime, NotInventoried, NotAppendable) as error:
+            return Failure(type(error).__name__, str(error))
+        except EngineError as error:
+            return Failure("EngineRefused", str(error))
+        except RegistryError as error:
+            return Failure(f"Registry{type(error).__name__}", str(error))
+
+    async def _make(self, template: Template, index: Index) -> Made:
+        started = time.monotonic()
+        store = self._stores(template.platform)
+        found = await self._usable_base(template, store)
+        base = (
+            found
+            if isinstance(found, _Base)
+            else await self._full_build(template, store, index, reason=found)
+        )
+        name = f"{template.image}:{candidate_tag(candidate_inputs(self._wheel.sha256, base.image.digest))}"
+        if base.image.labels.get(WHEEL_LABEL) == self._wheel.sha256:
+            candidate, built = await store.point(base.image, name=name), "Full"
+        else:
+            candidate, built = await self._append(base, store, name), "Append"
+        return Made(candidate, base.image, base.file, built, base.reason, time.monotonic() - started)
+
+    async def _usable_base(self, template: Template, store: Store) -> _Base | str:
+        """Return the full build to use, or the reason to make one."""
+        known = template.full_build
+        reason = "FullBuildMissing"
+        places = [(f"{template.image}:{full_build_tag(template.inputs_sha256)}", "")]
+        if known and template.rebuild and known.inputs_sha256 != template.inputs_sha256:
+            reason = "TemplateSourceChanged"
+        elif known:
+            places.insert(0, (known.image, known.digest))
+        for name, digest in places:
+            image = await store.find(name, digest=digest)
+            if image is None:
+                continue
+            inventory, file = await self._inventory(template, store, image)
+            if not inventory.unmet(self._wheel.requires):
+                return _Base(image, inventory, file, "WheelChanged")
+            reason = "RequirementsChanged"
+        return reason
+
+    async def _inventory(
+        self, template: Template, store: Store, image: StoredImage
+    ) -> tuple[Inventory, Path]:
+        """Return the stored inventory of a full build, or take it once and store it."""
+        known = template.full_build
+        kept = known.inventory if known and known.digest == image.digest else None
+        own = self._inventory_file(template, image)
+        for file in (kept, own):
+            if file and file.is_file():
+                return Inventory.from_bytes(file.read_bytes()), file
+        inventory = await self._look_into(await store.name_in_engine(image))
+        return inventory, _store(own, inventory)
+
+    def _inventory_file(self, template: Template, image: StoredImage) -> Path:
+        return self._out / template.name / f"inventory-{image.digest.removeprefix('sha256:')[:12]}.json"
+
+    async def _look_into(self, image: str) -> Inventory:
+        script = self._wheel.scripts[0] if self._wheel.scripts else ""
+        return await take_inventory(self._engine, image, package=self._wheel.name, script=script)
+
+    async def _full_build(self, template: Template, store: Store, index: Index, *, reason: str) -> _Base:
+        """Build the template's Dockerfile; its tag is given only to an image that holds the candidate."""
+        trial = f"{template.image}:building-{secrets.token_hex(4)}"
+        name = f"{template.image}:{full_build_tag(template.inputs_sha256)}"
+        build = FullBuild(
+            directory=template.directory,
+            tag=trial,
+            wheel=self._wheel.path,
+            index=index,
+            log=self._out / template.name / "build.log",
+            build_args=template.build_args,
+            labels={**self._labels(), **await self._base_labels(template)},
+            platform=template.platform,
+            docker_config=self._inputs.registry.docker_config,
+        )
+        try:
+            async with self._build_turns:
+                await build_image(self._engine, build)
+            inventory = await self._look_into(trial)
+            self._expect_candidate(inventory)
+            repository, _, tag = name.rpartition(":")
+            await self._engine.tag(trial, repository=repository, tag=tag)
+        finally:
+            await self._engine.untag(trial)
+        image = await store.adopt(name)
+        return _Base(image, inventory, _store(self._inventory_file(template, image), inventory), reason)
+
+    def _expect_candidate(self, inventory: Inventory) -> None:
+        wanted = f"{self._wheel.name} {self._wheel.version}"
+        if inventory.runtime_versions != (self._wheel.version,):
+            found = " and ".join(inventory.runtime_versions) or "none"
+            raise WrongRuntime(
+                f"The full build should hold {wanted} and holds {found}. "
+                "Look for a second pip index, a pin, or a copy of the runtime in the template."
+            )
+        if inventory.runtime_content_sha256 != self._inputs.content_sha256:
+            raise WrongRuntime(
+                f"The full build holds {wanted} with other files than the candidate's (content sha256 "
+                f"{inventory.runtime_content_sha256}, wanted {self._inputs.content_sha256}). "
+                "Look for a step of the Dockerfile that changes the installed package."
+            )
+
+    async def _append(self, base: _Base, store: Store, name: str) -> StoredImage:
+        layer = await self._layer(base, store)
+        labels = {
+            **self._labels(),
+            BASE_NAME_LABEL: base.image.name,
+            BASE_DIGEST_LABEL: base.image.digest,
+        }
+        step = f"append {self._wheel.name} {self._wheel.version} (wheel sha256 {self._wheel.sha256})"
+        config = appended_config(base.image.config, layer, labels=labels, step=step)
+        return await store.put(base.image, layer, config, name=name)
+
+    async def _layer(self, base: _Base, store: Store) -> Layer:
+        """Return the layer for a full build; templates whose full builds do not differ in what it needs share it."""
+        key = layer_key(self._wheel.sha256, base.inventory)
+        if key not in self._layers:
+
+            async def image() -> str:
+                return await store.name_in_engine(base.image)
+
+            making = make_layer(self._wheel.path, base.inventory, engine=self._engine, image=image)
+            self._layers[key] = asyncio.create_task(making)
+        return await asyncio.shield(self._layers[key])
+
+    def _labels(self) -> dict[str, str]:
+        return {
+            VERSION_LABEL: self._wheel.version,
+            WHEEL_LABEL: self._wheel.sha256,
+            CONTENT_LABEL: self._inputs.content_sha256,
+        }
+
+    async def _base_labels(self, template: Template) -> dict[str, str]:
+        """Return name and digest of the image that the Dockerfile starts from, as far as the engine knows it."""
+        dockerfile = template.directory / "Dockerfile"
+        name = base_image(dockerfile.read_text(), template.build_args) if dockerfile.is_file() else None
+        if name is None:
+            return {}
+        try:
+            seen = await self._engine.inspect_image(name)
+        except ImageNotFound:
+            return {BASE_NAME_LABEL: name}
+        digests = [str(known).partition("@")[2] for known in seen.get("RepoDigests") or []]
+        return {BASE_NAME_LABEL: name, BASE_DIGEST_LABEL: digests[0] if digests else str(seen["Id"])}
+
+
+def _store(file: Path, inventory: Inventory) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_suffix(f".{secrets.token_hex(4)}")
+    partial.write_text(json.dumps(inventory.to_document(), sort_keys=True))
+    partial.rename(file)
+    return file

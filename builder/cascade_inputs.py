@@ -1,0 +1,132 @@
+"""The document that a cascade is given: one wheel, and the templates that must get it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, Self, cast
+
+from builder.pipconf import Index
+from builder.problems import Refused
+
+MODES: Final = ("Engine", "Remote")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBuild:
+    """A full build of an earlier run: its name, its identity, the inputs it was made of, and its inventory if kept."""
+
+    image: str
+    digest: str
+    inputs_sha256: str
+    inventory: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One template: where its images go (`image`, a repository), and what a full build of it is made of.
+
+    `rebuild` allows a new full build when the inputs are others than those of the known one; `platform` is empty for
+    the engine's own.
+    """
+
+    name: str
+    image: str
+    directory: Path
+    inputs_sha256: str
+    build_args: Mapping[str, str]
+    platform: str
+    rebuild: bool
+    full_build: KnownBuild | None
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """How registries are reached."""
+
+    insecure: bool = False
+    docker_config: Path | None = None
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CascadeInputs:
+    """All that a cascade is given. `index` is None for what pip on this machine is set to."""
+
+    version: str
+    wheel: Path
+    wheel_sha256: str
+    content_sha256: str
+    mode: Literal["Engine", "Remote"]
+    templates: tuple[Template, ...]
+    registry: Registry = field(default_factory=Registry)
+    index: Index | None = None
+    parallelism: int = 8
+
+    @classmethod
+    def read(cls, file: Path) -> Self:
+        """Read the document.
+
+        Raises:
+            Refused: reason InvalidInputs; it is absent, not JSON, or a field is missing or wrong, and which.
+        """
+        try:
+            return cls._from_document(json.loads(file.read_bytes()))
+        except (OSError, ValueError, TypeError, AttributeError) as error:
+            raise Refused("InvalidInputs", [f"{file} is not a cascade's inputs: {error}."]) from error
+        except KeyError as error:
+            raise Refused("InvalidInputs", [f"{file} has no field {error}."]) from error
+
+    @classmethod
+    def _from_document(cls, document: Mapping[str, Any]) -> Self:
+        if document["mode"] not in MODES:
+            raise ValueError(f"mode is {document['mode']!r}, neither Engine nor Remote")
+        registry, index = document.get("registry") or {}, document.get("index") or {}
+        templates = tuple(_template(template) for template in document["templates"])
+        names = [template.name for template in templates]
+        if len(set(names)) != len(names):
+            raise ValueError("two templates have the same name")
+        return cls(
+            version=document["version"],
+            wheel=Path(document["wheel"]),
+            wheel_sha256=_sha256(document["wheelSha256"]),
+            content_sha256=_sha256(document["contentSha256"]),
+            mode=cast('Literal["Engine", "Remote"]', document["mode"]),
+            templates=templates,
+            registry=Registry(
+                bool(registry.get("insecure")),
+                _path(registry.get("dockerConfig")),
+                _path(registry.get("caFile")),
+            ),
+            index=Index.named(index["url"], _path(index.get("caFile"))) if index.get("url") else None,
+            parallelism=int(document.get("parallelism") or 8),
+        )
+
+
+def _template(document: Mapping[str, Any]) -> Template:
+    known = document.get("fullBuild")
+    return Template(
+        name=document["name"],
+        image=document["image"],
+        directory=Path(document["directory"]),
+        inputs_sha256=_sha256(document["inputsSha256"]),
+        build_args=dict(document.get("buildArgs") or {}),
+        platform=document.get("platform") or "",
+        rebuild=bool(document.get("rebuild")),
+        full_build=known
+        and KnownBuild(known["image"], known["digest"], known["inputsSha256"], _path(known.get("inventory"))),
+    )
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError(f"{text!r} is not a sha256 in 64 hex digits")
+    return text
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text) if text else None

@@ -1,0 +1,283 @@
+"""Where images live: in one Docker Engine without any registry, or in registries. Both offer the same few verbs."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from builder.engine import Engine, ImageNotFound
+from builder.oci import (
+    Client,
+    Credentials,
+    Descriptor,
+    Manifest,
+    MediaType,
+    NotFound,
+    Platform,
+    Reference,
+    canonical_json,
+    sha256_digest,
+)
+
+_RUN_OPTIONS: Final = (
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal",
+    "Healthcheck", "Shell", "OnBuild", "ArgsEscaped",
+)  # fmt: skip
+"""What an image says about its containers; an engine's answer mixes it with fields that only containers have."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """An image where it lives.
+
+    `digest` is its identity there: the image id in an engine, the manifest digest in a registry. `image_id` is the
+    digest of its configuration, which is what an engine calls it after a pull. `config` is that configuration.
+    """
+
+    name: str
+    digest: str
+    image_id: str
+    config: Mapping[str, Any]
+    manifest: Manifest | None = None
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """Return the image's labels."""
+        return dict(self.config.get("config", {}).get("Labels") or {})
+
+
+class LayerBytes(Protocol):
+    """A layer as `stages/layer.py` makes it."""
+
+    @property
+    def archive(self) -> bytes:
+        """The tar."""
+
+    @property
+    def compressed(self) -> bytes:
+        """The tar, compressed."""
+
+    @property
+    def digest(self) -> str:
+        """The digest of `compressed`."""
+
+
+class Store(Protocol):
+    """What a cascade needs of the place where images live."""
+
+    async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
+        """Return an image by name, or by digest in that name's repository when given; None when there is none."""
+
+    async def put(
+        self, base: StoredImage, layer: LayerBytes, config: Mapping[str, Any], *, name: str
+    ) -> StoredImage:
+        """Store an image of a base, one more layer and a configuration under a name; what is there is not sent."""
+
+    async def adopt(self, name: str) -> StoredImage:
+        """Take an image that was just built in the engine under its name."""
+
+    async def name_in_engine(self, image: StoredImage) -> str:
+        """Return what the engine calls an image, fetching it when it is not there."""
+
+    async def point(self, image: StoredImage, *, name: str) -> StoredImage:
+        """Let a name (`repository:tag`) stand for an image of the same repository."""
+
+
+class EngineStore:
+    """Images of one Docker Engine, without a registry."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
+        """See `Store`."""
+        try:
+            seen = await self._engine.inspect_image(digest or name)
+            history = await self._engine.image_history(str(seen["Id"]))
+        except ImageNotFound:
+            return None
+        return StoredImage(name, str(seen["Id"]), str(seen["Id"]), _config(seen, history))
+
+    async def put(
+        self, base: StoredImage, layer: LayerBytes, config: Mapping[str, Any], *, name: str
+    ) -> StoredImage:
+        """See `Store`. The engine finds the layers that it has by their chain, so only the new one is sent."""
+        raw = canonical_json(config)
+        image = StoredImage(name, sha256_digest(raw), sha256_digest(raw), config)
+        if await self.find(name, digest=image.digest):
+            return await self.point(image, name=name)
+        await self._engine.load(_archive(name, raw, layer, below=len(base.config["rootfs"]["diff_ids"])))
+        return image
+
+    async def adopt(self, name: str) -> StoredImage:
+        """See `Store`."""
+        found = await self.find(name)
+        if found is None:
+            raise ImageNotFound(f"The image {name} was built and is not there.")
+        return found
+
+    async def name_in_engine(self, image: StoredImage) -> str:
+        """See `Store`."""
+        return image.image_id
+
+    async def point(self, image: StoredImage, *, name: str) -> StoredImage:
+        """See `Store`."""
+        repository, _, tag = name.rpartition(":")
+        await self._engine.tag(image.image_id, repository=repository, tag=tag)
+        return StoredImage(name, image.digest, image.image_id, image.config)
+
+
+class RemoteStore:
+    """Images of registries; the engine is needed only where something is built or run."""
+
+    def __init__(
+        self, client: Client, engine: Engine, credentials: Credentials, *, platform: Platform
+    ) -> None:
+        self._client = client
+        self._engine = engine
+        self._credentials = credentials
+        self._platform = platform
+        self._sent: dict[tuple[str, str], asyncio.Task[Reference]] = {}
+
+    async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
+        """See `Store`."""
+        reference = Reference.parse(name)
+        try:
+            manifest = await self._client.image(reference.at(digest) if digest else reference, self._platform)
+            config = json.loads(await self._client.blob(reference, manifest.config))
+        except NotFound:
+            return None
+        return StoredImage(name, manifest.digest, manifest.config.digest, config, manifest)
+
+    async def put(
+        self, base: StoredImage, layer: LayerBytes, config: Mapping[str, Any], *, name: str
+    ) -> StoredImage:
+        """See `Store`. Base layers are in the same repository; ours is sent to one repository and mounted to others."""
+        if base.manifest is None:
+            raise ValueError(f"{base.name} was not read from a registry")
+        reference, raw = Reference.parse(name), canonical_json(config)
+        manifest = _manifest_on(base.manifest, layer, raw)
+        if not await self._is(reference, manifest.digest):
+            config_digest = sha256_digest(raw)
+            await asyncio.gather(
+                self._send(reference, layer), self._client.ensure_blob(reference, raw, digest=config_digest)
+            )
+            await self._client.put_manifest(reference, manifest.raw, manifest.media_type)
+        return StoredImage(name, manifest.digest, manifest.config.digest, config, manifest)
+
+    async def adopt(self, name: str) -> StoredImage:
+        """See `Store`: the engine pushes what it built."""
+        reference = Reference.parse(name)
+        repository, _, tag = name.rpartition(":")
+        await self._engine.push(repository, tag, credential=await self._credentials.for_host(reference.host))
+        found = await self.find(name)
+        if found is None:
+            raise NotFound(f"{name} was pushed and is not there.")
+        return found
+
+    async def name_in_engine(self, image: StoredImage) -> str:
+        """See `Store`."""
+        reference = Reference.parse(image.name)
+        exact = f"{reference.name}@{image.digest}"
+        try:
+            await self._engine.inspect_image(exact)
+        except ImageNotFound:
+            await self._engine.pull(exact, credential=await self._credentials.for_host(reference.host))
+        return exact
+
+    async def point(self, image: StoredImage, *, name: str) -> StoredImage:
+        """See `Store`."""
+        reference = Reference.parse(name)
+        if image.manifest is None:
+            raise ValueError(f"{image.name} was not read from a registry")
+        if not await self._is(reference, image.digest):
+            await self._client.put_manifest(reference, image.manifest.raw, image.manifest.media_type)
+        return StoredImage(name, image.digest, image.image_id, image.config, image.manifest)
+
+    async def _is(self, reference: Reference, digest: str) -> bool:
+        try:
+            return (await self._client.head(reference)).digest == digest
+        except NotFound:
+            return False
+
+    async def _send(self, repository: Reference, layer: LayerBytes) -> None:
+        """Upload the layer to the first repository that needs it; mount it from there into the others."""
+        key = (repository.host, layer.digest)
+        first = self._sent.get(key)
+        if first is None:
+            first = self._sent[key] = asyncio.create_task(self._upload(repository, layer))
+        source = await asyncio.shield(first)
+        if source.repository != repository.repository and not await self._client.mount(
+            repository, layer.digest, source
+        ):
+            await self._upload(repository, layer)
+
+    async def _upload(self, repository: Reference, layer: LayerBytes) -> Reference:
+        await self._client.ensure_blob(repository, layer.compressed, digest=layer.digest)
+        return repository
+
+
+def _manifest_on(base: Manifest, layer: LayerBytes, config: bytes) -> Manifest:
+    """Return the manifest of base and layer, in the family of the base."""
+    docker = base.media_type == MediaType.DOCKER_MANIFEST
+    layer_type = MediaType.DOCKER_LAYER if docker else MediaType.OCI_LAYER
+    config_type = MediaType.DOCKER_CONFIG if docker else MediaType.OCI_CONFIG
+    added = Descriptor(layer_type, layer.digest, len(layer.compressed))
+    document = {
+        "schemaVersion": 2,
+        "mediaType": base.media_type,
+        "config": Descriptor.of(config_type, config).to_document(),
+        "layers": [below.to_document() for below in (*base.layers, added)],
+    }
+    return Manifest.from_bytes(canonical_json(document), base.media_type, where="the new image")
+
+
+def _archive(name: str, config: bytes, layer: LayerBytes, *, below: int) -> bytes:
+    """Return what `docker load` takes; the layers below are named and not included."""
+    image_id = sha256_digest(config).removeprefix("sha256:")
+    layers = [*(f"below-{number}/layer.tar" for number in range(below)), "added/layer.tar"]
+    index = [{"Config": f"{image_id}.json", "RepoTags": [name], "Layers": layers}]
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for path, data in (
+            (f"{image_id}.json", config),
+            ("added/layer.tar", layer.archive),
+            ("manifest.json", canonical_json(index)),
+        ):
+            info = tarfile.TarInfo(path)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return archive.getvalue()
+
+
+def _config(seen: Mapping[str, Any], history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the configuration of an engine's image, as a registry would hold it."""
+    run = {key: seen["Config"][key] for key in _RUN_OPTIONS if (seen.get("Config") or {}).get(key)}
+    places = {"architecture": seen["Architecture"], "os": seen["Os"], "variant": seen.get("Variant") or ""}
+    layers = seen["RootFS"].get("Layers") or []
+    return {
+        **{key: value for key, value in places.items() if value},
+        "config": run,
+        "rootfs": {"type": "layers", "diff_ids": layers},
+        "history": _history(history, len(layers)),
+    }
+
+
+def _history(steps: list[dict[str, Any]], layers: int) -> list[dict[str, Any]]:
+    """Return the steps, oldest first, with as many that made a layer as there are layers.
+
+    The engine tells sizes, not which steps made a layer; where an empty layer makes that ambiguous, the steps are
+    summed up as one per layer, since an engine refuses to show a history that does not fit.
+    """
+    full = sum(1 for step in steps if step.get("Size"))
+    if full != layers:
+        return [{"created_by": f"layer {number} of the full build"} for number in range(1, layers + 1)]
+    return [
+        {"created_by": str(step.get("CreatedBy", ""))} | ({} if step.get("Size") else {"empty_layer": True})
+        for step in reversed(steps)
+    ]

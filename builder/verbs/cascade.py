@@ -1,0 +1,138 @@
+"""`cascade`: one candidate image per template, in a Docker Engine or in registries."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.version import Version
+
+from builder.cascade import Cascade, Failure, Made
+from builder.cascade_inputs import CascadeInputs
+from builder.contract import Outcome, Report
+from builder.engine import Engine, EngineUnavailable
+from builder.oci import Client, Credentials, DockerConfig, NoCredentials, Platform
+from builder.pipconf import Index
+from builder.problems import Refused, TryAgain
+from builder.stores import EngineStore, RemoteStore, Store
+from builder.verbs._arguments import Arguments
+from builder.wheel import Wheel
+
+VERB: Final = "cascade"
+_STORE_UNSUPPORTED: Final = (
+    "The Docker Engine at {} keeps images in containerd's store, which takes no image without all of its layers. "
+    "Switch that store off (features.containerd-snapshotter: false in its daemon.json), or use registry.mode: Remote."
+)
+
+
+def run(arguments: Sequence[str]) -> Report:
+    """Make the candidates and report them; see `builder.contract.CascadeRun`."""
+    parser = Arguments(VERB, "Make one candidate image per template from one wheel.")
+    parser.add_argument(
+        "--inputs", type=Path, required=True, help="JSON: the wheel, where images go, the templates"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for result.json, inventories and build logs"
+    )
+    parser.add_argument(
+        "--engine", required=True, help="unix:///PATH or tcp://HOST:PORT of the Docker Engine"
+    )
+    given = parser.parse_args(arguments)
+    inputs = CascadeInputs.read(given.inputs)
+    wheel = _wheel(inputs)
+    started = time.monotonic()
+    results = asyncio.run(_run(inputs, wheel, endpoint=given.engine, out=given.out))
+    given.out.mkdir(parents=True, exist_ok=True)
+    result = given.out / "result.json"
+    documents = {name: made.to_document() for name, made in results.items()}
+    result.write_text(json.dumps({"templates": documents}, indent=2, sort_keys=True))
+    return _report(results, result, seconds=round(time.monotonic() - started, 3))
+
+
+def _wheel(inputs: CascadeInputs) -> Wheel:
+    wheel = Wheel.read(inputs.wheel)
+    if wheel.sha256 != inputs.wheel_sha256:
+        raise Refused("WheelChanged", [f"{wheel.path} has sha256 {wheel.sha256}, not {inputs.wheel_sha256}."])
+    if Version(wheel.version) != Version(inputs.version):
+        raise Refused("WheelChanged", [f"{wheel.path} is version {wheel.version}, not {inputs.version}."])
+    return wheel
+
+
+async def _run(
+    inputs: CascadeInputs, wheel: Wheel, *, endpoint: str, out: Path
+) -> Mapping[str, Made | Failure]:
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            engine = await stack.enter_async_context(Engine(endpoint))
+            stores = await _stores(inputs, engine, stack)
+            cascade = Cascade(inputs, wheel, engine=engine, stores=stores, out=out)
+            return await cascade.run(Index.of_machine(os.environ))
+    except EngineUnavailable as error:
+        raise TryAgain("EngineUnavailable", str(error)) from error
+    except ValueError as error:
+        raise Refused("WrongUse", [str(error)]) from error
+
+
+async def _stores(
+    inputs: CascadeInputs, engine: Engine, stack: contextlib.AsyncExitStack
+) -> Callable[[str], Store]:
+    if inputs.mode == "Engine":
+        if not await engine.keeps_layers_by_chain():
+            raise Refused("EngineStoreUnsupported", [_STORE_UNSUPPORTED.format(engine.endpoint)])
+        store = EngineStore(engine)
+        return lambda _: store
+    registry = inputs.registry
+    credentials: Credentials = (
+        DockerConfig(registry.docker_config) if registry.docker_config else NoCredentials()
+    )
+    client = await stack.enter_async_context(
+        Client(credentials, insecure=registry.insecure, ca_file=registry.ca_file)
+    )
+    own = await engine.platform()
+
+    @cache
+    def remote(platform: str) -> Store:
+        return RemoteStore(client, engine, credentials, platform=Platform.parse(platform or own))
+
+    return remote
+
+
+def _report(results: Mapping[str, Made | Failure], result: Path, *, seconds: float) -> Report:
+    failed = {name: made for name, made in results.items() if isinstance(made, Failure)}
+    for name, failure in failed.items():
+        sys.stderr.write(f"{name}: {failure.reason}: {failure.message}\n")
+    facts: dict[str, Any] = {"result": str(result), "seconds": seconds, "made": len(results) - len(failed)}
+    if not failed:
+        report = Report(VERB, Outcome.DONE, "ImagesBuilt", f"{len(results)} candidates are made.", facts)
+    else:
+        transient = all(failure.transient for failure in failed.values())
+        waits = [failure.retry_after for failure in failed.values() if failure.retry_after is not None]
+        facts["failed"] = {name: failure.reason for name, failure in failed.items()}
+        facts |= {"retryAfterSeconds": max(waits)} if transient and waits else {}
+        first, *others = failed.items()
+        more = f" (and {len(others)} more)" if others else ""
+        message = f"Template {first[0]}: {first[1].message}{more}"
+        outcome = Outcome.RETRY if transient else Outcome.FAILED
+        report = Report(VERB, outcome, first[1].reason, message, facts)
+    return _with_templates(report, results)
+
+
+def _with_templates(report: Report, results: Mapping[str, Made | Failure]) -> Report:
+    """Add what became of each template, when that fits into a report; `result` has it in any case."""
+    made = {name: made.to_document() for name, made in results.items() if isinstance(made, Made)}
+    full = Report(
+        report.verb, report.outcome, report.reason, report.message, {**report.facts, "templates": made}
+    )
+    try:
+        full.to_line()
+    except ValueError:
+        return report
+    return full
