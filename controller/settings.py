@@ -5,6 +5,7 @@ A value that is read in two places ends up with two meanings; a test greps that 
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import stat
@@ -102,6 +103,11 @@ class Settings:
                 name: value for name, value in environment.items() if name not in _OUR_SECRETS
             },
         )
+
+    @classmethod
+    def of_process(cls, *, secrets_dir: Path | None = None, state_dir: Path | None = None) -> Self:
+        """Read the settings from this process's environment; see `from_environment`."""
+        return cls.from_environment(os.environ, secrets_dir=secrets_dir, state_dir=state_dir)
 
     def platform_for(self, template: Sequence[str] | None) -> str | None:
         """Return the platform to pull, build and boot a template for; None is the engine's own.

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
+from builder.contract import PackageRun
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.git import commit_of
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
 from controller.model.plan import Package
-from controller.model.record import ReleaseRecord
+from controller.model.record import Artifact, ReleaseRecord
 
 
 async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> str:
@@ -22,8 +24,8 @@ async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> 
         _run(document, action, source=source, folder=folder, commit=commit), progress=parts.say
     )
     facts = report.facts
-    wheel = await _keep(parts, folder / "dist", facts["wheel"])
-    sdist = await _keep(parts, folder / "dist", facts["sdist"])
+    wheel = await _keep(parts, facts["wheel"])
+    sdist = await _keep(parts, facts["sdist"])
     record = ReleaseRecord(
         package=document.spec.package.name,
         version=action.version,
@@ -43,23 +45,24 @@ def _run(
     document: WorkspaceRuntime, action: Package, *, source: Path, folder: Path, commit: str | None
 ) -> Run:
     wanted = document.spec.package
-    arguments = [
-        *("--source", str(source)),
-        *("--version", action.version),
-        *("--name", wanted.name),
-        *("--module", wanted.module),
-        *("--out", str(folder / "tree")),
-        *("--dist", str(folder / "dist")),
-        *(("--commit", commit) if commit else ()),
-    ]
+    given = PackageRun(
+        source=source,
+        version=action.version,
+        out=folder / "tree",
+        name=wanted.name,
+        module=wanted.module,
+        dist=folder / "dist",
+        commit=commit,
+    )
     inputs = {
         "version": action.version,
         "tree": action.tree_sha256,
         "name": wanted.name,
         "module": wanted.module,
     }
-    return Run("package", tuple(arguments), inputs)
+    return Run("package", given.arguments(), inputs)
 
 
-async def _keep(parts: Parts, dist: Path, fact: dict[str, Any]) -> Any:  # noqa: ANN401 -- an Artifact; the facts are JSON
-    return await parts.records.put_blob(fact["file"], (dist / fact["file"]).read_bytes())
+async def _keep(parts: Parts, fact: Mapping[str, str]) -> Artifact:
+    file = Path(fact["file"])
+    return await parts.records.put_blob(file.name, await asyncio.to_thread(file.read_bytes))

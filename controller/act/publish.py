@@ -12,6 +12,7 @@ from pathlib import Path
 
 from packaging.version import Version
 
+from builder.contract import PublishRun
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
@@ -51,16 +52,16 @@ async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> 
 def _run(parts: Parts, document: WorkspaceRuntime, action: Publish, *, dist: Path, credentials: Path) -> Run:
     index = document.spec.package.index
     ca_file = parts.settings.secret(index.ca_secret_name).get("ca.crt") if index.ca_secret_name else None
-    arguments = [
-        *("--dist", str(dist)),
-        *("--upload-url", index.upload_url),
-        *("--simple-url", index.simple_url),
-        *("--credentials", str(credentials)),
-        *(("--ca", str(ca_file)) if ca_file else ()),
-        *("--deadline", str(index.visible_deadline_seconds)),
-    ]
+    given = PublishRun(
+        files=(dist,),
+        upload_url=index.upload_url,
+        simple_url=index.simple_url,
+        deadline_seconds=float(index.visible_deadline_seconds),
+        credentials=credentials,
+        ca=ca_file,
+    )
     inputs = {"version": action.version, "wheel": action.wheel_sha256, "index": index.upload_url}
-    return Run("publish", tuple(arguments), inputs, maximum_seconds=index.visible_deadline_seconds + 600.0)
+    return Run("publish", given.arguments(), inputs, maximum_seconds=index.visible_deadline_seconds + 600.0)
 
 
 def _credentials(parts: Parts, document: WorkspaceRuntime, folder: Path) -> Path:

@@ -69,6 +69,8 @@ class FullBuild(RecordPart):
     image: str
     digest: Digest
     inputs_sha256: Sha256
+    inventory: Artifact | None = None
+    """What is installed in it, as a file kept beside the records; None: derived from the image when needed."""
 
 
 class TemplateRecord(RecordPart):

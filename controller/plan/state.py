@@ -160,6 +160,23 @@ def last_known_good(records: Mapping[str, ReleaseRecord], *, but: str | None = N
     return max(good, key=lambda pair: pair[0])[1] if good else None
 
 
+def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: str) -> str | None:
+    """Return the one answer to "which image for a new workspace": the released one of `version`, else the last good.
+
+    Released is what passed the gate, is public and is not held; None when there is no such image.
+    """
+    record = records.get(version)
+    if (
+        record is not None
+        and record.published_time is not None
+        and not record.failed
+        and template in record.templates
+    ):
+        return record.templates[template].image
+    good = last_known_good(records)
+    return good.templates[template].image if good is not None and template in good.templates else None
+
+
 def _with_record(spec: Spec, record: ReleaseRecord, observation: Observation) -> State:
     if isinstance(observation.images, Unknown):
         return Blocked("images", observation.images.reason)

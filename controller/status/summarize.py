@@ -39,6 +39,7 @@ from controller.plan.state import (
     Unproven,
     Unpublished,
     UpToDate,
+    image_for_new,
     last_known_good,
 )
 
@@ -282,8 +283,12 @@ def _template(
     """`image` is what new workspaces should use: the proven and published one, until then the last known good's."""
     built = record.templates.get(template.name) if record else None
     previous = good.templates.get(template.name) if good else None
-    usable = record is not None and record.published_time is not None and not record.failed
-    image = built.image if built and usable else previous.image if previous else None
+    records = scope.observation.records
+    image = (
+        image_for_new(records.value, scope.document.spec.version, template.name)
+        if isinstance(records, Known)
+        else None
+    )
     return TemplateStatus(
         name=template.name,
         state="Missing" if built is None else "Proven" if built.proven else "Unproven",

@@ -1,0 +1,67 @@
+"""Takes over a version that the index already serves: its bytes are the version, its source is not read."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
+
+from builder.contract import VerifyRun
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.parts import Parts
+from controller.clients.runs import Run
+from controller.model.errors import Terminal, Transient
+from controller.model.package import IndexFile
+from controller.model.plan import Adopt
+from controller.model.record import ReleaseRecord
+
+
+async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
+    """Download the wheel, prove it like one of our own, and record it as published.
+
+    Raises:
+        Terminal: the index serves no usable wheel of this version, or one that fails the proof.
+        Transient: the index was away, or serves the version no longer.
+    """
+    wanted = document.spec.package
+    release = await parts.index.release(wanted.name, action.version)
+    if release is None:
+        raise Transient(f"The index no longer serves {wanted.name} {action.version}")
+    if release.wheel is None:
+        raise Terminal(
+            "AdoptRefused",
+            f"The index serves {wanted.name} {action.version} without one wheel that installs everywhere.",
+            fix="Choose another version, or upload the missing wheel.",
+        )
+    wheel = await _keep(parts, release.wheel)
+    sdist = await _keep(parts, release.sdist) if release.sdist else None
+    given = VerifyRun(wheel=wheel, name=wanted.name, module=wanted.module, version=action.version)
+    report = await parts.runs.run(
+        Run("verify", given.arguments(), {"wheel": release.wheel.sha256 or ""}), progress=parts.say
+    )
+    record = ReleaseRecord(
+        package=wanted.name,
+        version=action.version,
+        publisher=document.key,
+        wheel=await parts.records.put_blob(wheel.name, await asyncio.to_thread(wheel.read_bytes)),
+        sdist=await parts.records.put_blob(sdist.name, await asyncio.to_thread(sdist.read_bytes))
+        if sdist
+        else None,
+        content_sha256=report.facts["contentSha256"],
+        requires=tuple(report.facts["requires"]),
+        published_time=datetime.now(UTC),
+    )
+    await parts.records.put(record)
+    return f"{wheel.name} {record.wheel.sha256[:12]}, as the index serves it"
+
+
+async def _keep(parts: Parts, file: IndexFile) -> Path:
+    content = await parts.index.download(file)
+    path = parts.folder / "adopt" / file.name
+    await asyncio.to_thread(_write, path, content)
+    return path
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

@@ -1,0 +1,196 @@
+"""Has one candidate image per template built with the recorded wheel, and records what each image is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from builder.contract import Outcome
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.clients.parts import Parts
+from controller.clients.registry_config import registry_access
+from controller.clients.runs import Run
+from controller.model.errors import NotFound, Terminal
+from controller.model.plan import Cascade, TemplateBuild
+from controller.model.record import FullBuild, ReleaseRecord, TemplateRecord
+
+
+async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> str:
+    """Build what the plan lists; templates that succeed are recorded even when another one fails.
+
+    Raises:
+        Terminal: BuildFailed, naming the templates; the run refused its input.
+        Transient: the engine, the registry or the index was away.
+    """
+    records = await parts.records.records()
+    record = records[action.version]
+    folder = parts.folder / "cascade" / action.key.rsplit("/", 1)[1]
+    known = {build.template: _known(build.template, record, records) for build in action.builds}
+    inputs = await _inputs(parts, document, action, record=record, known=known, folder=folder)
+    report = await parts.runs.run(_run(parts, action, inputs=inputs, folder=folder), progress=parts.say)
+    results: Mapping[str, Any] = json.loads(await _read(folder / "out" / "result.json"))["templates"]
+    built = {build.template: build for build in action.builds}
+    made = {
+        name: await _recorded(parts, built[name], result, known[name], mode=document.spec.registry.mode)
+        for name, result in results.items()
+        if "error" not in result
+    }
+    await parts.amend(action.version, lambda current: _with_templates(current, made))
+    if report.outcome is Outcome.FAILED:
+        raise Terminal(
+            Reason.BUILD_FAILED,
+            report.message,
+            fix=f"Correct the template; the whole log is in {folder / 'out'}.",
+        )
+    return ", ".join(f"{name}: {result['built']}" for name, result in results.items())
+
+
+def _known(template: str, record: ReleaseRecord, records: Mapping[str, ReleaseRecord]) -> FullBuild | None:
+    """Return the template's last full build: this version's own, else the one recorded last."""
+    newest_first = sorted(
+        (each for each in records.values() if template in each.templates),
+        key=lambda each: (
+            each.version == record.version,
+            each.published_time is not None,
+            each.published_time,
+        ),
+        reverse=True,
+    )
+    found = (each.templates[template].full_build for each in newest_first)
+    return next((build for build in found if build is not None), None)
+
+
+async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the run is given
+    parts: Parts,
+    document: WorkspaceRuntime,
+    action: Cascade,
+    *,
+    record: ReleaseRecord,
+    known: Mapping[str, FullBuild | None],
+    folder: Path,
+) -> Path:
+    wheel = folder / record.wheel.file
+    await _write(wheel, await parts.records.get_blob(record.wheel))
+    spec = document.spec
+    templates = {template.name: template for template in spec.templates}
+    content = {
+        "version": record.version,
+        "wheel": str(wheel),
+        "wheelSha256": record.wheel.sha256,
+        "contentSha256": record.content_sha256,
+        "mode": spec.registry.mode,
+        "registry": registry_access(spec.registry, parts.settings, hosts=_hosts(document), folder=folder),
+        "index": {"url": spec.package.index.simple_url, "caFile": _index_ca(parts, document)},
+        "templates": [
+            await _template(parts, templates[build.template], build, known[build.template], folder=folder)
+            for build in action.builds
+        ],
+    }
+    path = folder / "inputs.json"
+    await _write(path, json.dumps(content, indent=1).encode())
+    return path
+
+
+async def _template(
+    parts: Parts, template: Template, build: TemplateBuild, known: FullBuild | None, *, folder: Path
+) -> dict[str, Any]:
+    if not build.inputs_sha256:
+        raise Terminal(
+            Reason.BUILD_FAILED,
+            f"Template {template.name}: {parts.base / template.build.directory} cannot be read or has no Dockerfile.",
+            fix="Correct templates[].build.directory.",
+        )
+    return {
+        "name": template.name,
+        "image": template.image,
+        "directory": str(parts.base / template.build.directory),
+        "buildArgs": template.build.args,
+        "platform": parts.settings.platform_for(template.build.platforms),
+        "inputsSha256": build.inputs_sha256,
+        "rebuild": build.rebuild,
+        "fullBuild": await _full_build(parts, template.name, known, folder=folder) if known else None,
+    }
+
+
+async def _full_build(parts: Parts, template: str, known: FullBuild, *, folder: Path) -> dict[str, Any]:
+    inventory = None
+    if known.inventory is not None:
+        inventory = folder / f"inventory-{template}.json"
+        try:
+            await _write(inventory, await parts.records.get_blob(known.inventory))
+        except NotFound:
+            inventory = None
+    return {
+        "image": known.image,
+        "digest": known.digest,
+        "inputsSha256": known.inputs_sha256,
+        "inventory": str(inventory) if inventory else None,
+    }
+
+
+def _run(parts: Parts, action: Cascade, *, inputs: Path, folder: Path) -> Run:
+    arguments = (f"--inputs={inputs}", f"--out={folder / 'out'}", f"--engine={parts.engine.endpoint}")
+    return Run("cascade", arguments, {"key": action.key})
+
+
+async def _recorded(
+    parts: Parts, build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None, *, mode: str
+) -> TemplateRecord:
+    full = result["fullBuild"]
+    reused = known is not None and known.digest == full["digest"]
+    inventory = Path(full["inventory"])
+    return TemplateRecord(
+        image=result["candidate"],
+        digest=result["digest"] if mode == "Remote" else None,
+        image_id=result["imageId"],
+        full_build=FullBuild(
+            image=full["image"],
+            digest=full["digest"],
+            inputs_sha256=known.inputs_sha256 if known is not None and reused else build.inputs_sha256,
+            inventory=await parts.records.put_blob(
+                f"inventory-{build.template}.json", await _read(inventory)
+            ),
+        ),
+        reason=result["reason"] or build.reason,
+    )
+
+
+def _with_templates(record: ReleaseRecord, made: Mapping[str, TemplateRecord]) -> ReleaseRecord:
+    """Set the templates' images; one that is the very image proven before stays proven."""
+    for name, template in made.items():
+        earlier = record.templates.get(name)
+        same = earlier is not None and earlier.identity == template.identity
+        kept = (
+            template.model_copy(update={"proven": True, "boot_seconds": earlier.boot_seconds})
+            if earlier and same and earlier.proven
+            else template
+        )
+        record = record.with_template(name, kept)
+    return record
+
+
+def _hosts(document: WorkspaceRuntime) -> frozenset[str]:
+    images = (template.image for template in document.spec.templates)
+    return frozenset(image.split("/", 1)[0] for image in (*images, document.spec.registry.artifacts))
+
+
+def _index_ca(parts: Parts, document: WorkspaceRuntime) -> str | None:
+    name = document.spec.package.index.ca_secret_name
+    file = parts.settings.secret(name).get("ca.crt") if name else None
+    return str(file) if file else None
+
+
+async def _write(path: Path, content: bytes) -> None:
+    def write() -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    await asyncio.to_thread(write)
+
+
+async def _read(path: Path) -> bytes:
+    return await asyncio.to_thread(path.read_bytes)

@@ -1,0 +1,61 @@
+"""`wsr`: one module per verb, loaded only when it is asked for, so that `--help` and refusals are instant."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import click
+
+from controller.cli.output import Exit
+
+VERBS: Final = {
+    "build": "controller.cli.build",
+    "image": "controller.cli.image",
+    "plan": "controller.cli.plan",
+    "resume": "controller.cli.resume",
+    "run": "controller.cli.run",
+    "status": "controller.cli.status",
+    "why": "controller.cli.why",
+}
+
+
+class _Verbs(click.Group):
+    """A group whose commands are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the alphabet."""
+        del ctx
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return a verb, or None for a word that is none."""
+        del ctx
+        if cmd_name not in VERBS:
+            return None
+        command = getattr(importlib.import_module(VERBS[cmd_name]), cmd_name)
+        return command if isinstance(command, click.Command) else None
+
+
+@click.command(cls=_Verbs)
+@click.version_option(package_name="workspace-runtime-controller", prog_name="wsr")
+def wsr() -> None:
+    """Keep agent workspaces on the runtime version they are asked to run.
+
+    Exit codes: 0 done, 1 failed, 2 wrong use, 3 not yet.
+    """
+
+
+def main() -> None:
+    """Run `wsr` and leave with its exit code."""
+    try:
+        code = wsr.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.exceptions.Exit as error:
+        code = error.exit_code
+    except click.Abort:
+        code = Exit.FAILED
+    sys.exit(code)

@@ -1,0 +1,69 @@
+"""Proves one candidate and records how it turned out: the gate that stands before anything becomes public."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from controller.act.probe import probe
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.clients.parts import Parts
+from controller.model.plan import Probe
+from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeSettings
+from controller.model.record import ReleaseRecord, Verdict
+
+
+async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
+    """Boot the candidate, let it answer, and write the outcome into the release record.
+
+    A candidate that fails is not an error of this action: the verdict Failed in the record holds the version.
+
+    Raises:
+        Transient, Terminal: the engine or the store failed; nothing is known of the candidate.
+    """
+    template = next(each for each in document.spec.templates if each.name == action.template)
+    record = await parts.records.get(action.version)
+    image = record.templates[action.template].image
+    if document.spec.registry.mode == "Remote":
+        await parts.engine.pull(image)
+    outcome = await probe(parts.engine, _order(document, template, record, image=image))
+    await parts.amend(action.version, lambda current: _amended(current, action, outcome))
+    if isinstance(outcome, ProbeFailed):
+        for line in outcome.log_tail:
+            parts.say(f"  {action.template}| {line}")
+        return f"failed: {outcome.reason}: {outcome.message}"
+    return f"booted in {outcome.boot_seconds:.1f} s and answered two turns"
+
+
+def _order(
+    document: WorkspaceRuntime, template: Template, record: ReleaseRecord, *, image: str
+) -> ProbeOrder:
+    wanted = template.probe
+    return ProbeOrder(
+        owner=document.key,
+        template=template.name,
+        image=image,
+        version=record.version,
+        content_sha256=record.content_sha256,
+        start_deadline_seconds=template.start_deadline_seconds,
+        settings=ProbeSettings(
+            environment={variable.name: variable.value for variable in wanted.env},
+            read_only_root=wanted.read_only_root,
+            memory_bytes=wanted.memory_megabytes * 1024 * 1024 if wanted.memory_megabytes else None,
+        ),
+    )
+
+
+def _amended(record: ReleaseRecord, action: Probe, outcome: ProbePassed | ProbeFailed) -> ReleaseRecord:
+    recorded = record.templates.get(action.template)
+    if recorded is None or recorded.identity != action.digest:
+        return record
+    if isinstance(outcome, ProbePassed):
+        facts = {"proven": True, "boot_seconds": outcome.boot_seconds, "memory_bytes": outcome.memory_bytes}
+        return record.with_template(action.template, recorded.model_copy(update=facts))
+    failure = f"{outcome.message}"
+    earlier = record.verdict.message if record.verdict and record.failed else ""
+    message = f"{earlier} {failure}".strip()
+    return record.judged(
+        Verdict(value="Failed", reason=Reason.GATE_FAILED, message=message, time=datetime.now(UTC))
+    )

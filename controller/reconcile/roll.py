@@ -1,0 +1,94 @@
+"""Replaces one target and records a version that failed on it: what a fleet learns from one container."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from controller.act.replace import replace
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.parts import Parts
+from controller.model.errors import Terminal, Transient, Waiting
+from controller.model.plan import Replace
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.replacement import Boundary, Replaced, ReplaceOrder, RolledBack, StillBusy, WantedImage
+
+BUSY_RETRY_SECONDS = 30.0
+"""How long a target that stayed busy is left alone before it is asked again."""
+
+
+async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
+    """Bring one target to the recorded image of a version.
+
+    A new process that failed is not an error of this action: the old one is back, and unless the version is
+    already known to be good, the verdict Failed in its record holds it.
+
+    Raises:
+        Waiting: work in progress did not end in time.
+        Transient: the engine went away; the next pass goes on.
+        Terminal: the target's shape or a taken name forbids it, or a known good version failed on it.
+    """
+    record = await parts.records.get(action.version)
+    image = record.templates[action.template].image
+    reference = (
+        image
+        if document.spec.registry.mode == "Engine"
+        else f"{image}@{record.templates[action.template].digest}"
+    )
+    if document.spec.registry.mode == "Remote":
+        await parts.engine.pull(reference)
+    result = await replace(
+        parts.engine,
+        _order(document, record, action, reference=reference),
+        package=record.package,
+        on_step=lambda step, boundary: _say(parts, action, step, boundary),
+    )
+    match result:
+        case Replaced():
+            return f"proven from inside, {result.seconds_down:.1f} s down"
+        case StillBusy():
+            raise Waiting(f"{action.target}: {result.reason}", retry_after=BUSY_RETRY_SECONDS)
+        case RolledBack():
+            return await _rolled_back(parts, record, action, result)
+
+
+async def _rolled_back(parts: Parts, record: ReleaseRecord, action: Replace, result: RolledBack) -> str:
+    for line in result.log_tail:
+        parts.say(f"  {action.target}| {line}")
+    if not result.counts:
+        raise Transient(f"{action.target} was left as it was: {result.message}")
+    text = f"{action.target} did not come up with {record.version} and is back on its old image: {result.message}"
+    if record.verdict is not None and record.verdict.value == "Good":
+        raise Terminal(
+            Reason.ROLLOUT_FAILED,
+            text,
+            fix="Other targets run this version: look at this one's configuration, then change the document to try again.",
+        )
+    verdict = Verdict(value="Failed", reason=Reason.ROLLOUT_FAILED, message=text, time=datetime.now(UTC))
+    await parts.amend(record.version, lambda current: current.judged(verdict))
+    return f"failed: {result.cause}: {result.message}"
+
+
+def _order(
+    document: WorkspaceRuntime, record: ReleaseRecord, action: Replace, *, reference: str
+) -> ReplaceOrder:
+    template = next(each for each in document.spec.templates if each.name == action.template)
+    drain = document.spec.rollout.drain
+    return ReplaceOrder(
+        name=action.target.rsplit("/", 1)[1],
+        image=WantedImage(
+            reference=reference,
+            image_id=action.image_id,
+            version=record.version,
+            content_sha256=record.content_sha256,
+            template=action.template,
+        ),
+        drain_timeout_seconds=float(drain.timeout_seconds),
+        on_timeout=drain.on_timeout,
+        start_deadline_seconds=float(template.start_deadline_seconds),
+    )
+
+
+def _say(parts: Parts, action: Replace, step: str, boundary: Boundary) -> None:
+    if boundary is Boundary.BEFORE:
+        parts.say(f"{action.target}: {step}")

@@ -1,0 +1,41 @@
+"""Opens an object of this machine for a verb: its document, where its state is, and the world it works in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.settings import Settings
+from controller.standalone.store import FileStore, object_folder, read_document
+from controller.standalone.world import StandaloneWorld, open_world
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One opened object."""
+
+    document: WorkspaceRuntime
+    folder: Path
+    store: FileStore
+    world: StandaloneWorld
+
+
+@asynccontextmanager
+async def open_session(
+    file: Path, *, state: Path | None, secrets: Path | None, say: Callable[[str], None] = lambda _: None
+) -> AsyncIterator[Session]:
+    """Open the object in `file`; nothing is written and nothing but Secrets is read until it is used.
+
+    Raises:
+        Terminal: the document, the environment or a Secret is not valid.
+    """
+    document = read_document(file)
+    base = Path(os.path.abspath(file)).parent  # noqa: PTH100 -- resolve() would follow a linked document
+    settings = Settings.of_process(secrets_dir=secrets, state_dir=state)
+    folder = object_folder(settings.state_dir, document)
+    async with open_world(document, settings, base=base, folder=folder, say=say) as world:
+        yield Session(document, folder, FileStore(file, folder), world)

@@ -1,0 +1,259 @@
+"""The outside of one machine: one Docker Engine, folders, an index, and builder runs as child processes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, TypeVar
+
+from controller.act.adopt import adopt
+from controller.act.cascade import cascade
+from controller.act.judge import judge
+from controller.act.package import package
+from controller.act.promote import promote, tag
+from controller.act.publish import publish
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.docker import DockerEngine
+from controller.clients.engine_records import EngineRecords
+from controller.clients.index import PackageIndex
+from controller.clients.parts import Parts
+from controller.clients.records import RecordStore
+from controller.clients.registry import Registry, RegistryAccess
+from controller.clients.registry_records import RegistryRecords
+from controller.clients.runs import Runs
+from controller.model.errors import Problem
+from controller.model.observation import Observation
+from controller.model.observed import Known, Observed, Unknown
+from controller.model.package import Release
+from controller.model.plan import (
+    Action,
+    Adopt,
+    Cascade,
+    Judge,
+    Package,
+    Probe,
+    Promote,
+    Publish,
+    Replace,
+    Tag,
+)
+from controller.model.record import ReleaseRecord
+from controller.model.target import Target
+from controller.observe.docker_hosts import observe as observe_targets
+from controller.observe.images import read_engine_images, read_registry_images
+from controller.observe.index import read_release
+from controller.observe.source import read_source, read_template
+from controller.reconcile.gate import gate
+from controller.reconcile.roll import roll
+from controller.settings import BasicCredentials, Settings
+
+T = TypeVar("T")
+
+SOURCE_SECONDS: Final = 30.0
+"""How long any one source may take in a pass before it counts as unknown."""
+BUILDS_AT_ONCE: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class StandaloneWorld:
+    """The `World` of one machine."""
+
+    parts: Parts
+    registry: Registry | None
+    """The registry of Remote mode; None in Engine mode."""
+    _unknown_since: dict[str, datetime] = field(default_factory=dict)
+
+    async def observe(self, document: WorkspaceRuntime, *, earlier: Observation | None) -> Observation:
+        """See `World`. What nothing depends on now is not read."""
+        now = datetime.now(UTC)
+        if earlier is not None:
+            targets = await self._read("targets", self._targets(document), now)
+            return Observation(
+                earlier.source, earlier.index, earlier.records, earlier.images, earlier.templates, targets
+            )
+        records = await self._read("release records", self.parts.records.records(), now)
+        public = isinstance(records, Known) and _is_public(records.value, document.spec.version)
+        async with asyncio.TaskGroup() as group:
+            targets_read = group.create_task(self._read("targets", self._targets(document), now))
+            images = group.create_task(self._images(document, records, now))
+            templates = group.create_task(self._templates(document, now))
+            source = None if public else group.create_task(self._source(document, now))
+            index = None if public else group.create_task(self._index(document, now))
+        return Observation(
+            source=source.result() if source else None,
+            index=index.result() if index else None,
+            records=records,
+            images=images.result(),
+            templates=templates.result(),
+            targets=targets_read.result(),
+        )
+
+    async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
+        """See `World`."""
+        match action:
+            case Adopt():
+                return await adopt(self.parts, document, action)
+            case Package():
+                return await package(self.parts, document, action)
+            case Cascade():
+                return await cascade(self.parts, document, action)
+            case Probe():
+                return await gate(self.parts, document, action)
+            case Tag():
+                return await tag(self.parts, document, action)
+            case Publish():
+                return await publish(self.parts, document, action)
+            case Replace():
+                return await roll(self.parts, document, action)
+            case Promote():
+                return await promote(self.parts, document, action)
+            case Judge():
+                return await judge(self.parts, action)
+
+    async def _read(self, source: str, reading: Awaitable[T], now: datetime) -> Observed[T]:
+        """Return what `reading` yields, or since when and why it is unknown."""
+        try:
+            async with asyncio.timeout(SOURCE_SECONDS):
+                value = await reading
+        except Problem as problem:
+            return Unknown(str(problem), self._unknown_since.setdefault(source, now))
+        except TimeoutError:
+            reason = f"it did not answer within {SOURCE_SECONDS:g} s"
+            return Unknown(reason, self._unknown_since.setdefault(source, now))
+        self._unknown_since.pop(source, None)
+        return Known(value)
+
+    async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
+        host = document.spec.targets.docker_hosts[0]
+        return await observe_targets(
+            self.parts.engine,
+            prefix=host.container_prefix,
+            selector=host.selector.match_labels,
+            templates={template.name: template.image for template in document.spec.templates},
+            package=document.spec.package.name,
+        )
+
+    async def _images(
+        self, document: WorkspaceRuntime, records: Observed[Mapping[str, ReleaseRecord]], now: datetime
+    ) -> Observed[Mapping[str, str]]:
+        if self.registry is None:
+            return await read_engine_images(self.parts.engine, now=now)
+        references = {
+            f"{template.image}:{tag}" for template in document.spec.templates for tag in template.tags
+        }
+        record = records.value.get(document.spec.version) if isinstance(records, Known) else None
+        if record is not None:
+            references |= {template.image for template in record.templates.values()}
+        return await read_registry_images(self.registry, references, now=now)
+
+    async def _templates(self, document: WorkspaceRuntime, now: datetime) -> Mapping[str, Observed[str]]:
+        readings = {
+            template.name: read_template(
+                self.parts.base / template.build.directory, template.build.args, now=now
+            )
+            for template in document.spec.templates
+        }
+        return dict(zip(readings, await asyncio.gather(*readings.values()), strict=True))
+
+    async def _source(self, document: WorkspaceRuntime, now: datetime) -> Observed[str]:
+        return await read_source(self.parts.base / document.spec.source.directory, now=now)
+
+    async def _index(self, document: WorkspaceRuntime, now: datetime) -> Observed[Release | None]:
+        name, version = document.spec.package.name, document.spec.version
+        return await read_release(self.parts.index, name, version, now=now)
+
+
+def _is_public(records: Mapping[str, ReleaseRecord], version: str) -> bool:
+    record = records.get(version)
+    return record is not None and record.published_time is not None
+
+
+@asynccontextmanager
+async def open_world(
+    document: WorkspaceRuntime, settings: Settings, *, base: Path, folder: Path, say: Callable[[str], None]
+) -> AsyncIterator[StandaloneWorld]:
+    """Open what `document` works with; `base` is where its relative paths start, `folder` the object's state.
+
+    Raises:
+        Terminal: a Secret is missing or incomplete; nothing was reached yet.
+    """
+    spec = document.spec
+    host = spec.targets.docker_hosts[0]
+    async with AsyncExitStack() as stack:
+        engine = await stack.enter_async_context(DockerEngine(host.endpoint, host=host.name))
+        index = await stack.enter_async_context(_index_client(document, settings))
+        records: RecordStore
+        registry = None
+        if spec.registry.mode == "Engine":
+            records = EngineRecords(engine, spec.registry.artifacts, cache=folder / "blobs")
+        else:
+            registry = await stack.enter_async_context(Registry(_access(document, settings)))
+            records = RegistryRecords(registry, spec.registry.artifacts, cache=folder / "blobs")
+        parts = Parts(
+            engine=engine,
+            index=index,
+            records=records,
+            runs=Runs(settings.child_environment, parallel=BUILDS_AT_ONCE),
+            settings=settings,
+            folder=folder,
+            base=base,
+            say=say,
+        )
+        yield StandaloneWorld(parts, registry)
+
+
+def _index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex:
+    index = document.spec.package.index
+    name, ca_name = index.credentials_secret_name, index.ca_secret_name
+    return PackageIndex(
+        index.simple_url,
+        credentials=BasicCredentials.from_files(settings.secret(name)) if name else None,
+        ca_file=settings.secret(ca_name).get("ca.crt") if ca_name else None,
+    )
+
+
+def _access(document: WorkspaceRuntime, settings: Settings) -> RegistryAccess:
+    registry = document.spec.registry
+    return RegistryAccess(
+        host=registry.artifacts.split("/", 1)[0],
+        insecure=registry.insecure,
+        ca_file=settings.secret(registry.ca_secret_name).get("ca.crt") if registry.ca_secret_name else None,
+        secret=settings.secret(registry.push_secret_name) if registry.push_secret_name else {},
+        ghcr=settings.ghcr,
+        docker_config=settings.docker_config,
+    )
+
+
+async def watch(world: StandaloneWorld, file: Path, wake: asyncio.Event) -> None:
+    """Set `wake` whenever the document's file or a container of the engine changes; runs until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_watch_file(file, wake))
+        group.create_task(_watch_engine(world.parts.engine, wake))
+
+
+async def _watch_file(file: Path, wake: asyncio.Event) -> None:
+    """Compare the file's identity twice a second: works on every file system, and for editors that rename."""
+    last = _stamp(file)
+    while True:
+        await asyncio.sleep(0.5)
+        current = _stamp(file)
+        if current != last:
+            last = current
+            wake.set()
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    with contextlib.suppress(OSError):
+        facts = file.stat()
+        return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+    return None
+
+
+async def _watch_engine(engine: DockerEngine, wake: asyncio.Event) -> None:
+    async for _ in engine.events():
+        wake.set()
