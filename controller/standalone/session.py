@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -34,8 +33,12 @@ async def open_session(
         Terminal: the document, the environment or a Secret is not valid.
     """
     document = read_document(file)
-    base = Path(os.path.abspath(file)).parent  # noqa: PTH100 -- resolve() would follow a linked document
     settings = Settings.of_process(secrets_dir=secrets, state_dir=state)
     folder = object_folder(settings.state_dir, document)
-    async with open_world(document, settings, base=base, folder=folder, say=say) as world:
+    async with open_world(document, settings, base=_base(file), folder=folder, say=say) as world:
         yield Session(document, folder, FileStore(file, folder), world)
+
+
+def _base(file: Path) -> Path:
+    """Return where the document's relative paths start: its own folder, links to the document not followed."""
+    return (Path.cwd() / file).parent
