@@ -1,5 +1,6 @@
 """The story that the demo tells: 0.1.0 runs, 0.1.1 reaches all, 0.1.2 is stopped before anybody sees it, and back."""
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -200,8 +201,10 @@ class Story:
     def _note_times(self, bumped: float, run: Run, milestones: Milestones, lookout: Lookout) -> None:
         firsts = sorted(self._first(lookout, workspace) for workspace in self.workspaces)
         times = {**milestones.times, "firstContainer": firsts[0], "lastContainer": firsts[-1]}
-        if wheel := next((line.time for line in run.lines if "wheel" in line.text.lower()), None):
-            times["wheel"] = wheel
+        built = re.compile(rf"package {NEXT}: (?!because)")
+        for line in run.lines:
+            if built.search(line.text):
+                times["wheel"] = line.time
         self.report.timeline = {name: at - bumped for name, at in times.items()}
         self.report.seconds = firsts[-1] - bumped
 
