@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
+import re
 from collections.abc import Iterable
-from typing import Any, get_args
+from typing import Any, Final, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.api.v1alpha1 import PATTERN_WORDS, WorkspaceRuntime
 
 Path = tuple[str | int, ...]
+
+SHOWN_CHARACTERS: Final = 80
+"""How much of a refused value a message repeats."""
 
 
 class InvalidDocument(ValueError):  # noqa: N818 -- names the document's state, as ValidationError does the check's
@@ -24,59 +30,126 @@ def load(text: str, *, file: str) -> WorkspaceRuntime:
     Raises:
         InvalidDocument: bad YAML, several documents, unknown fields, wrong types or values.
     """
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        content = yaml.safe_load(text)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        raise InvalidDocument(
-            f"{file}:{line}: not readable as YAML: {error.problem}; correct the indentation or quoting there"
-        ) from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise InvalidDocument(f"{file}:1: not readable as YAML: {str(error).splitlines()[0]}") from None
+    node, content = _parsed(text, file=file)
     if not isinstance(content, dict):
         raise InvalidDocument(
             f"{file}:1: holds no object; it must start with apiVersion, kind, metadata and spec"
         )
-    duplicates = list(_duplicate_keys(node, ()))
-    if duplicates:
-        raise InvalidDocument(
-            "\n".join(f"{file}:{line}: {_dotted(path)}: stands twice; keep one" for path, line in duplicates)
-        )
-    content.pop("status", None)
+    problems = [(line, path, "stands twice; keep one") for path, line in _duplicate_keys(node, (), ())]
+    if not problems:
+        content.pop("status", None)
+        try:
+            return WorkspaceRuntime.model_validate(content)
+        except ValidationError as error:
+            problems = [_problem(node, details) for details in error.errors()]
+    lines = [
+        f"{file}:{line}: {_dotted(path)}: {message}"
+        for line, path, message in sorted(problems, key=lambda problem: (problem[0], _dotted(problem[1])))
+    ]
+    raise InvalidDocument("\n".join(dict.fromkeys(lines)))
+
+
+def _parsed(text: str, *, file: str) -> tuple[yaml.Node | None, object]:
+    """Return the nodes of `text`, which know their lines, and its values."""
+    loader = yaml.SafeLoader("")
     try:
-        return WorkspaceRuntime.model_validate(content)
-    except ValidationError as error:
-        lines = [_line(file, node, problem) for problem in error.errors()]
-        raise InvalidDocument("\n".join(sorted(set(lines), key=_line_number))) from None
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        return node, loader.construct_document(node) if node else None
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        if error.context == "expected a single document in the stream":
+            raise InvalidDocument(
+                f"{file}:{line}: a second document starts here; keep one per file"
+            ) from None
+        raise InvalidDocument(
+            f"{file}:{line}: not readable as YAML: {error.problem}; correct the indentation or quoting there"
+        ) from None
+    except yaml.reader.ReaderError as error:
+        raise InvalidDocument(
+            f"{file}:1: not readable as YAML: character #x{error.character:04x} is not allowed; remove it"
+        ) from None
+    except ValueError as error:
+        # A plain scalar that looks like a date and is none.
+        raise InvalidDocument(f"{file}:1: not readable as YAML: {error}; put such values in quotes") from None
 
 
-def _line(file: str, node: yaml.Node | None, problem: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
-    path = tuple(part for part in problem["loc"] if part not in {"int", "str"})
-    message = _message(path, problem)
-    return f"{file}:{_line_of(node, path)}: {_dotted(path)}: {message}"
+def _problem(node: yaml.Node | None, details: ErrorDetails) -> tuple[int, Path, str]:
+    path = tuple(part for part in details["loc"] if part != "[key]")
+    line, found = _locate(node, path)
+    return line, path, _message(path, details, found)
 
 
-def _message(path: Path, problem: Any) -> str:  # noqa: ANN401 -- pydantic's ErrorDetails
-    kind, text = problem["type"], problem["msg"]
-    if kind == "extra_forbidden":
-        known = sorted(_known_fields(path[:-1]))
-        close = difflib.get_close_matches(str(path[-1]), known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"known here: {', '.join(known)}"
-        return f"unknown field; {hint}"
-    if kind == "missing":
-        return "is required and missing"
-    if kind == "value_error":
-        return str(text.removeprefix("Value error, "))
-    value = problem["input"]
-    shown = (
-        repr(value) if isinstance(value, str | int | float | bool) or value is None else type(value).__name__
-    )
-    text = text[0].lower() + text[1:]
-    if kind == "string_type" and isinstance(value, int | float):
-        return f"must be a string, got the number {shown}; put it in quotes"
-    return f"{text}, got {shown}"
+def _message(path: Path, details: ErrorDetails, node: yaml.Node | None) -> str:
+    kind, value = details["type"], details["input"]
+    match kind:
+        case "extra_forbidden":
+            known = sorted(_known_fields(path[:-1]))
+            close = difflib.get_close_matches(str(path[-1]), known, n=1)
+            return (
+                f"unknown field; did you mean {close[0]}?"
+                if close
+                else f"unknown field; known here: {', '.join(known)}"
+            )
+        case "missing":
+            return "is required and missing"
+        case "value_error":
+            return details["msg"].removeprefix("Value error, ")
+        case "invalid_key":
+            return "a field's name must be a string; put it in quotes"
+        case "string_type" if details["loc"][-1] == "[key]":
+            return "a key must be a string; put it in quotes"
+        case "string_type" if isinstance(value, bool | int | float | dt.date):
+            return f"must be a string, got {_shown(value, node)}; put it in quotes"
+        case "int_type" if isinstance(value, str) and value.isdigit():
+            return f"{_wanted(details)}, got the string {value!r}; write it without quotes"
+    return f"{_wanted(details)}, got {_shown(value, node)}"
+
+
+WANTED: Final = {
+    "string_type": "must be a string",
+    "int_type": "must be a whole number",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be an object with fields",
+    "model_type": "must be an object with fields",
+    "literal_error": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "string_too_short": "must not be empty",
+    "string_too_long": "must have at most {max_length} characters",
+    "too_short": "must have at least {min_length} entry",
+    "too_long": "must have at most {max_length} entries",
+}
+"""What each of pydantic's checks asks for, in words; the test knows every check that the model uses."""
+
+
+def _wanted(details: ErrorDetails) -> str:
+    context = details.get("ctx", {})
+    if details["type"] == "string_pattern_mismatch":
+        return PATTERN_WORDS[context["pattern"]]
+    if context.get("max_length") == 1:
+        return "must have at most 1 entry"
+    return WANTED.get(details["type"], details["msg"]).format_map(context)
+
+
+def _shown(value: object, node: yaml.Node | None) -> str:
+    """Name what was found, as it was typed; credentials in an address are blanked."""
+    typed = node.value if isinstance(node, yaml.ScalarNode) else str(value)
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return str(typed)
+        case int() | float():
+            return f"the number {typed}"
+        case str():
+            blanked = re.sub(r"//[^/\s]*@", "//***@", value)
+            return repr(blanked if len(blanked) <= SHOWN_CHARACTERS else f"{blanked[:SHOWN_CHARACTERS]}…")
+        case dict():
+            return "an object" if value else "an empty object"
+        case list():
+            return "a list" if value else "an empty list"
+    return f"the date {typed}"
 
 
 def _known_fields(path: Path) -> Iterable[str]:
@@ -110,36 +183,37 @@ def _dotted(path: Path) -> str:
     return text or "document"
 
 
-def _line_of(node: yaml.Node | None, path: Path) -> int:
+def _locate(node: yaml.Node | None, path: Path) -> tuple[int, yaml.Node | None]:
+    """Return the line that `path` starts in, or that of its nearest parent, and its node if it exists."""
     line = 1
     for part in path:
         found: yaml.Node | None = None
         if isinstance(node, yaml.MappingNode):
             for key, value in node.value:
-                if key.value == part:
+                if key.value == str(part):
                     line, found = key.start_mark.line + 1, value
         elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
             found = node.value[part]
             line = found.start_mark.line + 1
         if found is None:
-            break
+            return line, None
         node = found
-    return line
+    return line, node
 
 
-def _line_number(message: str) -> tuple[int, str]:
-    number = message.split(":", 2)[1] if message.count(":") > 1 else "0"
-    return (int(number) if number.isdigit() else 0, message)
-
-
-def _duplicate_keys(node: yaml.Node | None, path: Path) -> Iterable[tuple[Path, int]]:
+def _duplicate_keys(
+    node: yaml.Node | None, path: Path, parents: tuple[yaml.Node, ...]
+) -> Iterable[tuple[Path, int]]:
+    """Yield path and line of every repeated key; an alias of one of its own parents is not followed."""
+    if node is None or node in parents:
+        return
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if key.value in seen:
                 yield (*path, key.value), key.start_mark.line + 1
             seen.add(key.value)
-            yield from _duplicate_keys(value, (*path, key.value))
+            yield from _duplicate_keys(value, (*path, key.value), (*parents, node))
     elif isinstance(node, yaml.SequenceNode):
         for index, value in enumerate(node.value):
-            yield from _duplicate_keys(value, (*path, index))
+            yield from _duplicate_keys(value, (*path, index), (*parents, node))

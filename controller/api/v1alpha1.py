@@ -7,17 +7,42 @@ Field descriptions are user documentation.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
 
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 
-NAME_PATTERN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """A DNS label (RFC 1123), as Kubernetes asks of object names."""
+URL_PATTERN: Final = r"^https?://[^\s@]+$"
+SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
+"""A DNS subdomain (RFC 1123), as Kubernetes asks of Secret names."""
+DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+MODULE_PATTERN: Final = r"^[a-z_][a-z0-9_]*$"
+ARTIFACTS_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
+VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+ENDPOINT_PATTERN: Final = r"^unix:///.+$"
+PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
 
-REPOSITORY = re.compile(
-    r"^(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+PATTERN_WORDS: Final[Mapping[str, str]] = {
+    NAME_PATTERN: "must consist of lower-case letters, digits and '-', and begin and end with a letter or digit",
+    URL_PATTERN: "must be an http:// or https:// address without credentials",
+    SUBDOMAIN_PATTERN: "must be the name of a Secret: lower-case letters, digits, '-' and '.'",
+    DISTRIBUTION_PATTERN: "must be a distribution name: letters, digits, '.', '_' and '-'",
+    MODULE_PATTERN: "must be an import name: lower-case letters, digits and '_', not beginning with a digit",
+    ARTIFACTS_PATTERN: "must be a repository without a tag or digest (Remote) or a volume name (Engine)",
+    VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and '_', not beginning with a digit",
+    TAG_PATTERN: "must be an image tag: up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'",
+    ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock",
+    PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
+}
+"""What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""
+
+REPOSITORY: Final = re.compile(
+    r"(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
 )
 """An image repository without tag or digest (OCI distribution specification, `name`)."""
 
@@ -37,41 +62,43 @@ class Document(BaseModel):
 
 
 def _version(value: str) -> str:
-    try:
-        normalised = str(Version(value))
-    except InvalidVersion:
-        raise ValueError(
-            f"{value!r} is not a PEP 440 version; write one like 0.1.6, 0.2.0rc1 or 0.1.6.post1"
-        ) from None
+    normalised = _normalised(value) or _normalised(value.replace("-", "+", 1))
+    if normalised is None:
+        raise ValueError(f"{value!r} is not a PEP 440 version; write one like 0.1.6, 0.2.0rc1 or 0.1.6.post1")
     if normalised != value:
         raise ValueError(f"{value!r} is not normalised; write {normalised!r}")
     return value
 
 
+def _normalised(value: str) -> str | None:
+    try:
+        return str(Version(value))
+    except InvalidVersion:
+        return None
+
+
 def _repository(value: str) -> str:
-    if REPOSITORY.match(value) is None:
+    if REPOSITORY.fullmatch(value) is None:
         raise ValueError(
             f"{value!r} is not an image repository; write it without a tag or digest, as in registry.example/team/name"
         )
     return value
 
 
-def _amount(value: int | str) -> int | str:
-    if isinstance(value, int):
-        if value < 1:
-            raise ValueError("must be at least 1, or a percentage like 25%")
+def _amount(value: object) -> object:
+    """Refuse in one sentence what neither side of the union takes; pydantic would complain once for each side."""
+    counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+    if counts or (isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?%|100%", value)):
         return value
-    if re.fullmatch(r"[1-9][0-9]?%|100%", value) is None:
-        raise ValueError(f"{value!r} is neither a whole number nor a percentage from 1% to 100%")
-    return value
+    raise ValueError(f"must be a whole number from 1, or a percentage from 1% to 100%, got {value!r}")
 
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
 PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(_version)]
 ImageRepository = Annotated[str, Field(max_length=255), AfterValidator(_repository)]
-Amount = Annotated[int | str, AfterValidator(_amount)]
-Url = Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s@]+$")]
-SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")]
+Amount = Annotated[int | str, BeforeValidator(_amount)]
+Url = Annotated[str, Field(max_length=2048, pattern=URL_PATTERN)]
+SecretName = Annotated[str, Field(max_length=253, pattern=SUBDOMAIN_PATTERN)]
 
 
 class Source(Document):
@@ -99,11 +126,11 @@ class Index(Document):
 class Package(Document):
     """The Python package that the source becomes."""
 
-    name: Annotated[str, Field(max_length=100, pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$")] = (
+    name: Annotated[str, Field(max_length=100, pattern=DISTRIBUTION_PATTERN)] = (
         "molecule-ai-workspace-runtime"
     )
     """The distribution's name."""
-    module: Annotated[str, Field(max_length=100, pattern=r"^[a-z_][a-z0-9_]*$")] = "molecule_runtime"
+    module: Annotated[str, Field(max_length=100, pattern=MODULE_PATTERN)] = "molecule_runtime"
     """The import package that the source's modules go into."""
     version_ceiling: PackageVersion | None = None
     """Versions at or above this one are refused: a guard against a stray high version."""
@@ -115,7 +142,7 @@ class Registry(Document):
 
     mode: Literal["Engine", "Remote"] = "Remote"
     """Remote: an OCI registry. Engine: images live in one Docker Engine only, records in a named volume of it."""
-    artifacts: Annotated[str, Field(max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$")]
+    artifacts: Annotated[str, Field(max_length=255, pattern=ARTIFACTS_PATTERN)]
     """The repository (Remote) or the volume (Engine) that holds candidate wheels, release records and inventories."""
     push_secret_name: SecretName | None = None
     """The Secret with `username` and `password`, or `.dockerconfigjson`, for pushing."""
@@ -143,7 +170,7 @@ class Build(Document):
 class EnvironmentVariable(Document):
     """One environment variable of a probe."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=256)]
+    name: Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=256)]
     value: Annotated[str, Field(max_length=32_768)] = ""
 
 
@@ -164,9 +191,7 @@ class Template(Document):
     name: Name
     image: ImageRepository
     """The image's repository, with a registry host in Remote mode."""
-    tags: Annotated[
-        list[Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]], Field(max_length=10)
-    ] = ["latest"]
+    tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = ["latest"]
     """Moving tags, besides the immutable one."""
     promote: bool = True
     """Whether this object owns the moving tags."""
@@ -186,11 +211,9 @@ class DockerHost(Document):
     """A Docker Engine whose containers are targets."""
 
     name: Name
-    endpoint: Annotated[str, Field(max_length=2048, pattern=r"^unix:///.+$")]
+    endpoint: Annotated[str, Field(max_length=2048, pattern=ENDPOINT_PATTERN)]
     """The engine's address, as unix:///var/run/docker.sock."""
-    container_prefix: Annotated[
-        str, Field(min_length=1, max_length=63, pattern=r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$")
-    ] = "ws-"
+    container_prefix: Annotated[str, Field(min_length=1, max_length=63, pattern=PREFIX_PATTERN)] = "ws-"
     """Only containers whose name starts with this are targets."""
     selector: Selector = Selector.model_validate({"matchLabels": {"molecule.platform.managed": "true"}})
     """Only containers that carry all of these labels are targets."""
