@@ -24,7 +24,7 @@ from controller.model.observed import Known, Observed, Unknown
 from controller.model.running import RuntimeReport, RuntimeState
 
 _USUAL_PORT: Final = 8000
-_HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0, sock_connect=0.5)
+_HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0, sock_connect=0.25)
 _EXEC_SECONDS: Final = 15.0
 _CONTROL: Final = ("molecule-runtime", "ctl")
 _NOT_IN_IMAGE: Final = frozenset({126, 127})

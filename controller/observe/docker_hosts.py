@@ -114,6 +114,7 @@ class _Reading:
             pin=serving.labels.get(LABEL_PIN),
             shape_unsafe=_interim_left(unit) or await self._unsafe(serving, inspection),
             succession=_succession(unit, inspection),
+            has_create_spec=CreateRecord.from_label(serving.labels.get(LABEL_CREATE_SPEC)) is not None,
         )
 
     async def _report(self, serving: ContainerSummary) -> Observed[RuntimeReport]:
@@ -155,7 +156,7 @@ class _Reading:
 
 def _interim_left(unit: Unit) -> str | None:
     """Return what is left under an interim name and forbids to act, because whose it is cannot be known."""
-    interim_next, interim_prev = interim_names(unit.name)
+    _, interim_prev = interim_names(unit.name)
     if unit.foreign is not None:
         return (
             f"Another container took the name {unit.name} in the middle of a replacement; {interim_prev} holds the "
