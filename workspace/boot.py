@@ -10,6 +10,7 @@ import os
 import sys
 from dataclasses import dataclass
 
+from address import bind
 from builtin_tools.security import Scrubber
 from control_socket import ControlSocket
 from identity import read_identity
@@ -91,12 +92,14 @@ def _serve(foundation: Foundation) -> ExitCode:
         identity.commit or "unknown",
         identity.content_sha256,
     )
+    config = foundation.settings.config
+    listener = bind(config.a2a.host, foundation.settings.environment.port or config.a2a.port)
     foundation.control.open()
     try:
-        module, adapter = find_adapter(foundation.settings.config)
+        module, adapter = find_adapter(config)
         foundation.board.adapter = AdapterIdentity.of(module, adapter.name)
         from runtime import run  # noqa: PLC0415 - the A2A SDK: the slow part, after everything that may fail sooner
 
-        return run(foundation, adapter)
+        return run(foundation, adapter, listener)
     finally:
         foundation.control.close()

@@ -67,20 +67,3 @@ class HttpServer(uvicorn.Server):
         deadline = asyncio.get_running_loop().time() + FLUSH_SECONDS
         while self.server_state.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110 - uvicorn tells nobody when a connection is gone; an idle one goes in the loop's next round
             await asyncio.sleep(0.001)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """Reserve the address without listening yet.
-
-    Raises:
-        OSError: the address is taken or not ours.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-    except OSError:
-        listener.close()
-        raise
-    return listener

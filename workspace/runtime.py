@@ -14,7 +14,7 @@ from control_routes import ControlRoutes
 from conversations import Conversations
 from gate import Gate
 from heartbeat import Heartbeat, HeartbeatSettings
-from http_server import HttpServer, bind
+from http_server import HttpServer
 from plugins_registry.registry import load_plugins
 from policies.limits import TurnSlots
 from preflight import ExitCode, StartError
@@ -28,21 +28,12 @@ ADAPTER_SHUTDOWN_SECONDS = 2.0
 logger = logging.getLogger(__name__)
 
 
-def run(foundation: Foundation, adapter: type[BaseAdapter]) -> ExitCode:
-    """Serve until a signal asks for the end.
+def run(foundation: Foundation, adapter: type[BaseAdapter], listener: socket.socket) -> ExitCode:
+    """Serve on a bound socket until a signal asks for the end.
 
     Raises:
-        StartError: the address is taken, or the adapter's setup failed.
+        StartError: the adapter cannot be made or set up.
     """
-    config, environment = foundation.settings.config, foundation.settings.environment
-    port = environment.port or config.a2a.port
-    try:
-        listener = bind(config.a2a.host, port)
-    except OSError as error:
-        raise StartError(
-            ExitCode.ADDRESS,
-            f"Cannot listen on {config.a2a.host}:{port}: {error.strerror}; free it or set PORT or a2a.port to another port",
-        ) from error
     return asyncio.run(Workspace(foundation, adapter, listener).live())
 
 

@@ -117,10 +117,3 @@ def test_a_platform_that_fails_costs_neither_turns_nor_a_full_log(
     assert 1 <= workspace.log.count("Serving on although heartbeat") <= 1 + len(platform.received) // 10
     platform.broken = False
     workspace.until(lambda: "Reaching the platform again after" in workspace.log)
-
-
-def test_without_a_platform_or_a_name_no_heartbeat_is_sent(launch: Launcher, platform: Platform) -> None:
-    workspace = launch(config=CONFIG, PLATFORM_URL=platform.url)
-    assert "Sending no heartbeats: PLATFORM_URL is set, but WORKSPACE_ID is not" in workspace.log
-    time.sleep(0.3)
-    assert platform.received == []

@@ -151,13 +151,19 @@ def test_a_taken_port_ends_with_71_and_names_it(launch: Launcher) -> None:
     assert f"Cannot listen on 0.0.0.0:{port}: Address already in use" in workspace.log
 
 
-def test_without_a_place_for_the_socket_or_the_snapshot_it_serves_and_says_so(launch: Launcher) -> None:
-    workspace = launch(WORKSPACE_CONTROL_SOCKET="/proc/none/control.sock", WORKSPACE_CONFIG_PATH="/proc/none")
+def test_what_is_missing_around_it_is_said_and_it_serves_all_the_same(launch: Launcher) -> None:
+    workspace = launch(
+        WORKSPACE_CONTROL_SOCKET="/proc/none/control.sock",
+        WORKSPACE_CONFIG_PATH="/proc/none",
+        PLATFORM_URL="http://127.0.0.1:9",
+    )
     assert "Serving without a control socket" in workspace.log
     assert "WORKSPACE_CONTROL_SOCKET" in workspace.log
     assert "Found no /proc/none/config.yaml, using defaults" in workspace.log
+    assert "Sending no heartbeats: PLATFORM_URL is set, but WORKSPACE_ID is not" in workspace.log
     assert workspace.say("hi").status_code == 200
     assert workspace.stop() == 0
+    assert "heartbeat 1" not in workspace.log
     assert "Losing conversations and tasks: /proc/none/runtime-snapshot.json" in workspace.log
 
 
