@@ -10,6 +10,7 @@ import enum
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from builder.naming import (
@@ -19,17 +20,34 @@ from builder.naming import (
     immutable_tag,
     template_inputs_sha256,
 )
+from builder.problems import Refused
+from builder.tree import read_tree
 
 __all__ = [
+    "CONSOLE_SCRIPT",
+    "DEFAULT_MODULE",
+    "DEFAULT_NAME",
     "REPORT_LIMIT_BYTES",
+    "REQUIRES_PYTHON",
+    "CascadeRun",
     "Outcome",
+    "PackageRun",
+    "PromoteRun",
+    "PublishRun",
+    "Refused",
     "Report",
     "candidate_inputs",
     "candidate_tag",
     "full_build_tag",
     "immutable_tag",
     "template_inputs_sha256",
+    "tree_sha256",
 ]
+
+DEFAULT_NAME: Final = "molecule-ai-workspace-runtime"
+DEFAULT_MODULE: Final = "molecule_runtime"
+CONSOLE_SCRIPT: Final = "molecule-runtime"
+REQUIRES_PYTHON: Final = ">=3.11"
 
 REPORT_LIMIT_BYTES: Final = 4_000
 """Kubernetes truncates a termination message at 4,096 bytes; a report stays below it."""
@@ -99,3 +117,131 @@ class Report:
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a builder report: {line[:200]!r}") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PackageRun:
+    """What `package` is given: a source folder becomes a build tree and, with `dist`, a proven wheel and sdist.
+
+    Facts of its report: `version` (normalised), `treeSha256`, `requires`, `findings` (a count; they are on stderr),
+    `seconds`, and with `dist` also `wheel` and `sdist` (`file`, a path, and `sha256`) and `contentSha256`.
+    """
+
+    source: Path
+    version: str
+    out: Path
+    name: str = DEFAULT_NAME
+    module: str = DEFAULT_MODULE
+    dist: Path | None = None
+    commit: str | None = None
+    """The commit that `source` was read at; recorded in the wheel."""
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return what follows `package` on the command line."""
+        return _options(
+            {
+                "source": self.source,
+                "version": self.version,
+                "name": self.name,
+                "module": self.module,
+                "out": self.out,
+                "dist": self.dist,
+                "commit": self.commit,
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishRun:
+    """What `publish` is given: files that an index must serve, byte for byte, when the run is done.
+
+    `credentials` is a folder with files `token`, or `username` and `password`. Facts of its report: `version`,
+    `files` (per file name: `sha256` and `state`, Uploaded or AlreadyThere), `alreadyThere` (all were), `seconds`;
+    when it asks to be tried again `retryAfterSeconds`, if the index named a time.
+    """
+
+    files: tuple[Path, ...]
+    """The wheel and the sdist, or a folder with exactly these."""
+    upload_url: str
+    simple_url: str
+    deadline_seconds: float
+    credentials: Path | None = None
+    ca: Path | None = None
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return what follows `publish` on the command line."""
+        options = {
+            "upload-url": self.upload_url,
+            "simple-url": self.simple_url,
+            "deadline": f"{self.deadline_seconds:g}",
+            "credentials": self.credentials,
+            "ca": self.ca,
+        }
+        return (*_options(options), *(f"--dist={file}" for file in self.files))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadeRun:
+    """What `cascade` is given: one wheel becomes one candidate image per template.
+
+    `inputs` is JSON: `version`, `wheel` (path), `wheelSha256`, `contentSha256`, `mode` (Engine or Remote), `registry`
+    {`insecure`, `dockerConfig`, `caFile`}, `index` {`url`, `caFile`} (absent: what pip here is set to; a URL on
+    loopback makes full builds use the engine host's network, any other must be reachable from build containers),
+    `parallelism`, and `templates`, a list of {`name`, `image` (repository), `directory`, `buildArgs`, `platform`
+    (absent: the engine's own), `inputsSha256` (`template_inputs_sha256`), `rebuild` (a new full build when the inputs
+    differ from the known one's), `fullBuild`: null or {`image`, `digest`, `inventory` (path or null),
+    `inputsSha256`}}.
+
+    Facts of its report: `seconds`, `made` (a count), `failed` (reason by template name), `result` (a JSON file in
+    `out`) and, as far as they fit, `templates` by name: `candidate` (`repository:candidate-<inputs 8>`), `digest`
+    (Engine: image id; Remote: manifest digest), `built` (Append or Full), `reason` (WheelChanged, FullBuildMissing,
+    TemplateSourceChanged, RequirementsChanged), `seconds`. `result` has the same under `templates`, complete, with
+    `imageId` (config digest, what an engine calls the image), `fullBuild` {`image`, `digest`, `inventory`} and
+    `baseDigest`, or `error` {`reason`, `message`}.
+    """
+
+    inputs: Path
+    out: Path
+    engine: str
+    """`unix:///PATH` or `tcp://HOST:PORT`."""
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return what follows `cascade` on the command line."""
+        return _options({"inputs": self.inputs, "out": self.out, "engine": self.engine})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromoteRun:
+    """What `promote` is given: tags that must stand for images.
+
+    `inputs` is JSON: `mode`, `registry` as for `cascade`, and `tags`, a list of {`from` (name with tag or digest;
+    Engine: also an image id), `to` (`repository:tag`, in Remote mode of the same repository), `move`, optionally
+    `expect` (the digest that `to` had when this was decided, empty for none)}. A tag without `move` is immutable: with
+    another digest it is refused (reason TagTaken); one that has another digest than expected too (TagMoved); nothing
+    at all is changed then. The same digest is no work.
+
+    Facts of its report: `tags` by `to`: `digest` and `state` (Set, Moved or AlreadyThere), and for a moved one
+    `before`.
+    """
+
+    inputs: Path
+    engine: str
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return what follows `promote` on the command line."""
+        return _options({"inputs": self.inputs, "engine": self.engine})
+
+
+def tree_sha256(source: Path) -> str:
+    """Hash what a package is made of: equal hashes, equal packages (of one version, commit and builder).
+
+    Raises:
+        Refused: the folder is missing, or holds what no package can be made of.
+    """
+    tree = read_tree(source)
+    return tree.sha256(tree.read())
+
+
+def _options(values: Mapping[str, object]) -> tuple[str, ...]:
+    # NOTE: one word each; a value that starts with a dash would else be read as an option
+    return tuple(f"--{name}={value}" for name, value in values.items() if value is not None)
