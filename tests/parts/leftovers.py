@@ -35,9 +35,9 @@ def remove_leftovers(endpoint: str, prefix: str) -> None:
 
 
 def _untag(client: docker.DockerClient, prefix: str) -> None:
-    for image in client.images.list():
-        names = [*image.tags, *(image.attrs.get("RepoDigests") or [])]
-        for name in names:
+    # Rows, not `images.list()`: that inspects each image and fails when another run removes one meanwhile.
+    for row in client.api.images():
+        for name in (*(row["RepoTags"] or ()), *(row["RepoDigests"] or ())):
             if _without_registry(name).startswith(prefix):
                 with suppress(APIError):
                     client.images.remove(name, force=True)
