@@ -18,6 +18,7 @@ VERBS: Final = {
     "package": "builder.verbs.package",
     "promote": "builder.verbs.promote",
     "publish": "builder.verbs.publish",
+    "verify": "builder.verbs.verify",
 }
 """Where each verb lives: a module with `run(arguments) -> Report`, imported only when it is asked for."""
 _DISK_FULL: Final = {errno.ENOSPC, errno.EDQUOT}

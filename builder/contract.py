@@ -36,6 +36,7 @@ __all__ = [
     "PublishRun",
     "Refused",
     "Report",
+    "VerifyRun",
     "candidate_inputs",
     "candidate_tag",
     "full_build_tag",
@@ -148,6 +149,25 @@ class PackageRun:
                 "dist": self.dist,
                 "commit": self.commit,
             }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyRun:
+    """What `verify` is given: a wheel that somebody else built, and what it must be.
+
+    Facts of its report: `version`, `sha256`, `contentSha256`, `requires`.
+    """
+
+    wheel: Path
+    version: str
+    name: str = DEFAULT_NAME
+    module: str = DEFAULT_MODULE
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return what follows `verify` on the command line."""
+        return _options(
+            {"wheel": self.wheel, "version": self.version, "name": self.name, "module": self.module}
         )
 
 

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from builder.problems import Complaint, Refused
+from builder.wheel import Wheel
 
 
 def prove_package(files: Mapping[str, bytes], source: Path, module: str) -> None:
@@ -76,6 +77,34 @@ def prove_wheel(wheel: Path, proven: Mapping[str, bytes], *, module: str, script
         complaints.append(f"{wheel.name}: its console script {script[0]} does not call {script[1]}.")
     if complaints:
         raise Refused("ProofFailed", complaints)
+
+
+def prove_foreign_wheel(wheel: Path, *, module: str, script: str) -> None:
+    """Prove a wheel whose source is not at hand: everything compiles, no first-party import is bare or leads nowhere.
+
+    `script` is the console script that it must have, with a target that can be called.
+
+    Raises:
+        Refused: reason ProofFailed.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        files = {
+            name.removeprefix(module + "/"): archive.read(name)
+            for name in archive.namelist()
+            if name.startswith(module + "/") and not name.endswith("/")
+        }
+    if "__init__.py" not in files:
+        raise Refused("ProofFailed", [f"{wheel.name}: holds no package {module}."])
+    complaints = list(_console_script(files, module))
+    reader = _Imports(files, module)
+    with _no_collector():
+        for path in sorted(files):
+            if path.endswith((".py", ".pyi")):
+                complaints += reader.check(path)
+    if script not in Wheel.read(wheel).scripts:
+        complaints.append(f"{wheel.name}: has no console script {script}.")
+    if complaints:
+        raise Refused("ProofFailed", sorted(set(complaints)))
 
 
 def _file_set(files: Mapping[str, bytes], source: Path) -> Iterator[Complaint]:

@@ -11,14 +11,15 @@ import click
 from controller.cli.output import Exit
 
 VERBS: Final = {
-    "build": "controller.cli.build",
-    "image": "controller.cli.image",
-    "plan": "controller.cli.plan",
-    "resume": "controller.cli.resume",
-    "run": "controller.cli.run",
-    "status": "controller.cli.status",
-    "why": "controller.cli.why",
+    "build": "Write the build tree of the runtime package.",
+    "image": "Print the image that a new workspace should use.",
+    "plan": "Show what a run would do and why; touch nothing.",
+    "resume": "Let a version that failed be tried again.",
+    "run": "Bring what runs to what the document asks for.",
+    "status": "Show what is true, and why.",
+    "why": "Show what one target runs and where it came from.",
 }
+"""Each verb is the command of its name in the module of its name; the help of all needs none of them."""
 
 
 class _Verbs(click.Group):
@@ -34,8 +35,14 @@ class _Verbs(click.Group):
         del ctx
         if cmd_name not in VERBS:
             return None
-        command = getattr(importlib.import_module(VERBS[cmd_name]), cmd_name)
+        command = getattr(importlib.import_module(f"controller.cli.{cmd_name}"), cmd_name)
         return command if isinstance(command, click.Command) else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        del ctx
+        with formatter.section("Verbs"):
+            formatter.write_dl(sorted(VERBS.items()))
 
 
 @click.command(cls=_Verbs)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -65,15 +62,3 @@ def fail(problem: Problem) -> int:
         return Exit.WRONG_USE if problem.reason == "Invalid" else Exit.FAILED
     click.echo(str(problem), err=True)
     return Exit.FAILED
-
-
-@dataclass
-class ProgressLines:
-    """Progress as plain lines on stderr, each with the seconds since the start."""
-
-    started: float = field(default_factory=time.monotonic)
-
-    def say(self, line: str) -> None:
-        """Print one line now."""
-        click.echo(f"[{time.monotonic() - self.started:6.1f}s] {line}", err=True)
-        sys.stderr.flush()

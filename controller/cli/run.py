@@ -12,7 +12,8 @@ import click
 
 from controller.api.status import Status
 from controller.cli.options import FILE, SECRETS, STATE
-from controller.cli.output import Exit, ProgressLines, fail
+from controller.cli.output import Exit, fail
+from controller.cli.progress import Progress, progress_on_stderr
 from controller.model.errors import Problem
 from controller.model.plan import Action, Cascade, Replace
 from controller.reconcile.loop import Done, Pass, Reconciler, Result
@@ -62,13 +63,13 @@ def run(  # noqa: PLR0913 -- one parameter per documented option
     """
     if not once and (until is not None or wait is not None):
         raise click.UsageError("--until and --wait go with --once.")
-    lines = ProgressLines()
     try:
-        return asyncio.run(_run(file, state, secrets, lines, _Goal(once=once, until=until, wait=wait)))
+        with progress_on_stderr() as progress:
+            return asyncio.run(_run(file, state, secrets, progress, _Goal(once=once, until=until, wait=wait)))
     except Problem as problem:
         return fail(problem)
-    except KeyboardInterrupt:
-        lines.say("stopped; the next run goes on from here")
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("Stopped; the next run goes on from here.", err=True)
         return Exit.FAILED
 
 
@@ -81,21 +82,19 @@ class _Goal:
         self.milestone: Callable[[Status], bool] = lambda status: until is not None and status.is_true(until)
 
 
-async def _run(
-    file: Path, state: Path | None, secrets: Path | None, lines: ProgressLines, goal: _Goal
-) -> int:
+async def _run(file: Path, state: Path | None, secrets: Path | None, progress: Progress, goal: _Goal) -> int:
     task = asyncio.current_task()
     if task is not None:
         # As on Ctrl-C: what is under way is cancelled, cleans up, and is found by the next run.
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with open_session(file, state=state, secrets=secrets, say=lines.say) as session:
+    async with open_session(file, state=state, secrets=secrets, say=progress.say) as session:
         with sole_runner(session.folder):
-            return await _drive(session, file, lines, goal)
+            return await _drive(session, file, progress, goal)
 
 
-async def _drive(session: Session, file: Path, lines: ProgressLines, goal: _Goal) -> int:
+async def _drive(session: Session, file: Path, progress: Progress, goal: _Goal) -> int:
     wake = asyncio.Event()
-    narrator = _Narrator(lines)
+    narrator = _Narrator(progress)
     loop = Reconciler(
         session.store, session.world, wake, on_pass=narrator.on_pass, on_action=narrator.on_action
     )
@@ -133,29 +132,25 @@ def _finish(result: Result) -> int:
 class _Narrator:
     """Tells passes and actions as lines of progress; says a thing once."""
 
-    def __init__(self, lines: ProgressLines) -> None:
-        self._lines = lines
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._told = ""
         self.last: Status | None = None
 
     def on_pass(self, turn: Pass) -> None:
         """Tell what the summary says now, if that is new."""
         self.last = turn.status
+        self._progress.count(turn.status)
         ready = turn.status.condition("Ready")
         text = f"{ready.reason}: {ready.message}" if ready is not None else ""
         if text != self._told:
             self._told = text
-            self._lines.say(text)
+            self._progress.say(text)
 
     def on_action(self, action: Action, outcome: str | Exception | None) -> None:
         """Tell that an action starts, ended well, or failed."""
-        name = _name(action)
-        if outcome is None:
-            self._lines.say(f"{name}: because {action.reason}")
-        elif isinstance(outcome, Exception):
-            self._lines.say(f"{name}: {outcome}")
-        else:
-            self._lines.say(f"{name}: {outcome}")
+        text = f"because {action.reason}" if outcome is None else str(outcome)
+        self._progress.say(f"{_name(action)}: {text}")
 
 
 def _name(action: Action) -> str:
