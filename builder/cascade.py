@@ -50,7 +50,7 @@ class Made:
     seconds: float
 
     def to_document(self) -> dict[str, Any]:
-        """Return the facts of one template in a report."""
+        """Return all facts of one template."""
         return {
             "candidate": self.candidate.name,
             "digest": self.candidate.digest,
@@ -66,6 +66,11 @@ class Made:
             "seconds": round(self.seconds, 3),
         }
 
+    def essentials(self) -> dict[str, Any]:
+        """Return what a report of a whole cascade has room for."""
+        facts = self.to_document()
+        return {key: facts[key] for key in ("candidate", "digest", "built", "reason", "seconds")}
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -77,7 +82,7 @@ class Failure:
     retry_after: float | None = None
 
     def to_document(self) -> dict[str, Any]:
-        """Return the facts of one template in a report."""
+        """Return all facts of one template."""
         return {"error": {"reason": self.reason, "message": self.message}}
 
 

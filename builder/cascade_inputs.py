@@ -7,12 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, Self
 
 from builder.pipconf import Index
 from builder.problems import Refused
 
-MODES: Final = ("Engine", "Remote")
+Mode = Literal["Engine", "Remote"]
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,6 +52,13 @@ class Registry:
     docker_config: Path | None = None
     ca_file: Path | None = None
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read `{insecure, dockerConfig, caFile}`, all optional."""
+        return cls(
+            bool(document.get("insecure")), _path(document.get("dockerConfig")), _path(document.get("caFile"))
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CascadeInputs:
@@ -61,7 +68,7 @@ class CascadeInputs:
     wheel: Path
     wheel_sha256: str
     content_sha256: str
-    mode: Literal["Engine", "Remote"]
+    mode: Mode
     templates: tuple[Template, ...]
     registry: Registry = field(default_factory=Registry)
     index: Index | None = None
@@ -83,9 +90,7 @@ class CascadeInputs:
 
     @classmethod
     def _from_document(cls, document: Mapping[str, Any]) -> Self:
-        if document["mode"] not in MODES:
-            raise ValueError(f"mode is {document['mode']!r}, neither Engine nor Remote")
-        registry, index = document.get("registry") or {}, document.get("index") or {}
+        index = document.get("index") or {}
         templates = tuple(_template(template) for template in document["templates"])
         names = [template.name for template in templates]
         if len(set(names)) != len(names):
@@ -95,16 +100,20 @@ class CascadeInputs:
             wheel=Path(document["wheel"]),
             wheel_sha256=_sha256(document["wheelSha256"]),
             content_sha256=_sha256(document["contentSha256"]),
-            mode=cast('Literal["Engine", "Remote"]', document["mode"]),
+            mode=known_mode(document["mode"]),
             templates=templates,
-            registry=Registry(
-                bool(registry.get("insecure")),
-                _path(registry.get("dockerConfig")),
-                _path(registry.get("caFile")),
-            ),
+            registry=Registry.from_document(document.get("registry") or {}),
             index=Index.named(index["url"], _path(index.get("caFile"))) if index.get("url") else None,
             parallelism=int(document.get("parallelism") or 8),
         )
+
+
+def known_mode(text: str) -> Mode:
+    """Return a mode; raises ValueError when the text is none."""
+    match text:
+        case "Engine" | "Remote":
+            return text
+    raise ValueError(f"mode is {text!r}, neither Engine nor Remote")
 
 
 def _template(document: Mapping[str, Any]) -> Template:

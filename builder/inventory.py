@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -109,7 +109,7 @@ class Inventory:
             },
         }
 
-    def unmet(self, requirements: list[str]) -> list[str]:
+    def unmet(self, requirements: Sequence[str]) -> list[str]:
         """Return what of a wheel's `Requires-Dist` the image does not have, each as one phrase for people.
 
         Requirements behind extras are followed into the distributions that declare them; all others were met when

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from builder.engine import Engine, ImageNotFound
+from builder.loading import LayerBytes, Loadable, Loading
 from builder.oci import (
     Client,
     Credentials,
@@ -51,22 +50,6 @@ class StoredImage:
         return dict(self.config.get("config", {}).get("Labels") or {})
 
 
-class LayerBytes(Protocol):
-    """A layer as `stages/layer.py` makes it."""
-
-    @property
-    def archive(self) -> bytes:
-        """The tar."""
-
-    @property
-    def compressed(self) -> bytes:
-        """The tar, compressed."""
-
-    @property
-    def digest(self) -> str:
-        """The digest of `compressed`."""
-
-
 class Store(Protocol):
     """What a cascade needs of the place where images live."""
 
@@ -93,6 +76,7 @@ class EngineStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self._loading = Loading(engine)
 
     async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
         """See `Store`."""
@@ -109,10 +93,12 @@ class EngineStore:
         """See `Store`. The engine finds the layers that it has by their chain, so only the new one is sent."""
         raw = canonical_json(config)
         image = StoredImage(name, sha256_digest(raw), sha256_digest(raw), config)
-        if await self.find(name, digest=image.digest):
-            return await self.point(image, name=name)
-        await self._engine.load(_archive(name, raw, layer, below=len(base.config["rootfs"]["diff_ids"])))
-        return image
+        try:
+            await self._engine.inspect_image(image.digest)
+        except ImageNotFound:
+            await self._loading.add(Loadable(name, raw, layer, len(base.config["rootfs"]["diff_ids"])))
+            return image
+        return await self.point(image, name=name)
 
     async def adopt(self, name: str) -> StoredImage:
         """See `Store`."""
@@ -235,24 +221,6 @@ def _manifest_on(base: Manifest, layer: LayerBytes, config: bytes) -> Manifest:
         "layers": [below.to_document() for below in (*base.layers, added)],
     }
     return Manifest.from_bytes(canonical_json(document), base.media_type, where="the new image")
-
-
-def _archive(name: str, config: bytes, layer: LayerBytes, *, below: int) -> bytes:
-    """Return what `docker load` takes; the layers below are named and not included."""
-    image_id = sha256_digest(config).removeprefix("sha256:")
-    layers = [*(f"below-{number}/layer.tar" for number in range(below)), "added/layer.tar"]
-    index = [{"Config": f"{image_id}.json", "RepoTags": [name], "Layers": layers}]
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for path, data in (
-            (f"{image_id}.json", config),
-            ("added/layer.tar", layer.archive),
-            ("manifest.json", canonical_json(index)),
-        ):
-            info = tarfile.TarInfo(path)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return archive.getvalue()
 
 
 def _config(seen: Mapping[str, Any], history: list[dict[str, Any]]) -> dict[str, Any]:

@@ -127,7 +127,7 @@ def _report(results: Mapping[str, Made | Failure], result: Path, *, seconds: flo
 
 def _with_templates(report: Report, results: Mapping[str, Made | Failure]) -> Report:
     """Add what became of each template, when that fits into a report; `result` has it in any case."""
-    made = {name: made.to_document() for name, made in results.items() if isinstance(made, Made)}
+    made = {name: made.essentials() for name, made in results.items() if isinstance(made, Made)}
     full = Report(
         report.verb, report.outcome, report.reason, report.message, {**report.facts, "templates": made}
     )
