@@ -22,22 +22,19 @@ class Complaint:
         return f"{place}: {self.message}"
 
 
-class Refused(Exception):  # noqa: N818 -- the word of the contract (exit 10)
+class Refused(ValueError):  # noqa: N818 -- the word of the contract (exit 10)
     """The input is wrong: someone must change it before the same run can succeed.
 
-    `reason` is an enumerated CamelCase word; all complaints of one look are told together.
+    `reason` is an enumerated CamelCase word; all complaints of one look are told together. `str()` is one line: the
+    first of them, and how many more there are.
     """
 
     def __init__(self, reason: str, complaints: Iterable[Complaint | str]) -> None:
         self.reason = reason
         self.complaints = tuple(str(complaint) for complaint in complaints)
-        super().__init__("\n".join(self.complaints))
-
-    @property
-    def message(self) -> str:
-        """The first complaint, and how many more there are: one line."""
         more = len(self.complaints) - 1
-        return self.complaints[0] + (f" (and {more} more)" if more else "")
+        self.message = self.complaints[0] + (f" (and {more} more)" if more else "")
+        super().__init__(self.message)
 
 
 class TryAgain(Exception):  # noqa: N818 -- the word of the contract (exit 20)

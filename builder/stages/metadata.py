@@ -22,6 +22,8 @@ BACKEND: Final = "hatchling==1.33.0"
 """Pinned exactly: hatchling writes its version into every wheel, so another one makes other bytes."""
 BUILD_RECORD: Final = "build.json"
 """In the wheel it is `<dist-info>/extra_metadata/build.json`, where the runtime reads its own commit."""
+_REQUIRES_LIMIT_BYTES: Final = 2_500
+"""They go into the report of the run, which Kubernetes cuts off at 4,096 bytes."""
 _LICENSE: Final = "LICENSE"
 _README: Final = "README.md"
 _LOCAL: Final = re.compile(r"(?P<public>.+?)-(?P<local>local(?:[._-][A-Za-z0-9._-]+)?)")
@@ -62,7 +64,8 @@ def _suggestion(text: str) -> str:
     numbers = re.match(r"\s*v?\d+(?:\.\d+)*", text)
     if numbers:
         rest = re.sub(r"[^A-Za-z0-9]+", ".", text[numbers.end() :]).strip(".")
-        for candidate in (f"{numbers[0]}{rest}", f"{numbers[0]}+{rest}"):
+        label = f"{numbers[0]}+{rest}" if text[numbers.end() :].startswith(("-", "_", " ")) else ""
+        for candidate in (f"{numbers[0]}{rest}", label):
             try:
                 return f"Did you mean {Version(candidate)}?"
             except InvalidVersion:
@@ -85,6 +88,14 @@ def read_requirements(raw: bytes | None) -> tuple[str, ...]:
             requires.append(_requirement(line))
         except ValueError as error:
             complaints.append(Complaint(REQUIREMENTS, number, str(error)))
+    if sum(len(requirement) + 3 for requirement in requires) > _REQUIRES_LIMIT_BYTES:
+        complaints.append(
+            Complaint(
+                REQUIREMENTS,
+                0,
+                f"These requirements take more than {_REQUIRES_LIMIT_BYTES} characters. Name fewer.",
+            )
+        )
     if complaints:
         raise Refused("BadRequirements", complaints)
     return tuple(requires)

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from builder.contract import (
     CONSOLE_SCRIPT,
@@ -23,7 +23,6 @@ from builder.stages._folder import check_folder, fill_folder
 from builder.tree import REQUIREMENTS, SourceTree, read_tree
 from builder.verbs._arguments import Arguments
 
-_REQUIRES_LIMIT: Final = 2_000
 _Result = TypeVar("_Result")
 
 
@@ -61,13 +60,10 @@ def package(given: PackageRun) -> Report:
     for finding in findings:
         sys.stderr.write(f"{finding}\n")
     fill_folder(given.out, files)
-    requires = list(project.requires)
     facts: dict[str, Any] = {
         "version": project.version,
         "treeSha256": project.tree_sha256,
-        "requires": requires
-        if sum(map(len, requires)) <= _REQUIRES_LIMIT
-        else f"{len(requires)} requirements",
+        "requires": project.requires,
         "findings": len(findings),
     }
     if given.dist is not None:
