@@ -63,14 +63,14 @@ def build_distributions(tree: Path, backend: str, into: Path) -> tuple[Path, Pat
 def content_sha256(wheel: Path, module: str) -> str:
     r"""Hash a wheel's package: SHA-256 over `<sha256 hex> <posix path>\n`, sorted by path, without `*.pyc`.
 
-    Paths are below the import package; the runtime computes the same from its folder on disk.
+    Paths are the wheel's own, which begin with the import package; the runtime computes the same from its folder on
+    disk.
     """
-    prefix = module + "/"
     with zipfile.ZipFile(wheel) as archive:
         lines = {
-            name.removeprefix(prefix): hashlib.sha256(archive.read(name)).hexdigest()
+            name: hashlib.sha256(archive.read(name)).hexdigest()
             for name in archive.namelist()
-            if name.startswith(prefix) and not name.endswith((".pyc", "/"))
+            if name.startswith(f"{module}/") and not name.endswith((".pyc", "/"))
         }
     return hashlib.sha256("".join(f"{lines[path]} {path}\n" for path in sorted(lines)).encode()).hexdigest()
 
