@@ -16,7 +16,7 @@ from controller.clients.runs import Run
 from controller.model.plan import Promote, Tag
 from controller.model.record import ReleaseRecord, TemplateRecord
 
-NO_COMMIT = "nocommit"
+NO_COMMIT = "nogit"
 """Stands for the template's commit in a tag when its folder is not a clean git work tree; the inputs still tell
 one image from another."""
 
