@@ -177,12 +177,14 @@ class Progress:
 class Plan:
     """The actions that may go now, together, and when to look again if nothing wakes us (aware UTC).
 
-    `failed` are wanted actions that did not succeed and may not be tried (yet), each with its failure.
+    `failed` are wanted actions that did not succeed and may not be tried (yet), each with its failure. `superseded`
+    are the keys of work under way that nobody wants any more and that may be cut off anywhere.
     """
 
     actions: tuple[Action, ...]
     failed: tuple[tuple[Action, Failure], ...]
     look_again: datetime
+    superseded: frozenset[str] = frozenset()
 
 
 def _digest(text: str) -> str:

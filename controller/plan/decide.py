@@ -44,6 +44,12 @@ BACKSTOP = timedelta(seconds=60)
 BLOCKED_RETRY = timedelta(seconds=5)
 """How soon a source that could not be read is read again."""
 
+PREPARATIONS = frozenset({"adopt", "package", "cascade", "probe"})
+"""Kinds of work that change nothing anybody uses: they may be cut off. Publications and replacements are finished."""
+
+RELEASE_WORK = PREPARATIONS | {"tag", "publish"}
+"""Kinds of work that rely on the bytes that a version's record names."""
+
 
 def decide(document: WorkspaceRuntime, state: State, progress: Progress, now: datetime) -> Plan:
     """Return what may be done now for an object in `state`; actions under way or failed for good are left out.
@@ -56,22 +62,76 @@ def decide(document: WorkspaceRuntime, state: State, progress: Progress, now: da
         (action, progress.failures[action.key]) for action in open_ if action.key in progress.failures
     )
     held_back = {action.key for action, failure in failed if not _due(failure, now)}
-    ready = [action for action in open_ if action.key not in held_back]
+    ready = [action for action in open_ if action.key not in held_back and not _in_the_way(action, progress)]
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
-    backstop = now + (BLOCKED_RETRY if isinstance(state, Blocked) else BACKSTOP)
+    backstop = now + (BLOCKED_RETRY if _is_unread(state) else BACKSTOP)
     return Plan(
         actions=_together(document, state, ready, progress),
         failed=tuple((action, failure) for action, failure in failed if action.key in held_back),
         look_again=min([*retries, backstop]),
+        superseded=_superseded(document, state, wanted, progress),
     )
+
+
+def _is_unread(state: State) -> bool:
+    """Whether the next step waits for a source that could not be read."""
+    return isinstance(state, Blocked) or (
+        isinstance(state, Held) and state.fallback is not None and state.fleet is None
+    )
+
+
+def _superseded(
+    document: WorkspaceRuntime, state: State, wanted: list[Action], progress: Progress
+) -> frozenset[str]:
+    """Return the preparations under way for another version, for other bytes of this one, or for a suspended object."""
+    cut: set[str] = set()
+    for key in progress.in_flight - {action.key for action in wanted}:
+        kind, version = _kind_and_version(key)
+        stopped = isinstance(state, Held) and state.suspended
+        if kind in PREPARATIONS and (
+            stopped or version != document.spec.version or isinstance(state, Absent)
+        ):
+            cut.add(key)
+    return frozenset(cut)
+
+
+def _in_the_way(action: Action, progress: Progress) -> bool:
+    """Whether work under way on the same version must end first.
+
+    New bytes for a version wait until nothing relies on the old ones any more, and what writes the same names runs
+    one at a time: the observation shows it half-done, so that its rest looks like an action of its own.
+    """
+    match action:
+        case Adopt() | Package():
+            kinds = RELEASE_WORK
+        case Cascade():
+            kinds = frozenset({"cascade"})
+        case Tag():
+            kinds = frozenset({"tag"})
+        case Publish():
+            kinds = frozenset({"publish"})
+        case Promote() | Judge():
+            kinds = frozenset({"promote", "judge"})
+        case _:
+            return False
+    return any(
+        kind in kinds and version == action.version
+        for kind, version in map(_kind_and_version, progress.in_flight)
+    )
+
+
+def _kind_and_version(key: str) -> tuple[str, str]:
+    """Return the first two parts of an action's key; the second is a version for all kinds but replace."""
+    kind, version, *_ = key.split("/")
+    return kind, version
 
 
 def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
     match state:
         case Blocked() | UpToDate():
             return []
-        case Held(fallback=fallback, fleet=fleet):
-            return _replacements(fallback, fleet) if fallback is not None and fleet is not None else []
+        case Held():
+            return _rollback(state)
         case Absent():
             return [_obtain(document, state)]
         case Unbuilt(record=record, builds=builds):
@@ -99,12 +159,13 @@ def _together(
             under_way = sum(1 for key in progress.in_flight if key.startswith("probe/"))
             return tuple(ready[: max(0, PROBES_AT_ONCE - under_way)])
         case Stale(fleet=fleet) | Held(fleet=Fleet() as fleet):
+            others = [action for action in ready if not isinstance(action, Replace)]
             replacements = {action.target: action for action in ready if isinstance(action, Replace)}
             under_way_ids = frozenset(
                 target_of(key) for key in progress.in_flight if key.startswith("replace/")
             )
             chosen = may_go_now(document.spec, fleet, ready=frozenset(replacements), in_flight=under_way_ids)
-            return tuple(replacements[target.id] for target in chosen)
+            return (*others, *(replacements[target.id] for target in chosen))
         case _:
             return tuple(ready)
 
@@ -128,6 +189,19 @@ def _publication(record: ReleaseRecord, untagged: tuple[str, ...]) -> list[Actio
         actions.append(Tag(record.version, untagged, "these images passed the gate"))
     if record.published_time is None:
         actions.append(Publish(record.version, record.wheel.sha256, "every template passed the gate"))
+    return actions
+
+
+def _rollback(state: Held) -> list[Action]:
+    if state.fallback is None:
+        return []
+    actions: list[Action] = []
+    if state.retagged:
+        actions.append(
+            Promote(state.fallback.version, state.retagged, "these tags still name the version that failed")
+        )
+    if state.fleet is not None:
+        actions.extend(_replacements(state.fallback, state.fleet))
     return actions
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from controller.api.v1alpha1 import Spec
+from controller.model.container import ContainerState
 from controller.model.observed import Known
 from controller.model.record import ReleaseRecord
-from controller.model.target import Target
+from controller.model.target import Phase, Target
 from controller.plan.budget import allowed
 
 PER_HOST_LIMIT = 4
@@ -18,7 +19,7 @@ every single gap."""
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """All targets of an object, each in exactly one bucket."""
+    """The targets of an object, each in exactly one bucket."""
 
     up_to_date: tuple[Target, ...]
     stale: tuple[Target, ...]
@@ -29,9 +30,19 @@ class Fleet:
     """Left alone, each with its cause: held, pinned, unsafe to recreate, of an unknown template."""
 
     @property
-    def total(self) -> int:
+    def ours(self) -> tuple[Target, ...]:
         """All targets that are ours to move."""
-        return len(self.up_to_date) + len(self.stale) + len(self.unproven)
+        return (*self.up_to_date, *self.stale, *self.unproven)
+
+    @property
+    def counted(self) -> tuple[Target, ...]:
+        """Those of ours that total and budget count: a stopped one is updated without being started or counted."""
+        return tuple(target for target in self.ours if _counts(target))
+
+    @property
+    def proven(self) -> tuple[Target, ...]:
+        """Those of the counted that have proven the release from inside."""
+        return tuple(target for target in self.up_to_date if _counts(target))
 
     @property
     def settled(self) -> bool:
@@ -45,7 +56,7 @@ def sort_fleet(
     """Sort `targets` against `record`.
 
     With `only_running`, targets are stale only if they run an image of that (failed) release or stand in the
-    middle of a replacement: a rollback moves nothing else.
+    middle of a replacement: a rollback moves nothing else, and other targets are in no bucket.
     """
     up_to_date, stale, unproven, untouched = [], [], [], []
     for target in targets:
@@ -58,8 +69,6 @@ def sort_fleet(
             unproven.append(target)
         elif only_running is None or target.in_transition or _runs(target, only_running):
             stale.append(target)
-        else:
-            untouched.append((target, "the rollback does not concern it"))
     stale.sort(key=lambda target: (not target.in_transition, target.busy, target.id))
     return Fleet(tuple(up_to_date), tuple(stale), tuple(unproven), tuple(untouched))
 
@@ -75,7 +84,7 @@ def _left_alone(target: Target, record: ReleaseRecord) -> str | None:
         return target.shape_unsafe
     if target.template is None:
         return target.template_unknown or "of no listed template"
-    if target.template not in record.templates:
+    if target.template not in record.templates or record.templates[target.template].image_id is None:
         return f"template {target.template} has no image of {record.version}"
     return None
 
@@ -99,19 +108,33 @@ def may_go_now(
     """Return the stale targets that may be replaced now, in order.
 
     `ready` and `in_flight` hold target ids: those that may be tried, and those being replaced. Replacing what is
-    already unavailable, or finishing what was begun, costs no budget. Busy targets begin only when no idle one
-    is left or under way: they finish their work meanwhile.
+    already unavailable, or finishing what was begun, costs no budget; what an interrupted pass left down uses it up.
+    Busy targets begin only when no idle one is left or under way: they finish their work meanwhile.
     """
-    running = sum(1 for target in (*fleet.up_to_date, *fleet.stale, *fleet.unproven) if target.is_running)
-    room = min(PER_HOST_LIMIT, allowed(spec.rollout.max_unavailable, running)) - len(in_flight)
+    down = in_flight | {target.id for target in fleet.stale if _switching(target)}
+    room = allowed(spec.rollout.max_unavailable, len(fleet.counted))
+    room -= sum(1 for target in fleet.counted if target.id in down)
     places = PER_HOST_LIMIT - len(in_flight)
-    waiting = [target for target in fleet.stale if target.id in ready]
-    idle = [target for target in waiting if not target.busy]
+    waiting = [target for target in fleet.stale if target.id in ready - in_flight]
+    idle = [target for target in waiting if target.in_transition or not target.busy]
     idle_under_way = any(target.id in in_flight and not target.busy for target in fleet.stale)
     chosen: list[Target] = []
     for target in idle if idle or idle_under_way else waiting:
-        free = target.in_transition or not target.is_running
+        free = _is_down(target)
         if len(chosen) < places and (free or room > 0):
             chosen.append(target)
             room -= 0 if free else 1
     return chosen
+
+
+def _switching(target: Target) -> bool:
+    return target.succession is not None and target.succession.phase is Phase.SWITCHING
+
+
+def _counts(target: Target) -> bool:
+    return target.is_running or _switching(target)
+
+
+def _is_down(target: Target) -> bool:
+    """Whether nobody loses it by its replacement: stopped, left in the middle of a switch, or in a crash loop."""
+    return not target.is_running or _switching(target) or target.state is ContainerState.RESTARTING

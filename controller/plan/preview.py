@@ -90,7 +90,8 @@ def preview(
     record = _record(document, observation, state)
     held = isinstance(state, Held)
     stale, untouched = _targets(document, observation, record)
-    moves = () if held else stale
+    back = state.fleet.stale if isinstance(state, Held) and state.fleet is not None else ()
+    moves = back if held else stale
     return Preview(
         version=document.spec.version,
         state=type(state).__name__,

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from packaging.version import Version
+
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Spec, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
@@ -22,12 +25,23 @@ from controller.plan.fleet import Fleet, sort_fleet
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """People or a guard stopped this version; `fleet` is measured against the `fallback` record, if there is one."""
+    """People or a guard stopped this version.
+
+    `fallback` is the release that targets return to; None when they stay as they are. `fleet` is measured against
+    it, and None while the targets cannot be read. `retagged` are the templates whose moving tags still name the
+    failed release.
+    """
 
     reason: str
     message: str
     fallback: ReleaseRecord | None = None
     fleet: Fleet | None = None
+    retagged: tuple[str, ...] = ()
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it was the object's owner who stopped all work."""
+        return self.reason == Reason.SUSPENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +116,7 @@ def classify(document: WorkspaceRuntime, observation: Observation) -> State:
     """Return the state of `document` in the world as `observation` shows it. Pure."""
     spec = document.spec
     if spec.suspend:
-        return Held("Suspended", "The object is suspended; set spec.suspend to false to go on.")
+        return Held(Reason.SUSPENDED, "The object is suspended; set spec.suspend to false to go on.")
     if isinstance(observation.records, Unknown):
         return Blocked("release records", observation.records.reason)
     records = observation.records.value
@@ -110,7 +124,7 @@ def classify(document: WorkspaceRuntime, observation: Observation) -> State:
     if record is not None and not _superseded(record, observation.source):
         if record.failed:
             return _failed(spec, record, records, observation)
-        return _with_record(spec, record, observation)
+        return _with_record(document, record, observation)
     return _without_record(observation)
 
 
@@ -141,23 +155,43 @@ def _failed(
     message = (
         f"{verdict.message} Version {record.version} is held; `wsr resume` tries it again." if verdict else ""
     )
-    reason = verdict.reason if verdict else "Held"
+    reason = verdict.reason if verdict else Reason.HELD
     fallback = last_known_good(records, but=record.version)
-    if fallback is None or spec.rollout.on_failure == "Pause" or isinstance(observation.targets, Unknown):
-        return Held(reason, message, fallback)
-    return Held(
-        reason, message, fallback, sort_fleet(fallback, observation.targets.value, only_running=record)
+    if fallback is None or spec.rollout.on_failure == "Pause":
+        return Held(reason, message)
+    targets, images = observation.targets, observation.images
+    fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
+    retagged = _named_by_tags(spec, record, images.value) if isinstance(images, Known) else ()
+    kept = tuple(name for name in retagged if name in fallback.templates)
+    return Held(reason, message, fallback, fleet, kept)
+
+
+def _named_by_tags(spec: Spec, record: ReleaseRecord, images: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the templates of which a moving tag of ours serves the image of `record`."""
+    return tuple(
+        template.name
+        for template in spec.templates
+        if template.promote
+        and template.name in record.templates
+        and any(
+            images.get(f"{template.image}:{tag}") == record.templates[template.name].identity
+            for tag in template.tags
+        )
     )
 
 
 def last_known_good(records: Mapping[str, ReleaseRecord], *, but: str | None = None) -> ReleaseRecord | None:
     """Return the record that was judged Good last, other than version `but`; None when there is none."""
+    return next((record for record in _good_newest_first(records) if record.version != but), None)
+
+
+def _good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseRecord]:
     good = [
         (record.verdict.time, record)
         for record in records.values()
-        if record.verdict is not None and record.verdict.value == "Good" and record.version != but
+        if record.verdict is not None and record.verdict.value == "Good"
     ]
-    return max(good, key=lambda pair: pair[0])[1] if good else None
+    return [record for _, record in sorted(good, key=lambda pair: pair[0], reverse=True)]
 
 
 def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: str) -> str | None:
@@ -166,18 +200,16 @@ def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: 
     Released is what passed the gate, is public and is not held; None when there is no such image.
     """
     record = records.get(version)
-    if (
-        record is not None
-        and record.published_time is not None
-        and not record.failed
-        and template in record.templates
-    ):
-        return record.templates[template].image
-    good = last_known_good(records)
-    return good.templates[template].image if good is not None and template in good.templates else None
+    asked = [record] if record is not None and record.published_time is not None and not record.failed else []
+    for release in (*asked, *_good_newest_first(records)):
+        image = release.templates.get(template)
+        if image is not None and image.proven and not _is_candidate(image):
+            return image.image
+    return None
 
 
-def _with_record(spec: Spec, record: ReleaseRecord, observation: Observation) -> State:
+def _with_record(document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation) -> State:
+    spec = document.spec
     if isinstance(observation.images, Unknown):
         return Blocked("images", observation.images.reason)
     images = observation.images.value
@@ -196,22 +228,37 @@ def _with_record(spec: Spec, record: ReleaseRecord, observation: Observation) ->
     )
     if untagged or record.published_time is None:
         return Unpublished(record, untagged)
-    return _released(spec, record, observation, images)
+    return _released(document, record, observation, images)
+
+
+def _is_candidate(template: TemplateRecord) -> bool:
+    return ":candidate-" in template.image
 
 
 def _lacks_immutable_tag(template: TemplateRecord, images: Mapping[str, str]) -> bool:
-    return ":candidate-" in template.image or images.get(template.image) != template.identity
+    return _is_candidate(template) or images.get(template.image) != template.identity
 
 
 def _released(
-    spec: Spec, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
+    document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
 ) -> State:
     if isinstance(observation.targets, Unknown):
         return Blocked("targets", observation.targets.reason)
     fleet = sort_fleet(record, observation.targets.value)
     if not fleet.settled:
         return Stale(record, fleet)
-    behind = tuple(
+    behind = _behind(document.spec, record, images)
+    if behind or not _judged(document, record, observation):
+        return Unpromoted(record, fleet, behind)
+    return UpToDate(record, fleet)
+
+
+def _behind(spec: Spec, record: ReleaseRecord, images: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the templates of which a moving tag names another image; a dev, pre- or local release moves none."""
+    version = Version(record.version)
+    if version.is_prerelease or version.local is not None:
+        return ()
+    return tuple(
         template.name
         for template in spec.templates
         if template.promote
@@ -220,7 +267,18 @@ def _released(
             for tag in template.tags
         )
     )
-    judged_good = record.verdict is not None and record.verdict.value == "Good"
-    if behind or not judged_good:
-        return Unpromoted(record, fleet, behind)
-    return UpToDate(record, fleet)
+
+
+def _judged(document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation) -> bool:
+    """Whether the verdict says that this is the version to return to.
+
+    A fleet that went back to an earlier version must not be rolled back to the one that it left, so going back is
+    a judgement of its own. Versions of another object are judged by that object: two fleets on two versions would
+    overrule each other for ever.
+    """
+    if record.verdict is None or record.verdict.value != "Good":
+        return False
+    if record.publisher != document.key or isinstance(observation.records, Unknown):
+        return True
+    good = last_known_good(observation.records.value)
+    return good is not None and good.version == record.version
