@@ -27,7 +27,7 @@ from controller.model.plan import Action, Failure, Plan, Progress
 from controller.model.record import ReleaseRecord
 from controller.plan.changes import change_of
 from controller.plan.changes.change import Question
-from controller.plan.fleet import Fleet
+from controller.plan.fleet import Fleet, sort_fleet
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -73,6 +73,7 @@ def summarize(scope: Scope, previous: Status, now: datetime) -> Status:
     records = scope.observation.records
     record = _record(scope)
     fleet = _fleet(scope.state)
+    measured = _measured(scope, record)
     good = last_known_good(records.value) if isinstance(records, Known) else None
     return Status(
         observed_generation=scope.generation,
@@ -81,9 +82,9 @@ def summarize(scope: Scope, previous: Status, now: datetime) -> Status:
         source=SourceStatus(commit=record.source_commit, tree_sha256=record.tree_sha256) if record else None,
         package=_package(record) if record else None,
         templates=tuple(
-            _template(scope, template, record, good) for template in scope.document.spec.templates
+            _template(scope, template, record, previous) for template in scope.document.spec.templates
         ),
-        rollout=_rollout(scope, fleet, previous, now) if fleet else None,
+        rollout=_rollout(scope, measured, previous, now) if measured else None,
         stragglers=_stragglers(scope, fleet, previous, now) if fleet else (),
         last_known_good=good.version
         if good
@@ -104,6 +105,14 @@ def _fleet(state: State) -> Fleet | None:
     return state.fleet if isinstance(state, Stale | Unpromoted | UpToDate | Held) else None
 
 
+def _measured(scope: Scope, record: ReleaseRecord | None) -> Fleet | None:
+    """Return the fleet against what is asked for, also while a rollback moves it away from that."""
+    targets = scope.observation.targets
+    if isinstance(scope.state, Held):
+        return sort_fleet(record, targets.value) if record and isinstance(targets, Known) else None
+    return _fleet(scope.state)
+
+
 def _conditions(
     scope: Scope, record: ReleaseRecord | None, previous: Status, now: datetime
 ) -> tuple[Condition, ...]:
@@ -117,7 +126,7 @@ def _conditions(
     if _is_stalled(scope):
         verdicts[ConditionType.STALLED] = Verdict("True", ready.reason, ready.message)
     elif ready.status != "True" and ready.reason != Reason.SUSPENDED:
-        verdicts[ConditionType.RECONCILING] = Verdict("True", ready.reason, ready.message)
+        verdicts[ConditionType.RECONCILING] = _rolling_back(scope) or ready
     return tuple(
         _condition(type_, verdict, scope.generation, previous=previous, now=now)
         for type_, verdict in verdicts.items()
@@ -134,7 +143,7 @@ def _condition(
             "type": str(type_),
             "status": verdict.status,
             "reason": str(verdict.reason),
-            "message": verdict.message,
+            "message": " ".join(verdict.message.split()),
             "lastTransitionTime": before.last_transition_time if before and same else now,
             "observedGeneration": generation,
         }
@@ -143,11 +152,29 @@ def _condition(
 
 def _is_stalled(scope: Scope) -> bool:
     """Nothing is under way, nothing may start, and waiting will not help."""
+    state = scope.state
     if scope.progress.in_flight or scope.plan.actions:
         return False
-    if isinstance(scope.state, Held):
-        return scope.state.reason != Reason.SUSPENDED
-    return bool(scope.plan.failed) and all(failure.retry_time is None for _, failure in scope.plan.failed)
+    if any(failure.retry_time is not None for _, failure in scope.plan.failed):
+        return False
+    if isinstance(state, Held):
+        waits_for_targets = state.fallback is not None and state.fleet is None
+        return not state.suspended and not waits_for_targets
+    return bool(scope.plan.failed)
+
+
+def _rolling_back(scope: Scope) -> Verdict | None:
+    """Return what a rollback is doing, None when there is none or it is through."""
+    state = scope.state
+    if not isinstance(state, Held) or state.fallback is None:
+        return None
+    if isinstance(scope.observation.targets, Unknown):
+        text = f"The targets cannot be read: {scope.observation.targets.reason}"
+        return Verdict("True", Reason.ROLLING_BACK, text)
+    if state.fleet is None or not (state.fleet.stale or state.retagged):
+        return None
+    text = f"{_count(len(state.fleet.stale), 'target')} to bring back to {state.fallback.version}."
+    return Verdict("True", Reason.ROLLING_BACK, text)
 
 
 def _problem(scope: Scope) -> tuple[Action, Failure] | None:
@@ -189,18 +216,26 @@ def _stage(scope: Scope) -> Verdict:
 
 def _rolling(scope: Scope, fleet: Fleet) -> Verdict:
     version = scope.document.spec.version
-    text = f"{len(fleet.up_to_date)} of {fleet.total} targets run {version}"
-    if fleet.stale or not fleet.unproven:
-        return Verdict("False", Reason.ROLLING, f"{text}.")
+    text = f"{len(fleet.proven)} of {_count(len(fleet.counted), 'target')} run {version}"
+    if fleet.stale:
+        stopped = sum(1 for target in fleet.stale if target not in fleet.counted)
+        rest = f"; {stopped} stopped to be updated" if stopped else ""
+        return Verdict("False", Reason.ROLLING, f"{text}{rest}.")
     names = ", ".join(target.id for target in fleet.unproven[:3])
     return Verdict("Unknown", Reason.TARGETS_UNKNOWN, f"{text}; not reporting: {names}.")
 
 
 def _settled_text(fleet: Fleet, record: ReleaseRecord) -> str:
     alone = f"; {len(fleet.untouched)} left alone" if fleet.untouched else ""
-    if not fleet.total:
-        return f"Version {record.version} is ready; there is no target to move{alone}."
-    return f"All {fleet.total} targets run {record.version}{alone}."
+    stopped = len(fleet.ours) - len(fleet.counted)
+    rest = f"; {stopped} stopped, to start with it{alone}" if stopped else alone
+    if not fleet.counted:
+        return f"Version {record.version} is ready; no target runs{rest}."
+    return f"All {_count(len(fleet.counted), 'target')} run {record.version}{rest}."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
@@ -218,6 +253,9 @@ def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
             Reason.UNKNOWN,
             f"The release records cannot be read: {scope.observation.records.reason}",
         )
+    if isinstance(scope.observation.index, Unknown):
+        text = f"The package index cannot be read: {scope.observation.index.reason}"
+        return Verdict("Unknown", Reason.UNKNOWN, text)
     return Verdict("False", Reason.PENDING, f"Version {version} is not public.")
 
 
@@ -254,7 +292,7 @@ def _rolled_out(scope: Scope) -> Verdict:
         )
     match scope.state:
         case UpToDate(fleet=fleet, record=record) | Unpromoted(fleet=fleet, record=record):
-            reason = Reason.UP_TO_DATE if fleet.total else Reason.NO_TARGETS
+            reason = Reason.UP_TO_DATE if fleet.ours else Reason.NO_TARGETS
             return Verdict("True", reason, _settled_text(fleet, record))
         case Stale(fleet=fleet):
             problem = _problem(scope)
@@ -278,23 +316,24 @@ def _package(record: ReleaseRecord) -> PackageStatus:
 
 
 def _template(
-    scope: Scope, template: Template, record: ReleaseRecord | None, good: ReleaseRecord | None
+    scope: Scope, template: Template, record: ReleaseRecord | None, previous: Status
 ) -> TemplateStatus:
     """`image` is what new workspaces should use: the proven and published one, until then the last known good's."""
+    version, records = scope.document.spec.version, scope.observation.records
+    if isinstance(records, Unknown):
+        # An immutable reference stays true; that the rest cannot be known is in the conditions.
+        kept = next((entry for entry in previous.templates if entry.name == template.name), None)
+        return kept or TemplateStatus(name=template.name, state="Missing")
     built = record.templates.get(template.name) if record else None
-    previous = good.templates.get(template.name) if good else None
-    records = scope.observation.records
-    image = (
-        image_for_new(records.value, scope.document.spec.version, template.name)
-        if isinstance(records, Known)
-        else None
-    )
+    image = image_for_new(records.value, version, template.name)
+    earlier = last_known_good(records.value, but=version)
+    before = earlier.templates.get(template.name) if earlier else None
     return TemplateStatus(
         name=template.name,
         state="Missing" if built is None else "Proven" if built.proven else "Unproven",
         reason=built.reason if built else "",
         image=image,
-        previous_image=previous.image if previous and previous.image != image else None,
+        previous_image=before.image if before and before.image != image else None,
         base_digest=built.full_build.digest if built and built.full_build else None,
         update_available=_update_available(scope, template, record),
     )
@@ -310,15 +349,14 @@ def _update_available(scope: Scope, template: Template, record: ReleaseRecord | 
 
 
 def _rollout(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> RolloutStatus:
-    targets = (*fleet.up_to_date, *fleet.stale, *fleet.unproven)
     started = previous.rollout.started_time if previous.rollout else None
     same_version = previous.resolved_version == scope.document.spec.version
     return RolloutStatus(
         started_time=started if started and same_version else (now if fleet.stale else None),
-        total=fleet.total,
-        up_to_date=len(fleet.up_to_date),
+        total=len(fleet.counted),
+        up_to_date=len(fleet.proven),
         updating=sum(1 for key in scope.progress.in_flight if key.startswith("replace/")),
-        busy=sum(1 for target in targets if target.busy and target in fleet.stale),
+        busy=sum(1 for target in fleet.stale if target.busy),
         held=len(fleet.untouched),
         unknown=len(fleet.unproven),
     )
@@ -355,6 +393,10 @@ def _history(
             entries[0] = entries[0].model_copy(update={"verdict": "Superseded", "finished_time": now})
         entries.insert(0, HistoryEntry(version=version, verdict="InProgress", started_time=now))
     verdict = record.verdict if record else None
+    if record is not None and verdict is None and entries[0].finished_time is not None:
+        entries[0] = entries[0].model_copy(
+            update={"verdict": "InProgress", "reason": "", "finished_time": None}
+        )
     settled = isinstance(scope.state, UpToDate) or (isinstance(scope.state, Held) and verdict is not None)
     newest = entries[0]
     if settled and verdict is not None and newest.verdict != verdict.value:
