@@ -9,23 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
-from controller.model.errors import Problem, Terminal, Transient, Waiting
+from controller.model.errors import Terminal
 from controller.model.observation import Observation
-from controller.model.plan import Action, Adopt, Cascade, Failure, Package, Plan, Probe, Progress, Replace
+from controller.model.observed import Unknown
+from controller.model.plan import Action, Plan, Progress, Replace
 from controller.plan.decide import decide
 from controller.plan.state import Held, State, UpToDate, classify
-from controller.reconcile.stages import stage_of
+from controller.reconcile.attempts import Attempts, back_off
 from controller.status.summarize import Scope, summarize
 
-FIRST_RETRY_SECONDS: Final = 1.0
-LAST_RETRY_SECONDS: Final = 60.0
 OWN_NOISE_SECONDS: Final = 1.0
 REREAD_ALL_AFTER: Final = timedelta(seconds=5)
 
@@ -89,19 +88,12 @@ Result = Done | Stalled
 
 
 @dataclass(slots=True)
-class _Attempts:
-    """What went wrong with one action so far in this process."""
-
-    count: int = 0
-    failure: Failure | None = None
-
-
-@dataclass(slots=True)
 class Reconciler:
     """Drives one object.
 
     `on_pass` is told of every pass, `on_action` of an action's start (None), its end (a line) or its failure
-    (a Problem). `milestone` ends `run_once` early.
+    (a Problem), `on_trouble` of a pass that `run_forever` could not finish: a document that became invalid, a status
+    that cannot be written, a bug.
     """
 
     store: ObjectStore
@@ -109,49 +101,75 @@ class Reconciler:
     wake: asyncio.Event
     on_pass: Callable[[Pass], None] = lambda _: None
     on_action: Callable[[Action, str | Exception | None], None] = lambda _action, _outcome: None
+    on_trouble: Callable[[Exception], None] = lambda _: None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _tasks: dict[str, tuple[Action, asyncio.Task[str]]] = field(default_factory=dict)
-    _attempts: dict[str, _Attempts] = field(default_factory=dict)
+    _attempts: Attempts = field(default_factory=Attempts)
     _generation: int = -1
     _observation: Observation | None = None
     _observed_time: datetime | None = None
+    _replaced: list[Replace] = field(default_factory=list)
 
     async def run_once(self, *, milestone: Callable[[Status], bool] = lambda _: False) -> Result:
-        """Reconcile until nothing is left to do, `milestone` holds, or someone must change something."""
+        """Reconcile until nothing is left to do, `milestone` holds, or someone must change something.
+
+        Raises:
+            Terminal: the document is not valid, or the status cannot be written.
+        """
         try:
             while True:
-                turn = await self._turn()
+                turn = await self._look()
                 if isinstance(turn.state, UpToDate) or milestone(turn.status):
                     return Done(turn.status)
                 stalled = turn.status.condition("Stalled")
                 if stalled is not None:
                     return Stalled(stalled.reason, stalled.message, turn.status)
-                if isinstance(turn.state, Held) and not self._tasks and not turn.plan.actions:
+                if isinstance(turn.state, Held) and turn.state.suspended and not self._tasks:
                     return Stalled(turn.state.reason, turn.state.message, turn.status)
+                self._act(turn)
                 await self._wait(turn.plan.look_again)
         finally:
             await self._end_tasks()
 
     async def run_forever(self) -> None:
-        """Reconcile until cancelled; work that must not be cut is finished by the next pass of whoever comes next."""
+        """Reconcile until cancelled; work that must not be cut is finished by the next pass of whoever comes next.
+
+        A pass that fails is told and tried again, while actions under way go on: a slip in the document, or a full
+        disk, must not leave replacements half-done. Only the first pass may fail for good.
+
+        Raises:
+            Terminal: the document is not valid, or the status cannot be written, at the start.
+        """
+        failures = 0
+        passed = False
         try:
             while True:
-                turn = await self._turn()
-                await self._wait(turn.plan.look_again)
+                try:
+                    turn = await self._look()
+                    self._act(turn)
+                except Exception as error:
+                    if not passed and isinstance(error, Terminal):
+                        raise
+                    failures += 1
+                    self.on_trouble(error)
+                    look_again = self.clock() + back_off(failures)
+                else:
+                    passed, failures, look_again = True, 0, turn.plan.look_again
+                await self._wait(look_again)
         finally:
             await self._end_tasks()
 
-    async def _turn(self) -> Pass:
+    async def _look(self) -> Pass:
+        """Observe, decide, and write what is true and what comes next."""
         self.wake.clear()
         stored = await self.store.read()
         if stored.generation != self._generation:
             self._generation = stored.generation
-            self._attempts.clear()
+            self._attempts.forget()
             self._observation = None
-            self._cancel_superseded(stored.document)
         observation = await self._observe(stored.document)
         state = classify(stored.document, observation)
-        progress = self._progress()
+        progress = Progress(in_flight=frozenset(self._tasks), failures=self._attempts.failures)
         now = self.clock()
         plan = decide(stored.document, state, progress, now)
         starting = frozenset(action.key for action in plan.actions)
@@ -162,39 +180,31 @@ class Reconciler:
             await self.store.write(status)
         turn = Pass(stored.document, state, plan, status)
         self.on_pass(turn)
-        for action in plan.actions:
-            self._start(stored.document, action)
         return turn
+
+    def _act(self, turn: Pass) -> None:
+        """Start what the plan allows, and cut off what nobody wants any more."""
+        _cut_off([task for key, (_, task) in self._tasks.items() if key in turn.plan.superseded])
+        for action in turn.plan.actions:
+            self.on_action(action, None)
+            task = asyncio.create_task(self.world.perform(turn.document, action), name=action.key)
+            self._tasks[action.key] = (action, task)
 
     async def _observe(self, document: WorkspaceRuntime) -> Observation:
         """Read all; while only targets change, and the rest was read moments ago, read the targets."""
         fresh = self._observed_time is not None and self.clock() - self._observed_time < REREAD_ALL_AFTER
         earlier = self._observation if fresh else None
-        if earlier is None:
-            self._observed_time = self.clock()
-        self._observation = await self.world.observe(document, earlier=earlier)
+        self._observation = None
+        if earlier is not None:
+            observation = await self.world.observe(document, earlier=earlier)
+            if all(_took_place(action, observation) for action in self._replaced):
+                self._replaced.clear()
+                self._observation = observation
+                return observation
+        self._observed_time = self.clock()
+        self._observation = await self.world.observe(document, earlier=None)
+        self._replaced.clear()
         return self._observation
-
-    def _progress(self) -> Progress:
-        failures: Mapping[str, Failure] = {
-            key: attempts.failure for key, attempts in self._attempts.items() if attempts.failure is not None
-        }
-        return Progress(in_flight=frozenset(self._tasks), failures=failures)
-
-    def _start(self, document: WorkspaceRuntime, action: Action) -> None:
-        self.on_action(action, None)
-        task = asyncio.create_task(self.world.perform(document, action), name=action.key)
-        self._tasks[action.key] = (action, task)
-
-    def _cancel_superseded(self, document: WorkspaceRuntime) -> None:
-        """End work towards a version that nobody wants any more; publications and replacements finish."""
-        for action, task in self._tasks.values():
-            superseded = (
-                isinstance(action, Adopt | Package | Cascade | Probe)
-                and action.version != document.spec.version
-            )
-            if superseded:
-                task.cancel()
 
     async def _wait(self, look_again: datetime) -> None:
         """Sleep until an action ends, something wakes us, or it is time to look again."""
@@ -207,57 +217,55 @@ class Reconciler:
             )
         if not any(task.done() for task in tasks):
             woken = asyncio.create_task(self.wake.wait())
+            timeout = max(0.0, (look_again - self.clock()).total_seconds())
             await asyncio.wait([woken, *tasks], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
             woken.cancel()
         ended = [(key, action, task) for key, (action, task) in self._tasks.items() if task.done()]
         for key, action, task in ended:
             del self._tasks[key]
             self._settle(action, task)
-        # A replacement changes its target and nothing else; after any other action the whole world is read again.
-        if any(not isinstance(action, Replace) for _, action, _ in ended):
-            self._observation = None
+            # A replacement that took place changed its target and nothing else; one that did not may have left a
+            # verdict, and any other action may have changed anything.
+            if isinstance(action, Replace):
+                self._replaced.append(action)
+            else:
+                self._observation = None
 
     def _settle(self, action: Action, task: asyncio.Task[str]) -> None:
-        if task.cancelled():
+        if task.cancelled() and task.cancelling():
+            self.on_action(action, "cut off: nobody wants it any more")
             return
-        error = task.exception()
+        error = RuntimeError("it was cancelled from inside") if task.cancelled() else task.exception()
         if error is None:
-            self._attempts.pop(action.key, None)
+            self._attempts.succeeded(action, self.clock())
             self.on_action(action, task.result())
             return
         if not isinstance(error, Exception):
             raise error
-        attempts = self._attempts.setdefault(action.key, _Attempts())
-        attempts.count += 1
-        attempts.failure = self._failure(action, error, attempts.count)
+        self._attempts.failed(action, error, self.clock())
         self.on_action(action, error)
-
-    def _failure(self, action: Action, error: Exception, count: int) -> Failure:
-        if isinstance(error, Terminal):
-            return Failure(error.reason, _one_line(f"{error.message} {error.fix}"), None)
-        delay = min(LAST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2 ** (count - 1))
-        if isinstance(error, Transient | Waiting) and error.retry_after is not None:
-            delay = error.retry_after
-        text = str(error) if isinstance(error, Problem) else f"Unexpected {type(error).__name__}: {error}"
-        message = _one_line(f"{text.rstrip('.')}; trying again.")
-        return Failure(stage_of(action), message, self.clock() + timedelta(seconds=delay))
 
     async def _end_tasks(self) -> None:
         """Cancel what is under way and wait until it has cleaned up: every action can be found and finished later."""
         tasks = [task for _, task in self._tasks.values()]
-        for task in tasks:
-            task.cancel()
+        _cut_off(tasks)
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
 
 
-def _one_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return (
-        lines[0]
-        if len(lines) == 1
-        else f"{lines[0]} (and {len(lines) - 1} more lines)"
-        if lines
-        else "no message"
+def _cut_off(tasks: Iterable[asyncio.Task[str]]) -> None:
+    """Cancel each once: a second time would cut off its cleaning up."""
+    for task in tasks:
+        if not task.cancelling():
+            task.cancel()
+
+
+def _took_place(action: Replace, observation: Observation) -> bool:
+    """Whether the target shows the image that it was to be brought to."""
+    if isinstance(observation.targets, Unknown):
+        return False
+    return any(
+        target.id == action.target and target.image_id == action.image_id
+        for target in observation.targets.value
     )
