@@ -7,7 +7,7 @@
 Uploading is twine's work; this is for asking before and after.
 """
 
-from builder.index.client import Credentials, Index
+from builder.index.client import Credentials, Index, retry_after_seconds
 from builder.index.errors import Corrupt, IndexProblem, Malformed, Refused, Unauthorized, Unavailable
 from builder.index.page import IndexFile, parse_page
 
@@ -22,4 +22,5 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "parse_page",
+    "retry_after_seconds",
 ]
