@@ -19,7 +19,7 @@ from controller.model.errors import Terminal
 _PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")
 _SECRET_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_OUR_SECRETS: Final = ("PYPI_TOKEN", "GHCR_USER", "GHCR_TOKEN")
+_OUR_SECRETS: Final = ("PYPI_TOKEN", "GHCR_USER", "GHCR_TOKEN", "TEMPLATE_DISPATCH_TOKEN", "WSR_ADMIN_TOKEN")
 """Never passed on to child processes: each run is given the files that it needs, no more."""
 
 

@@ -114,18 +114,19 @@ async def _boot(
 async def _addresses(engine: DockerEngine, container: str, port: int) -> list[str]:
     """Return where the container may be reached now.
 
-    Its bridge address is, from the engine's own machine; a published loopback port is, where containers live in a
-    virtual machine. Whichever answers is used.
+    The loopback port first, which answers or refuses at once where containers live in a virtual machine too; the
+    bridge address for a caller that is itself a container.
 
     Raises:
         _Failed: its process has ended.
     """
     facts = await engine.inspect_container(container)
     _require_running(facts["State"], before="it was ready")
-    networks = facts["NetworkSettings"]["Networks"].values()
     bound = facts["NetworkSettings"]["Ports"].get(f"{port}/tcp") or []
-    return [f"http://{network['IPAddress']}:{port}" for network in networks if network["IPAddress"]] + [
-        f"http://127.0.0.1:{binding['HostPort']}" for binding in bound if binding["HostIp"] == "127.0.0.1"
+    networks = facts["NetworkSettings"]["Networks"].values()
+    return [
+        *(f"http://127.0.0.1:{binding['HostPort']}" for binding in bound if binding["HostIp"] == "127.0.0.1"),
+        *(f"http://{network['IPAddress']}:{port}" for network in networks if network["IPAddress"]),
     ]
 
 
