@@ -11,39 +11,19 @@ import importlib.util
 import json
 import marshal
 import sys
-import types
 
 UNCHECKED_HASH = 1
 """PEP 552 flags: hash-based, source not looked at again; a changed clock or copied file costs no recompilation."""
 
 
 def byte_code(source: bytes, path: str) -> bytes:
-    """Return the content of the `.pyc` file of a module that will lie at `path`; raises SyntaxError."""
+    """Return the content of the `.pyc` file of a module that will lie at `path`; raises SyntaxError.
+
+    Since Python 3.11 marshal's output no longer depends on what else the process has loaded (bpo-34093, bpo-37596).
+    """
     code = compile(source, path, "exec", dont_inherit=True, optimize=0)
-    # marshal writes a flag for every object that somebody else refers to, so names that other modules use too would
-    # change the bytes (bpo-34093); one more reference to each makes that the same everywhere
-    kept: list[object] = []
-    _keep(code, kept)
     header = importlib.util.MAGIC_NUMBER + UNCHECKED_HASH.to_bytes(4, "little")
     return header + importlib.util.source_hash(source) + marshal.dumps(code)
-
-
-def _keep(item: object, kept: list[object]) -> None:
-    kept.append(item)
-    if isinstance(item, types.CodeType):
-        names = (
-            item.co_names,
-            item.co_varnames,
-            item.co_freevars,
-            item.co_cellvars,
-            item.co_filename,
-            item.co_name,
-        )
-        for part in (*names, getattr(item, "co_qualname", ""), item.co_consts):
-            _keep(part, kept)
-    elif isinstance(item, (tuple, frozenset)):
-        for part in item:
-            _keep(part, kept)
 
 
 def main(file: str) -> None:

@@ -1,20 +1,17 @@
-"""Small real wheels and templates: the runtime's name and console script, and almost nothing in it."""
+"""Small templates, and runs of the builder's image verbs as a controller starts them."""
 
-import base64
-import hashlib
 import json
 import subprocess
 import sys
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from builder.contract import template_inputs_sha256
+from tests.parts.small_wheel import NAME, SmallWheel
 
 REPOSITORY = Path(__file__).resolve().parents[3]
-NAME = "molecule-ai-workspace-runtime"
 DOCKERFILE = """\
 ARG BASE_IMAGE=python:3.11-slim
 FROM ${BASE_IMAGE}
@@ -25,58 +22,6 @@ ENV ADAPTER_MODULE=adapter
 COPY adapter.py .
 ENTRYPOINT ["molecule-runtime"]
 """
-MAIN = """\
-from importlib import metadata
-
-
-def main_sync():
-    print("molecule-runtime", metadata.version("molecule-ai-workspace-runtime"))
-"""
-
-
-@dataclass(frozen=True)
-class SmallWheel:
-    """A wheel file with the digests that a cascade is told."""
-
-    path: Path
-    version: str
-    sha256: str
-    content_sha256: str
-
-
-def make_wheel(
-    folder: Path, version: str, *, files: Mapping[str, str] | None = None, requires: Sequence[str] = ()
-) -> SmallWheel:
-    """A wheel of the runtime with `main.py` and the given files (paths in the package)."""
-    package = {"__init__.py": "", "main.py": MAIN, **(files or {})}
-    content = {f"molecule_runtime/{path}": text.encode() for path, text in package.items()}
-    info = f"molecule_ai_workspace_runtime-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
-    entries = {
-        **content,
-        f"{info}/METADATA": metadata.encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": b"[console_scripts]\nmolecule-runtime = molecule_runtime.main:main_sync\n",
-    }
-    record = "".join(f"{path},sha256={_record_hash(data)},{len(data)}\n" for path, data in entries.items())
-    entries[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"molecule_ai_workspace_runtime-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in entries.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
-    lines = "".join(f"{hashlib.sha256(data).hexdigest()} {name}\n" for name, data in sorted(content.items()))
-    return SmallWheel(
-        path,
-        version,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-        hashlib.sha256(lines.encode()).hexdigest(),
-    )
-
-
-def _record_hash(data: bytes) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().rstrip("=")
 
 
 def make_template(
@@ -100,7 +45,7 @@ class Run:
     registry: Mapping[str, Any] = field(default_factory=dict)
     index: Mapping[str, Any] = field(default_factory=dict)
 
-    def cascade(self, wheel: SmallWheel, *templates: Mapping[str, Any]) -> "Ended":
+    def cascade(self, wheel: SmallWheel, *templates: Mapping[str, object]) -> "Ended":
         """Run it to its end."""
         document = {
             "version": wheel.version,
@@ -114,12 +59,22 @@ class Run:
         }
         return self.start("cascade", document, "--out", str(self.out))
 
-    def start(self, verb: str, document: Any, *arguments: str) -> "Ended":
+    def start(self, verb: str, document: Mapping[str, object], *arguments: str) -> "Ended":
         """Run a verb to its end."""
         self.out.mkdir(parents=True, exist_ok=True)
         inputs = self.out / f"{verb}.json"
         inputs.write_text(json.dumps(document))
-        command = [sys.executable, "-m", "builder", verb, "--inputs", str(inputs), "--engine", self.engine, *arguments]
+        command = [
+            sys.executable,
+            "-m",
+            "builder",
+            verb,
+            "--inputs",
+            str(inputs),
+            "--engine",
+            self.engine,
+            *arguments,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
         assert done.stdout.count("\n") == 1, f"{done.stdout}\n{done.stderr}"
         return Ended(done.returncode, json.loads(done.stdout), done.stderr)
@@ -140,9 +95,9 @@ class Ended:
         return facts
 
 
-def template_entry(name: str, image: str, directory: Path, **more: Any) -> dict[str, Any]:
+def template_entry(name: str, image: str, directory: Path, **more: object) -> dict[str, object]:
     """One template of a cascade's inputs; `base` is its base image."""
-    arguments = {"BASE_IMAGE": more.pop("base", "wsr-base/python:3.11-slim")}
+    arguments = {"BASE_IMAGE": str(more.pop("base", "wsr-base/python:3.11-slim"))}
     return {
         "name": name,
         "image": image,
