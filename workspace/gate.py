@@ -4,7 +4,6 @@ The SDK answers every error with HTTP 200, and a stream with 200 before its firs
 with 503 and `Retry-After` must come before it. This is also where a message begins to count as work.
 """
 
-import contextlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -28,7 +27,6 @@ INVALID_REQUEST = -32600
 # Implementation-defined server errors; A2A itself uses -32001 to -32009.
 REFUSAL_CODES = {"DRAINING": -32050, "STARTING": -32051, "OVERLOADED": -32052}
 ERROR_DOMAIN = "runtime.molecule.ai"
-MAX_DISCARDED_BYTES = 256 * 1024 * 1024
 
 # Base URL under which the caller reached us: the card must not name a host that only this container knows.
 BASE_URL: ContextVar[str] = ContextVar("base_url")
@@ -61,7 +59,6 @@ class Gate:
         if body is None:
             text = f"The request is larger than {self._max_body_bytes} bytes; send less or raise a2a.max_body_bytes"
             await _answer(send, 413, _error(None, INVALID_REQUEST, text))
-            await _discard(receive)
             return
         try:
             request = json.loads(body)
@@ -106,17 +103,6 @@ class Gate:
             chunks.append(chunk)
             if not message.get("more_body", False):
                 return b"".join(chunks)
-
-
-async def _discard(receive: Receive) -> None:
-    """Read on for a while: a caller that still sends would see a broken connection instead of the answer."""
-    size = 0
-    with contextlib.suppress(OSError):
-        while size < MAX_DISCARDED_BYTES:
-            message = await receive()
-            size += len(message.get("body", b""))
-            if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                return
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -1,5 +1,7 @@
 """What the owner of a workspace brings along: skills and plugins; and that secrets stay inside."""
 
+import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -69,6 +71,13 @@ def test_plugins_change_and_see_turns_and_a_broken_one_costs_nothing(launch: Lau
     assert "Leaving out plugin 'missing'" in workspace.log
     assert "Going on after hook before_turn of plugin packaged failed" in workspace.log
     assert workspace.get(CARD).json()["skills"][0]["id"] == "conversation"
+
+
+def test_a_plugin_never_stands_in_for_a_module_of_its_name(load: Load, tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("def before_turn(turn):\n    return turn\n")
+    plugins = load("plugins_registry.registry").load_plugins(["json"], tmp_path)
+    assert plugins.names == ("json",)
+    assert sys.modules["json"] is json
 
 
 @pytest.mark.parametrize(

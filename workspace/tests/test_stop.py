@@ -20,6 +20,12 @@ def busy(workspace: Workspace, text: str, context: str = "busy") -> str:
     return task
 
 
+def stream(workspace: Workspace, text: str) -> str:
+    """Return everything that a streaming caller receives."""
+    message = {"messageId": text, "role": "ROLE_USER", "parts": [{"text": text}]}
+    return workspace.rpc("SendStreamingMessage", {"message": message}).text
+
+
 def test_an_idle_workspace_stops_at_once_despite_open_connections(launch: Launcher) -> None:
     seconds = []
     for _ in range(3):
@@ -40,13 +46,16 @@ def test_a_running_task_is_finished_and_answered_before_the_end(
     workspace = launch()
     with ThreadPoolExecutor() as pool:
         running = pool.submit(workspace.say, "sleep 1.5: kept my word", "busy")
-        workspace.until(lambda: workspace.status()["activeTasks"] == 1)
+        streamed = pool.submit(stream, workspace, "sleep 1.5: streamed")
+        workspace.until(lambda: workspace.status()["activeTasks"] == 2)
         workspace.process.send_signal(signal.SIGTERM)
         workspace.until(lambda: workspace.status()["state"] == "draining")
         assert workspace.say("too late").status_code == 503
         workspace.process.send_signal(signal.SIGTERM)
 
         task = running.result().json()["result"]["task"]
+        assert "streamed" in streamed.result()
+        assert "TASK_STATE_COMPLETED" in streamed.result()
     assert task["artifacts"][0]["parts"][0]["text"] == "echo: kept my word"
     assert workspace.process.wait(5) == 0
     assert "Ignoring another SIGTERM" in workspace.log

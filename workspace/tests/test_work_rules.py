@@ -146,7 +146,7 @@ async def test_turns_of_one_conversation_keep_their_order_and_never_overlap(load
             events.append(f"{context}{number} out")
             running -= 1
 
-    await asyncio.gather(*(turn(context, number) for number in range(3) for context in "abc"))
+    await asyncio.gather(*(turn(context, number) for context in "abc" for number in range(3)))
 
     assert most == 2
     for context in "abc":
