@@ -220,10 +220,22 @@ async def test_bytes_changed_in_the_registrys_storage_are_refused(tmp_path: Path
                     await attempt
 
 
-async def test_reading_ten_known_records_is_cheap(store: RegistryRecords) -> None:
+async def test_what_is_known_is_not_read_again(
+    store: RegistryRecords, monkeypatch: pytest.MonkeyPatch
+) -> None:
     versions = [f"0.1.{number}" for number in range(10)]
     await asyncio.gather(*(store.put(record(version)) for version in versions))
     await store.records()
-    begun = asyncio.get_running_loop().time()
+    read: list[str] = []
+    fetch = Registry.artifact
+
+    async def counted(registry: Registry, reference: str) -> tuple[str, bytes]:
+        read.append(reference)
+        return await fetch(registry, reference)
+
+    monkeypatch.setattr(Registry, "artifact", counted)
     assert set(await store.records(versions)) == set(versions)
-    assert asyncio.get_running_loop().time() - begun < 0.15
+    assert read == []
+    await store.put(record("0.1.3", promoted=True))
+    assert (await store.records(versions))["0.1.3"].promoted
+    assert len(read) == 1
