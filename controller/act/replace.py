@@ -221,7 +221,7 @@ class _Replacement:
             Step.RESTORE_POLICY: lambda: engine.set_restart_policy(new, policy),
             Step.AWAIT_PROOF: lambda: self._await_proof(facts),
             Step.PAUSE_NEW: lambda: engine.pause(new),
-            Step.REMOVE_OLD: lambda: self._remove(old),
+            Step.REMOVE_OLD: lambda: self._remove_old(old),
             Step.UNDO_DISARM_NEW: lambda: engine.set_restart_policy(new, NEVER.as_json()),
             Step.UNDO_STOP_NEW: lambda: engine.stop(new, grace_seconds=self._grace(self._new)),
             Step.UNDO_RENAME_NEW: lambda: engine.rename(new, interim_next),
@@ -304,6 +304,12 @@ class _Replacement:
         self._progress.resumed = True
         with suppress(Problem):  # one that never drained, or does not know how, takes work anyway
             await self._workspaces.resume(Place.of_inspection(self._old))
+
+    async def _remove_old(self, old: str) -> None:
+        self._progress.proven = (
+            True  # by this action, or by an earlier one that paused the new one after the proof
+        )
+        await self._remove(old)
 
     async def _remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         with suppress(NotFound):
