@@ -20,7 +20,7 @@ from conversations import Conversations
 from plugins_registry.registry import Plugins
 from policies.limits import TurnSlots
 from task_ledger import TaskLedger, Ticket
-from task_store import INTERRUPTED
+from task_store import INTERRUPTED, WorkspaceTaskStore
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +33,7 @@ ARTIFACT_NAME = "reply"
 FAILURE_KEY = "molecule.failure"
 TITLE_CHARACTERS = 100
 CANCEL_SECONDS = 10.0
+STORE_SECONDS = 5.0
 
 
 Stop = Literal["canceled", "interrupted"]
@@ -49,9 +50,10 @@ class _Running:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What turns share: who counts them, orders them, remembers them, looks at them, and hides secrets."""
+    """What turns share: who counts them, keeps them, orders them, remembers them, looks at them, and hides secrets."""
 
     ledger: TaskLedger
+    tasks: WorkspaceTaskStore
     slots: TurnSlots
     conversations: Conversations
     plugins: Plugins
@@ -64,6 +66,7 @@ class TurnExecutor(AgentExecutor):
     def __init__(self, adapter: BaseAdapter, around: Surroundings) -> None:
         self._adapter = adapter
         self._ledger = around.ledger
+        self._tasks = around.tasks
         self._slots = around.slots
         self._conversations = around.conversations
         self._plugins = around.plugins
@@ -118,7 +121,10 @@ class TurnExecutor(AgentExecutor):
         running = _Running(work=asyncio.create_task(self._turn(text, ticket, reply), name=f"turn:{task_id}"))
         self._running[task_id] = running
         try:
-            return await self._finish(running, reply, updater)
+            outcome = await self._finish(running, reply, updater)
+            if not await self._tasks.until_finished(task_id, STORE_SECONDS):
+                logger.error("Going on although the final state of task %s was not stored", task_id)
+            return outcome
         finally:
             running.work.cancel()
             running.ended.set()

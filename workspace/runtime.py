@@ -49,6 +49,7 @@ class Workspace:
         self._adapter = self._make(adapter)
         around = Surroundings(
             ledger=foundation.ledger,
+            tasks=self._tasks,
             slots=TurnSlots(self._config.limits),
             conversations=self._conversations,
             plugins=load_plugins(self._config.plugins, self._environment.plugins_folder),

@@ -1,5 +1,6 @@
 """Keep the A2A tasks of this workspace so that they can be bounded, saved and restored."""
 
+import asyncio
 from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +34,7 @@ class WorkspaceTaskStore(InMemoryTaskStore):
     def __init__(self) -> None:
         super().__init__()
         self._known: OrderedDict[str, Task] = OrderedDict()
+        self._awaited: dict[str, asyncio.Event] = {}
 
     async def save(self, task: Task, context: ServerCallContext) -> None:
         """Store a task; the oldest finished one is forgotten when there are too many."""
@@ -41,6 +43,8 @@ class WorkspaceTaskStore(InMemoryTaskStore):
         copy.CopyFrom(task)
         self._known[task.id] = copy
         self._known.move_to_end(task.id)
+        if task.status.state in FINISHED and (awaited := self._awaited.get(task.id)) is not None:
+            awaited.set()
         if len(self._known) > MAX_FINISHED_TASKS:
             await self._forget_one(context)
 
@@ -48,6 +52,24 @@ class WorkspaceTaskStore(InMemoryTaskStore):
         """Forget one task."""
         await super().delete(task_id, context)
         self._known.pop(task_id, None)
+
+    async def until_finished(self, task_id: str, timeout_seconds: float) -> bool:
+        """Wait until the task's final state is stored; False when `timeout_seconds` pass first.
+
+        The SDK stores events after the executor has published them. Whoever ends the process in between would
+        save a finished task as an open one.
+        """
+        known = self._known.get(task_id)
+        if known is not None and known.status.state in FINISHED:
+            return True
+        awaited = self._awaited.setdefault(task_id, asyncio.Event())
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                return await awaited.wait()
+        except TimeoutError:
+            return False
+        finally:
+            del self._awaited[task_id]
 
     async def _forget_one(self, context: ServerCallContext) -> None:
         for task_id, task in self._known.items():

@@ -36,8 +36,9 @@ def _site_packages(interpreter: str) -> str:
 MODULES = _site_packages(INSTALLED) if INSTALLED else str(SOURCE)
 
 
-# One client for all: making one costs as much as ten requests.
-HTTP = httpx.Client(timeout=60)
+# One client for all, since making one costs as much as ten requests; it keeps no connection open, which would
+# give a stopping workspace something to do.
+HTTP = httpx.Client(timeout=60, headers={"Connection": "close"})
 
 
 @dataclass

@@ -66,6 +66,22 @@ def test_a_running_task_is_finished_and_answered_before_the_end(
     ]
 
 
+def test_a_background_task_that_ends_in_the_grace_period_is_kept_as_completed(
+    launch: Launcher, read_snapshot: Read
+) -> None:
+    workspace = launch()
+    message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "sleep 0.7: unheard"}]}
+    params = {"message": message, "configuration": {"returnImmediately": True}}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
+    headers = {"A2A-Version": "1.0", "Connection": "close"}
+    # No connection stays open: closing one would give the event loop the time that this test denies it.
+    task = httpx.post(workspace.url, json=body, headers=headers).json()["result"]["task"]["id"]
+    assert workspace.stop() == 0
+    saved = {item["id"]: item for item in read_snapshot(workspace)["tasks"]}
+    assert saved[task]["status"]["state"] == "TASK_STATE_COMPLETED"
+    assert saved[task]["artifacts"][0]["parts"][0]["text"] == "echo: unheard"
+
+
 def test_the_next_process_remembers_conversations_and_tasks(launch: Launcher) -> None:
     first = launch()
     task = first.say("the word is swordfish", "kept").json()["result"]["task"]
