@@ -1,0 +1,45 @@
+"""Scenes for tests of the whole chain."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.e2e.scene import Release, Scene, and_then, from_nothing
+
+
+@pytest.fixture(scope="session")
+def client(engine: str) -> Iterator[docker.DockerClient]:
+    client = docker.DockerClient(base_url=engine)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def first_release(
+    engine: str, client: docker.DockerClient, base_image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Release]:
+    folder = tmp_path_factory.mktemp("first")
+    with from_nothing(client, engine=engine, base_image=base_image, folder=folder) as release:
+        yield release
+
+
+@pytest.fixture(scope="session")
+def second_release(first_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
+    with and_then(first_release, "0.1.1", tmp_path_factory.mktemp("second")) as release:
+        yield release
+
+
+@pytest.fixture
+def scene(first_release: Release, tmp_path: Path) -> Iterator[Scene]:
+    """0.1.0 is released; nothing runs yet."""
+    with first_release.copied(tmp_path) as scene:
+        yield scene
+
+
+@pytest.fixture
+def rollout(second_release: Release, tmp_path: Path) -> Iterator[Scene]:
+    """0.1.0 and 0.1.1 are released and 0.1.1 is asked for; nothing runs yet, so that only rolling is left to do."""
+    with second_release.copied(tmp_path) as scene:
+        yield scene

@@ -1,0 +1,139 @@
+"""What a test of the whole chain starts from: a desk whose versions are released, made once and copied for each test."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+
+from tests.demo.client import Workspace
+from tests.demo.milestones import published
+from tests.e2e.desk import TEMPLATES, Desk
+from tests.e2e.fleet import Fleet
+from tests.parts.engine import gateway
+from tests.parts.index import Index, running_pypiserver
+
+Images = dict[str, dict[str, str]]
+"""Released images by version and template."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One test's own: desk, index with the folder of its files, and workspaces."""
+
+    desk: Desk
+    index: Index
+    packages: Path
+    fleet: Fleet
+    images: Images
+
+    def populate(self, version: str, *names: str) -> list[Workspace]:
+        """Start workspaces of a version, each with a note in its volume; a name begins with its template's."""
+        for name in names:
+            self.fleet.add(name, self.images[version][name.split("-")[0]], networks=["front"])
+        for workspace in self.fleet.workspaces:
+            self.fleet.until(workspace, version)
+            self.fleet.write(workspace, "/workspace/note", f"of {workspace.name}")
+        return self.fleet.workspaces
+
+    def assert_all_run(self, version: str) -> None:
+        """Every workspace reports this version, has its volumes' content, and no other container is left."""
+        workspaces = self.fleet.workspaces
+        assert self.fleet.versions() == {workspace.name: version for workspace in workspaces}
+        for workspace in workspaces:
+            assert self.fleet.read(workspace, "/workspace/note") == f"of {workspace.name}"
+        assert self.fleet.names() == {workspace.name for workspace in workspaces}
+
+    def published(self) -> list[str]:
+        """The versions that the index serves."""
+        return published(self.index)
+
+
+@dataclass(frozen=True)
+class Release:
+    """A desk whose versions are released, with its index's files and its records, to be copied."""
+
+    engine: str
+    client: docker.DockerClient
+    desk: Desk
+    packages: Path
+    records: bytes
+    images: Images
+
+    @contextmanager
+    def copied(self, folder: Path) -> Iterator[Scene]:
+        """Give a copy: its own index, records, names and state. Images are shared; moving tags are as released."""
+        prefix = f"{self.desk.prefix.partition('-')[0]}-{secrets.token_hex(2)}-"
+        shutil.copytree(self.desk.folder, folder / "desk")
+        shutil.copytree(self.packages, folder / "index" / "packages")
+        desk = Desk(folder / "desk", prefix)
+        fleet = Fleet(self.engine, prefix, desk.label, self.client)
+        with running_pypiserver(folder / "index", address=gateway(self.engine)) as index:
+            desk.move(index)
+            try:
+                _fill_volume(self.client, desk.records, self.records)
+                for template, image in self.images[desk.spec["version"]].items():
+                    self.client.images.get(image).tag(desk.image(template), "latest")
+                yield Scene(desk, index, folder / "index" / "packages", fleet, dict(self.images))
+            finally:
+                fleet.close()
+
+
+@contextmanager
+def from_nothing(
+    client: docker.DockerClient, *, engine: str, base_image: str, folder: Path
+) -> Iterator[Release]:
+    """Release 0.1.0 with nothing there before: every image is a full build."""
+    prefix = f"e2e{secrets.token_hex(3)}-"
+    packages = folder / "index" / "packages"
+    try:
+        with running_pypiserver(folder / "index", address=gateway(engine)) as index:
+            desk = Desk.lay_out(
+                folder / "desk", prefix=prefix, engine=engine, index=index, base_image=base_image
+            )
+            desk.run()
+        yield Release(
+            engine, client, desk, packages, _volume(client, desk.records), {"0.1.0": images_of(desk)}
+        )
+    finally:
+        Fleet(engine, prefix, {}, client).close()
+
+
+@contextmanager
+def and_then(release: Release, version: str, folder: Path) -> Iterator[Release]:
+    """Release one more version on a copy."""
+    with release.copied(folder) as scene:
+        scene.desk.bump(version)
+        scene.desk.run()
+        records = _volume(release.client, scene.desk.records)
+        images = {**release.images, version: images_of(scene.desk)}
+        yield Release(release.engine, release.client, scene.desk, scene.packages, records, images)
+
+
+def images_of(desk: Desk) -> dict[str, str]:
+    """What `wsr image` answers, by template."""
+    return {template: desk.wsr("image", template).out.strip() for template in TEMPLATES}
+
+
+def _volume(client: docker.DockerClient, name: str) -> bytes:
+    """The content of a volume as a tar."""
+    container = client.containers.create(
+        "wsr-empty:1", ["none"], volumes={name: {"bind": "/volume", "mode": "rw"}}
+    )
+    try:
+        return b"".join(container.get_archive("/volume")[0])
+    finally:
+        container.remove()
+
+
+def _fill_volume(client: docker.DockerClient, name: str, content: bytes) -> None:
+    container = client.containers.create(
+        "wsr-empty:1", ["none"], volumes={name: {"bind": "/volume", "mode": "rw"}}
+    )
+    try:
+        container.put_archive("/", content)
+    finally:
+        container.remove()

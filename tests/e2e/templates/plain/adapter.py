@@ -1,0 +1,5 @@
+"""Answers with the question."""
+
+
+def answer(text: str) -> str:
+    return text

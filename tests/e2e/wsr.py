@@ -1,0 +1,95 @@
+"""`wsr` as users run it: a process, its lines as they come, its end, or its death in the middle."""
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+WSR = Path(sys.executable).parent / "wsr"
+_PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How one call ended. `log` is what it wrote to stderr, `seconds` from start to end."""
+
+    code: int
+    out: str
+    log: str
+    seconds: float
+
+    def lines(self, pattern: str) -> list[str]:
+        """The lines of the log in which the regular expression is found."""
+        return [line for line in self.log.splitlines() if re.search(pattern, line)]
+
+
+@dataclass
+class Running:
+    """One call under way."""
+
+    process: subprocess.Popen[str]
+    begun: float = field(default_factory=time.monotonic)
+    _lines: list[str] = field(default_factory=list)
+    _news: threading.Condition = field(default_factory=threading.Condition)
+    _closed: bool = False
+
+    @classmethod
+    def start(cls, arguments: Sequence[str]) -> Self:
+        """Start `wsr` with these arguments."""
+        running = cls(
+            subprocess.Popen(
+                [str(WSR), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+            )
+        )
+        threading.Thread(target=running._follow, daemon=True).start()
+        return running
+
+    def until(self, pattern: str, *, seconds: float = _PATIENCE_SECONDS) -> str:
+        """Wait for a line in which the regular expression is found; an end without one fails the test."""
+        found = re.compile(pattern)
+        seen = 0
+        deadline = time.monotonic() + seconds
+        with self._news:
+            while True:
+                for line in self._lines[seen:]:
+                    if found.search(line):
+                        return line
+                seen = len(self._lines)
+                left = deadline - time.monotonic()
+                text = "\n".join(self._lines)
+                assert not self._closed, f"wsr ended without a line like {pattern!r}:\n{text}"
+                assert left > 0, f"no line like {pattern!r} in {seconds:g} s:\n{text}"
+                self._news.wait(left)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def interrupt(self) -> "Ended":
+        """Ask it to end, as a service manager does."""
+        self.process.terminate()
+        return self.end()
+
+    def end(self) -> Ended:
+        """Wait for its end."""
+        out = self.process.stdout.read() if self.process.stdout else ""
+        code = self.process.wait(_PATIENCE_SECONDS)
+        with self._news:
+            self._news.wait_for(lambda: self._closed, 5)
+        return Ended(code, out, "\n".join(self._lines), time.monotonic() - self.begun)
+
+    def _follow(self) -> None:
+        for line in self.process.stderr or ():
+            with self._news:
+                self._lines.append(line.rstrip("\n"))
+                self._news.notify_all()
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
