@@ -6,6 +6,10 @@ import contextlib
 import html
 import re
 import sys
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -33,22 +37,32 @@ class Upload:
     credentials: Credentials | None = None
     ca: Path | None = None
 
-    def send(self, file: Path) -> bool:
-        """Upload a file; say False when the index answers that it has a file of this name already.
+    def send(self, files: Sequence[Path]) -> set[str]:
+        """Upload files one after the other; return the names of those that the index did not say it has already.
+
+        All are read before the first is sent: a release is not begun that cannot be completed.
 
         Raises:
             Refused: CredentialsRejected, UploadRedirected, UploadRefused.
             TryAgain: IndexUnavailable, the index cannot be reached, asks for fewer requests, or fails by itself.
         """
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is the report's
+            try:
+                packages = [PackageFile.from_filename(str(file), None) for file in files]
+            except (TwineException, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+                raise Refused("UploadRefused", [f"This cannot be uploaded: {error}"]) from error
+            return {package.basefilename for package in packages if self._send(package)}
+
+    def _send(self, package: PackageFile) -> bool:
         username = self.credentials.username if self.credentials else None
         password = self.credentials.password if self.credentials else None
         repository = Repository(self.url, username, password, disable_progress_bar=True)
         repository.session.mount("https://", _Strict(self.ca))
         repository.session.mount("http://", _Strict(self.ca))
+        name = package.basefilename
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # stdout is the report's
-                # one attempt: whoever reads the report decides when the next one is due
-                answer = repository.upload(PackageFile.from_filename(str(file), None), max_redirects=1)
+            # one attempt: whoever reads the report decides when the next one is due
+            answer = repository.upload(package, max_redirects=1)
         except requests.exceptions.SSLError as error:
             raise Refused(
                 "CertificateRejected",
@@ -56,13 +70,11 @@ class Upload:
             ) from error
         except requests.RequestException as error:
             raise TryAgain(
-                "IndexUnavailable", f"{self.url} cannot be reached to upload {file.name}: {error}."
+                "IndexUnavailable", f"{self.url} cannot be reached to upload {name}: {error}."
             ) from error
-        except TwineException as error:
-            raise Refused("UploadRefused", [f"{file.name} cannot be uploaded: {error}"]) from error
         finally:
             repository.close()
-        return self._accepted(answer, file.name)
+        return self._accepted(answer, name)
 
     def _accepted(self, answer: requests.Response, name: str) -> bool:
         status = answer.status_code

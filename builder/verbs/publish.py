@@ -97,11 +97,11 @@ async def _upload(
     from builder.stages._upload import Upload  # noqa: PLC0415 -- twine is slow to import, and often nothing is missing
 
     target = Upload(given.upload_url, credentials, given.ca)
-    uploaded = set()
+    uploaded = await asyncio.to_thread(target.send, [file.path for file in files])
     for file in files:
-        if await asyncio.to_thread(target.send, file.path):
-            uploaded.add(file.name)
-        else:  # another run was faster, or the index shows late what it has: what it serves will decide
+        if (
+            file.name not in uploaded
+        ):  # another run was faster, or the index shows late what it has: what it serves decides
             sys.stderr.write(f"The index says that it has a file {file.name} already.\n")
     return uploaded
 
