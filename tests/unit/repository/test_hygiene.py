@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import click
 import pytest
+
+from controller.api.load import load
+from controller.cli.main import wsr
 
 ROOT = Path(__file__).resolve().parents[3]
 # Written apart, so that this file does not hold what it looks for.
@@ -90,6 +94,24 @@ def test_documents_make_what_the_makefile_has(document: str) -> None:
     targets = {words[0] for words in words_after("make", document) if words}
     targets |= set(re.findall(r"`make ([a-z-]+)", (ROOT / document).read_text()))
     assert targets <= set(makefile_targets())
+
+
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "SECURITY.md"])
+def test_documents_call_verbs_and_options_that_wsr_has(document: str) -> None:
+    for call in words_after("wsr", document):
+        verb = wsr.get_command(click.Context(wsr), call[0])
+        assert verb is not None, call
+        options = {option for parameter in verb.params for option in parameter.opts}
+        assert {word.partition("=")[0] for word in call if word.startswith("-")} <= options, call
+
+
+def test_the_document_in_the_readme_is_a_valid_one() -> None:
+    blocks = re.findall(
+        r"^```yaml\n(.*?)^```", (ROOT / "README.md").read_text(), flags=re.MULTILINE | re.DOTALL
+    )
+    assert blocks
+    for block in blocks:
+        load(block, file="README.md")
 
 
 @pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "SECURITY.md"])

@@ -9,6 +9,7 @@ import pytest_socket
 from tests.suites import table
 
 
+@pytest.mark.filterwarnings("ignore:A test tried to use socket")
 def test_a_unit_test_that_opens_a_connection_fails() -> None:
     with pytest.raises(pytest_socket.SocketBlockedError):
         socket.socket(socket.AF_INET, socket.SOCK_STREAM)
