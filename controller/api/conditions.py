@@ -53,6 +53,7 @@ class Reason(enum.StrEnum):
     # someone must change something
     BUILD_FAILED = "BuildFailed"
     GATE_FAILED = "GateFailed"
+    GATE_MISCONFIGURED = "GateMisconfigured"
     ROLLOUT_FAILED = "RolloutFailed"
     CREDENTIALS_MISSING = "CredentialsMissing"
     PUBLISH_REFUSED = "PublishRefused"

@@ -8,8 +8,10 @@ from controller.act.probe import probe
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
+from controller.clients.registry_config import pull_credentials
+from controller.model.errors import Terminal
 from controller.model.plan import Probe
-from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeSettings
+from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
 from controller.model.record import ReleaseRecord, Verdict
 
 
@@ -19,18 +21,26 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     A candidate that fails is not an error of this action: the verdict Failed in the record holds the version.
 
     Raises:
+        Terminal: GateMisconfigured, when the runtime refuses the probe's settings.
         Transient, Terminal: the engine or the store failed; nothing is known of the candidate.
     """
     template = next(each for each in document.spec.templates if each.name == action.template)
     record = await parts.records.get(action.version)
     image = record.templates[action.template].image
     if document.spec.registry.mode == "Remote":
-        await parts.engine.pull(image)
+        credentials = pull_credentials(document.spec.registry, parts.settings, image=image)
+        await parts.engine.pull(image, credentials=credentials)
     outcome = await probe(parts.engine, _order(document, template, record, image=image))
-    await parts.amend(action.version, lambda current: _amended(current, action, outcome))
     if isinstance(outcome, ProbeFailed):
         for line in outcome.log_tail:
             parts.say(f"  {action.template}| {line}")
+        if outcome.reason is ProbeReason.BAD_CONFIGURATION:
+            # The image did what it should: it is the probe's settings that somebody must change.
+            raise Terminal(
+                Reason.GATE_MISCONFIGURED, outcome.message, fix="Correct templates[].probe, then run again."
+            )
+    await parts.amend(action.version, lambda current: _amended(current, action, outcome))
+    if isinstance(outcome, ProbeFailed):
         return f"failed: {outcome.reason}: {outcome.message}"
     return f"booted in {outcome.boot_seconds:.1f} s and answered two turns"
 

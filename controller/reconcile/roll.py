@@ -8,6 +8,7 @@ from controller.act.replace import replace
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
+from controller.clients.registry_config import pull_credentials
 from controller.model.errors import Terminal, Transient, Waiting
 from controller.model.plan import Replace
 from controller.model.record import ReleaseRecord, Verdict
@@ -36,7 +37,8 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         else f"{image}@{record.templates[action.template].digest}"
     )
     if document.spec.registry.mode == "Remote":
-        await parts.engine.pull(reference)
+        credentials = pull_credentials(document.spec.registry, parts.settings, image=reference)
+        await parts.engine.pull(reference, credentials=credentials)
     result = await replace(
         parts.engine,
         _order(document, record, action, reference=reference),
