@@ -39,6 +39,39 @@ def registry_access(
     }
 
 
+def pull_credentials(registry: Registry, settings: Settings, *, image: str) -> Mapping[str, str] | None:
+    """Return what the engine's API takes to pull `image` (`username`, `password`); None: the user's docker config.
+
+    Raises:
+        Terminal: as `registry_access`.
+    """
+    host = image.split("/", 1)[0]
+    if registry.push_secret_name:
+        files = settings.secret(registry.push_secret_name)
+        if ".dockerconfigjson" in files:
+            return _of_config(files[".dockerconfigjson"], host)
+        found = BasicCredentials.from_files(files)
+        return {"username": found.username, "password": found.password}
+    if settings.ghcr is not None and host == "ghcr.io":
+        return {"username": settings.ghcr.username, "password": settings.ghcr.password}
+    return None
+
+
+def _of_config(path: Path, host: str) -> Mapping[str, str] | None:
+    try:
+        entry = json.loads(path.read_text())["auths"][host]
+        username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
+    except KeyError:
+        return None
+    except (OSError, ValueError, TypeError) as error:
+        raise Terminal(
+            "SecretIncomplete",
+            f"{path} is not a docker configuration: {error}.",
+            fix="Write one as docker login does.",
+        ) from error
+    return {"username": username, "password": password}
+
+
 def _docker_config(
     registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
 ) -> str | None:
