@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 
+import httpx
 from live_workspace import CARD, Workspace
 
 
@@ -92,6 +94,17 @@ def test_the_card_offers_both_protocol_versions_at_the_url_of_the_caller(served:
     assert card["skills"] == [
         {"id": "greeting", "name": "Greeting", "description": "Says hello", "tags": ["social"]}
     ]
+
+
+def test_answers_on_a_kept_connection_are_not_held_back(served: Workspace) -> None:
+    seconds = []
+    with httpx.Client() as client:
+        for _ in range(20):
+            begun = time.monotonic()
+            client.get(f"{served.url}/runtime")
+            seconds.append(time.monotonic() - begun)
+    # The kernel sends the first answers of a connection at once in any case.
+    assert min(seconds[5:]) < 0.02
 
 
 def test_ctl_status_prints_the_same_document_as_http(served: Workspace) -> None:
