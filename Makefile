@@ -12,7 +12,7 @@ BIN := .venv/bin
 export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
 TIMED := tools/timed.sh $(SUITE_SECONDS)
 
-.PHONY: help demo demo-clean test test-long lint
+.PHONY: help demo demo-clean test test-long lint generate verify
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,12 @@ lint: .venv/synced ## style, types and who imports whom
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy controller builder tests
 	@$(BIN)/lint-imports
+
+generate: .venv/synced ## render what is derived from the code: the document's schema and fields, the manual of wsr
+	@$(BIN)/python tools/generate.py
+
+verify: .venv/synced ## check that what `make generate` renders is committed as it is
+	@$(BIN)/python tools/generate.py --check
 
 .venv/synced: pyproject.toml uv.lock
 	@uv=$$(tools/setup/uv.sh) && "$$uv" sync --quiet --frozen
