@@ -93,12 +93,10 @@ class EngineStore:
         """See `Store`. The engine finds the layers that it has by their chain, so only the new one is sent."""
         raw = canonical_json(config)
         image = StoredImage(name, sha256_digest(raw), sha256_digest(raw), config)
-        try:
-            await self._engine.inspect_image(image.digest)
-        except ImageNotFound:
-            await self._loading.add(Loadable(name, raw, layer, len(base.config["rootfs"]["diff_ids"])))
-            return image
-        return await self.point(image, name=name)
+        if await self._id(image.digest):
+            return await self.point(image, name=name)
+        await self._loading.add(Loadable(name, raw, layer, len(base.config["rootfs"]["diff_ids"])))
+        return image
 
     async def adopt(self, name: str) -> StoredImage:
         """See `Store`."""
@@ -113,9 +111,16 @@ class EngineStore:
 
     async def point(self, image: StoredImage, *, name: str) -> StoredImage:
         """See `Store`."""
-        repository, _, tag = name.rpartition(":")
-        await self._engine.tag(image.image_id, repository=repository, tag=tag)
+        if await self._id(name) != image.image_id:
+            repository, _, tag = name.rpartition(":")
+            await self._engine.tag(image.image_id, repository=repository, tag=tag)
         return StoredImage(name, image.digest, image.image_id, image.config)
+
+    async def _id(self, name: str) -> str | None:
+        try:
+            return str((await self._engine.inspect_image(name))["Id"])
+        except ImageNotFound:
+            return None
 
 
 class RemoteStore:

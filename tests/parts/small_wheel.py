@@ -33,29 +33,39 @@ def make_wheel(
     """A wheel of the runtime with `main.py` and the given files (paths in the package)."""
     package = {"__init__.py": "", "main.py": _MAIN, **(files or {})}
     content = {f"molecule_runtime/{path}": text.encode() for path, text in package.items()}
-    info = f"molecule_ai_workspace_runtime-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {version}\n"
-    metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
-    entries = {
-        **content,
-        f"{info}/METADATA": metadata.encode(),
-        f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/entry_points.txt": b"[console_scripts]\nmolecule-runtime = molecule_runtime.main:main_sync\n",
-    }
-    record = "".join(f"{path},sha256={_record_hash(data)},{len(data)}\n" for path, data in entries.items())
-    entries[f"{info}/RECORD"] = f"{record}{info}/RECORD,,\n".encode()
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"molecule_ai_workspace_runtime-{version}-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in entries.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
+    script = b"[console_scripts]\nmolecule-runtime = molecule_runtime.main:main_sync\n"
+    path = _write(folder, (NAME, version, requires), content, {"entry_points.txt": script})
     lines = "".join(f"{hashlib.sha256(data).hexdigest()} {name}\n" for name, data in sorted(content.items()))
-    return SmallWheel(
-        path,
-        version,
-        hashlib.sha256(path.read_bytes()).hexdigest(),
-        hashlib.sha256(lines.encode()).hexdigest(),
-    )
+    wheel_sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SmallWheel(path, version, wheel_sha256, hashlib.sha256(lines.encode()).hexdigest())
+
+
+def make_dependency(folder: Path, name: str, version: str) -> Path:
+    """A wheel of anything else, with one empty module."""
+    return _write(folder, (name, version, ()), {f"{name.replace('-', '_')}.py": b""}, {})
+
+
+def _write(
+    folder: Path,
+    identity: tuple[str, str, Sequence[str]],
+    content: Mapping[str, bytes],
+    more: Mapping[str, bytes],
+) -> Path:
+    name, version, requires = identity
+    stem = f"{name.replace('-', '_')}-{version}"
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
+    wheel = b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    described = {"METADATA": metadata.encode(), "WHEEL": wheel, **more}
+    entries = {**content, **{f"{stem}.dist-info/{file}": data for file, data in described.items()}}
+    record = "".join(f"{path},sha256={_record_hash(data)},{len(data)}\n" for path, data in entries.items())
+    entries[f"{stem}.dist-info/RECORD"] = f"{record}{stem}.dist-info/RECORD,,\n".encode()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stem}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, data in entries.items():
+            archive.writestr(zipfile.ZipInfo(file), data)
+    return path
 
 
 def _record_hash(data: bytes) -> str:
