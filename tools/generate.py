@@ -26,29 +26,30 @@ def main() -> int:
     """Write the files, or with --check compare them; return the exit code."""
     parser = argparse.ArgumentParser(description="Render the generated files.")
     parser.add_argument("--check", action="store_true", help="compare only; exit 1 when one is not current")
-    check = parser.parse_args().check
-    stale = [path for path, text in rendered().items() if _current(path) != text]
-    for path in stale:
-        if check:
-            sys.stderr.write(f"{path.relative_to(ROOT)} is not what the code says; run: make generate\n")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the checkout; default: this one")
+    given = parser.parse_args()
+    stale = 0
+    for name, text in rendered().items():
+        path = given.root / name
+        if path.exists() and path.read_text() == text:
+            continue
+        stale += 1
+        if given.check:
+            sys.stderr.write(f"{name} is not what the code says; run: make generate\n")
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(rendered()[path])
-    return 1 if check and stale else 0
+            path.write_text(text)
+    return 1 if given.check and stale else 0
 
 
-def rendered() -> Mapping[Path, str]:
-    """Return every generated file with its content."""
+def rendered() -> Mapping[str, str]:
+    """Return every generated file with its content, by its path in the checkout."""
     schema = WorkspaceRuntime.model_json_schema(by_alias=True)
     return {
-        ROOT / "crds/workspaceruntime.schema.json": json.dumps(schema, indent=2) + "\n",
-        ROOT / "docs/fields.md": _fields(schema),
-        ROOT / "docs/wsr.md": _manual(),
+        "crds/workspaceruntime.schema.json": json.dumps(schema, indent=2) + "\n",
+        "docs/fields.md": _fields(schema),
+        "docs/wsr.md": _manual(),
     }
-
-
-def _current(path: Path) -> str | None:
-    return path.read_text() if path.exists() else None
 
 
 def _fields(schema: Mapping[str, Any]) -> str:
