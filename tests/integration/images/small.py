@@ -1,6 +1,9 @@
 """Small templates, and runs of the builder's image verbs as a controller starts them."""
 
+import contextlib
+import io
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from builder.__main__ import main
 from builder.contract import template_inputs_sha256
 from tests.parts.small_wheel import NAME, SmallWheel
 
@@ -46,8 +50,15 @@ class Run:
     index: Mapping[str, Any] = field(default_factory=dict)
 
     def cascade(self, wheel: SmallWheel, *templates: Mapping[str, object]) -> "Ended":
-        """Run it to its end."""
-        document = {
+        """Make candidates."""
+        return self.start("cascade", self._cascade(wheel, templates), "--out", str(self.out))
+
+    def cascade_apart(self, wheel: SmallWheel, *templates: Mapping[str, object]) -> "Ended":
+        """Make candidates in a process of its own."""
+        return self.start_apart("cascade", self._cascade(wheel, templates), "--out", str(self.out))
+
+    def _cascade(self, wheel: SmallWheel, templates: Sequence[Mapping[str, object]]) -> dict[str, object]:
+        return {
             "version": wheel.version,
             "wheel": str(wheel.path),
             "wheelSha256": wheel.sha256,
@@ -57,27 +68,34 @@ class Run:
             "index": self.index,
             "templates": templates,
         }
-        return self.start("cascade", document, "--out", str(self.out))
 
     def start(self, verb: str, document: Mapping[str, object], *arguments: str) -> "Ended":
-        """Run a verb to its end."""
+        """Run a verb to its end, in this process: an interpreter of its own takes longer than most runs."""
+        words = [verb, *self._inputs(verb, document), *arguments]
+        out, log, terminate = io.StringIO(), io.StringIO(), signal.getsignal(signal.SIGTERM)
+        try:
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(log):
+                code = main(words)
+        finally:
+            signal.signal(signal.SIGTERM, terminate)
+        return _ended(code, out.getvalue(), log.getvalue())
+
+    def start_apart(self, verb: str, document: Mapping[str, object], *arguments: str) -> "Ended":
+        """Run a verb to its end as the process that a controller starts."""
+        command = [sys.executable, "-m", "builder", verb, *self._inputs(verb, document), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
+        return _ended(done.returncode, done.stdout, done.stderr)
+
+    def _inputs(self, verb: str, document: Mapping[str, object]) -> list[str]:
         self.out.mkdir(parents=True, exist_ok=True)
         inputs = self.out / f"{verb}.json"
         inputs.write_text(json.dumps(document))
-        command = [
-            sys.executable,
-            "-m",
-            "builder",
-            verb,
-            "--inputs",
-            str(inputs),
-            "--engine",
-            self.engine,
-            *arguments,
-        ]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=REPOSITORY)
-        assert done.stdout.count("\n") == 1, f"{done.stdout}\n{done.stderr}"
-        return Ended(done.returncode, json.loads(done.stdout), done.stderr)
+        return ["--inputs", str(inputs), "--engine", self.engine]
+
+
+def _ended(code: int, out: str, log: str) -> "Ended":
+    assert out.count("\n") == 1, f"{out}\n{log}"
+    return Ended(code, json.loads(out), log)
 
 
 @dataclass(frozen=True)

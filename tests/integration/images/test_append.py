@@ -96,7 +96,7 @@ def test_a_second_run_makes_nothing_and_names_the_same_digests(
     built: Built, client: docker.DockerClient
 ) -> None:
     before = client.images.get(built.candidate["candidate"]).attrs
-    again = built.run.cascade(built.next_wheel, built.entry).template("polite")
+    again = built.run.cascade_apart(built.next_wheel, built.entry).template("polite")
     assert again["digest"] == built.candidate["digest"] == before["Id"]
     assert (
         client.images.get(again["candidate"]).attrs["Metadata"] == before["Metadata"]

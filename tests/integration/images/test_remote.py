@@ -60,9 +60,10 @@ def test_candidates_are_pushed_with_one_new_layer_and_run_after_a_pull(
             f"{entry['image']}@{made[name]['digest']}",
             auth_config={"username": "robot", "password": PASSWORD},
         )
-        assert image.id == made[name]["imageId"]
+        image_id = str(image.id)
+        assert image_id == made[name]["imageId"]
         assert (
-            client.containers.run(image.id, remove=True, network_mode="none") == b"molecule-runtime 0.1.1\n"
+            client.containers.run(image_id, remove=True, network_mode="none") == b"molecule-runtime 0.1.1\n"
         )
         assert image.labels["org.opencontainers.image.base.digest"] == made[name]["fullBuild"]["digest"]
         client.images.remove(image_id, force=True)
