@@ -52,6 +52,9 @@ _RETRY_SECONDS: Final = 0.1
 _USUAL_STOP_SECONDS: Final = 10
 _DRAIN_MARGIN_SECONDS: Final = 120
 """A drain must outlast our wait for it, or new work gets in between its end and the stop."""
+_BLIND_LOOKS: Final = 3
+_BLIND_LOOKS_CRASHED: Final = 15
+_BLIND_PAUSE_SECONDS: Final = 0.2
 _SHORTEST_POLL_SECONDS: Final = 0.02
 _LONGEST_POLL_SECONDS: Final = 2.0
 _POLL_SHARE: Final = 0.1
@@ -107,6 +110,7 @@ class _Replacement:
         self._down_since: float | None = None
         self._down_seconds = 0.0
         self._drain_since: float | None = None
+        self._blind = 0
         self._proof_since: float | None = None
         self._exec_time = 0.0
 
@@ -193,7 +197,7 @@ class _Replacement:
 
     async def _give_up(self, failure: Failure) -> None:
         self._progress.failure = failure
-        if self._new and failure.cause is not Cause.BUSY:
+        if self._new:
             with suppress(Problem):
                 lines = await self._engine.log_tail(self._new["Id"], lines=_LOG_LINES)
                 self._log_tail = scrub(lines, self._new["Config"]["Env"] or ())
@@ -238,7 +242,9 @@ class _Replacement:
     async def _recover(self, step: Step, problem: Problem, failures: int) -> None:
         """Look again after a failed step; when it keeps failing, bring the old one back where that can be done."""
         self._unit = None
-        if isinstance(problem, (Transient, NotFound)) and failures < _ATTEMPTS:
+        # A refused start is written on the container: the next look tells whose fault it is.
+        passing = isinstance(problem, (Transient, NotFound)) or step is Step.START_NEW
+        if passing and failures < _ATTEMPTS:
             await asyncio.sleep(_RETRY_SECONDS * failures)
             return
         if step is Step.CREATE and isinstance(problem, Conflict):
@@ -350,12 +356,16 @@ class _Replacement:
         self._progress.drained = True
 
     async def _drain_blindly(self, old: str, reason: str) -> None:
-        """Without an answer, work may be in progress: wait for the time that it is given, or leave it alone."""
+        """Without an answer, work may be in progress: wait for the time that it is given, or leave it alone.
+
+        One that is just being stopped, or crashes all the time, does not answer either: look at it some more first.
+        """
+        self._blind += 1
         left = self._order.drain_timeout_seconds - (time.monotonic() - (self._drain_since or 0.0))
-        if self._order.on_timeout == "Wait":
-            await self._give_up_busy(
-                StillBusy(old, f"it cannot be told whether work is in progress: {reason}")
-            )
+        if self._blind < (_BLIND_LOOKS_CRASHED if self._old["RestartCount"] else _BLIND_LOOKS):
+            await asyncio.sleep(min(_BLIND_PAUSE_SECONDS, max(left, 0.0)))
+        elif self._order.on_timeout == "Wait":
+            self._give_up_busy(StillBusy(old, f"it cannot be told whether work is in progress: {reason}"))
         elif left > 0:
             await asyncio.sleep(min(left, _EXEC_PAUSE_SECONDS))
         else:
@@ -369,17 +379,12 @@ class _Replacement:
         if self._order.on_timeout == "Proceed" or report.state is RuntimeState.WEDGED:
             self._progress.drained = True
             return
-        self._busy = StillBusy(
-            old,
-            f"work in progress did not end within {self._order.drain_timeout_seconds:g} s",
-            report.active_tasks,
-            report.oldest_task_seconds,
-        )
-        self._progress.failure = Failure(Cause.BUSY, self._busy.reason)
+        reason = f"work in progress did not end within {self._order.drain_timeout_seconds:g} s"
+        self._give_up_busy(StillBusy(old, reason, report.active_tasks, report.oldest_task_seconds))
 
-    async def _give_up_busy(self, busy: StillBusy) -> None:
+    def _give_up_busy(self, busy: StillBusy) -> None:
         self._busy = busy
-        await self._give_up(Failure(Cause.BUSY, busy.reason))
+        self._progress.failure = Failure(Cause.BUSY, busy.reason)
 
     # proving
 

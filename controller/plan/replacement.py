@@ -224,9 +224,9 @@ def _back(facts: Facts, old: Member, new: Member, progress: Progress) -> Step | 
         return Step.UNDO_RENAME_NEW
     if old.name != facts.name:
         return Step.UNDO_RENAME_OLD
-    stays_down = progress.failure is not None and progress.failure.cause is Cause.STOPPED_MEANWHILE
     # A stopped target's successor is only ever started by somebody who wants it to run.
-    runs = (facts.succeeds.was.has_process or new.started_at is not None) and not stays_down
+    wanted_up = facts.succeeds.was.has_process or new.started_at is not None
+    runs = wanted_up and not _stopped_by_somebody(facts, old, new)
     if runs and not old.state.has_process:
         return Step.UNDO_START_OLD
     if runs and old.state is ContainerState.RUNNING:
@@ -293,15 +293,23 @@ def _not_started(facts: Facts, old: Member, new: Member, wanted: WantedImage | N
         return None
     if wanted is None or wanted.image_id != new.image_id:
         return Failure(Cause.SUPERSEDED, "Another image is wanted by now.")
-    was = facts.succeeds.was
-    if was.has_process and not old.state.has_process and old.policy != NEVER:
-        # We set the policy to `no` before we stop; with its own policy still there, somebody else stopped it.
+    if _stopped_by_somebody(facts, old, new):
         return Failure(
             Cause.STOPPED_MEANWHILE, f"Somebody stopped {facts.name} before its successor took over."
         )
-    if not was.has_process and old.state.has_process:
+    if not facts.succeeds.was.has_process and old.state.has_process:
         return Failure(Cause.SUPERSEDED, f"Somebody started {old.name} before its successor took over.")
     return None
+
+
+def _stopped_by_somebody(facts: Facts, old: Member, new: Member) -> bool:
+    """Whether its owner stopped the old one, and so wants it down.
+
+    We set the restart policy to `no` before we stop it. Where that is the container's own policy the two cannot be
+    told apart, and it counts as ours: a workspace that runs again is the smaller harm than one that stays down.
+    """
+    ran = facts.succeeds.was.has_process and new.started_at is None
+    return ran and not old.state.has_process and old.policy != NEVER
 
 
 def _at_rest(facts: Facts, old: Member, new: Member) -> bool:
