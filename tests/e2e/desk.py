@@ -116,7 +116,7 @@ class Desk:
 
     def start(self, verb: str, *more: str) -> Running:
         """Start a verb."""
-        return Running.start(self.arguments(verb, *more))
+        return Running.start(self.arguments(verb, *more), log=self.folder / "wsr.log")
 
     def wsr(self, verb: str, *more: str) -> Ended:
         """Run a verb to its end."""

@@ -40,14 +40,14 @@ class Running:
     _closed: bool = False
 
     @classmethod
-    def start(cls, arguments: Sequence[str]) -> Self:
-        """Start `wsr` with these arguments."""
+    def start(cls, arguments: Sequence[str], *, log: Path) -> Self:
+        """Start `wsr` with these arguments; what it says is also added to `log`, for whoever looks into a failure."""
         running = cls(
             subprocess.Popen(
                 [str(WSR), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
             )
         )
-        threading.Thread(target=running._follow, daemon=True).start()
+        threading.Thread(target=running._follow, args=(log,), daemon=True).start()
         return running
 
     def until(self, pattern: str, *, seconds: float = _PATIENCE_SECONDS) -> str:
@@ -85,11 +85,13 @@ class Running:
             self._news.wait_for(lambda: self._closed, 5)
         return Ended(code, out, "\n".join(self._lines), time.monotonic() - self.begun)
 
-    def _follow(self) -> None:
-        for line in self.process.stderr or ():
-            with self._news:
-                self._lines.append(line.rstrip("\n"))
-                self._news.notify_all()
+    def _follow(self, log: Path) -> None:
+        with log.open("a", buffering=1) as copy:
+            for line in self.process.stderr or ():
+                copy.write(line)
+                with self._news:
+                    self._lines.append(line.rstrip("\n"))
+                    self._news.notify_all()
         with self._news:
             self._closed = True
             self._news.notify_all()
