@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ _LONGEST_PAUSE_SECONDS: Final = 5.0
 _CALL_SECONDS: Final = 10
 
 
-async def watch(endpoint: str) -> AsyncIterator[EngineEvent]:
+async def watch(endpoint: str) -> AsyncGenerator[EngineEvent, None]:
     """Yield the engine's container events until the iteration is closed, connecting again by itself."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[EngineEvent] = asyncio.Queue()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
@@ -129,7 +129,7 @@ class DockerEngine:
         """Return what the engine says of itself and its host."""
         return await self.call("ask the engine about itself", lambda client: client.info())
 
-    def events(self) -> AsyncIterator[EngineEvent]:
+    def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Yield container events from now on, for as long as it is iterated; connects again by itself.
 
         A lost engine is an event too: LOST, then BACK, after which the listener must look at everything again.

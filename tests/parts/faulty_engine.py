@@ -25,11 +25,19 @@ class Fault:
 
 @dataclass
 class FaultyEngine:
-    """`endpoint` is the engine with the faults that are in force now; `loss` closes connections without a word."""
+    """`endpoint` is the engine with the faults that are in force now; with `loss` it closes every new connection."""
 
     endpoint: str
     faults: list[Fault] = field(default_factory=list)
     loss: bool = False
+    open: set[socket.socket] = field(default_factory=set)
+
+    def lose(self) -> None:
+        """Let the engine be gone, for those too who listen to it now."""
+        self.loss = True
+        for connection in list(self.open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def hits(self, request: str) -> bool:
         """Whether this request is to fail."""
@@ -65,6 +73,14 @@ def _accept(listener: socket.socket, proxy: FaultyEngine, engine: str) -> None:
 
 
 def _serve(connection: socket.socket, proxy: FaultyEngine, engine: str) -> None:
+    proxy.open.add(connection)
+    try:
+        _pass_on(connection, proxy, engine)
+    finally:
+        proxy.open.discard(connection)
+
+
+def _pass_on(connection: socket.socket, proxy: FaultyEngine, engine: str) -> None:
     """Pass one request on and its answer back; one per connection, so that every request is seen."""
     with connection, suppress(OSError):
         head = b""
