@@ -6,7 +6,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -15,6 +15,7 @@ from builder.problems import Refused
 
 MARKER: Final = ".built-by-workspace-runtime.json"
 """Lists what the tool wrote into a folder, path by path with sha256: how it knows its own from anything else."""
+_PARTIAL_MARKER: Final = f"{MARKER}.partial"
 _UNFINISHED: Final = None
 _MAY_PASS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE}
 
@@ -54,11 +55,12 @@ def fill_folder(folder: Path, files: Mapping[str, tuple[bytes, int]]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         before = _own(folder)
         _mark(folder, dict.fromkeys(before.keys() | files.keys(), _UNFINISHED))
-        for path in before.keys() - files.keys():
+        gone = before.keys() - files.keys()
+        for path in gone:
             (folder / path).unlink(missing_ok=True)
         for path, (content, mode) in files.items():
             _write(folder / path, content, mode)
-        _remove_empty(folder)
+        _remove_empty(folder, gone)
         _mark(folder, {path: hashlib.sha256(content).hexdigest() for path, (content, _) in files.items()})
 
 
@@ -88,7 +90,7 @@ def _present(folder: Path) -> list[tuple[str, Path]]:
         for name in [*names, *links]:
             location = Path(where, name)
             path = location.relative_to(folder).as_posix()
-            if path != MARKER and not _byte_code(location):
+            if path not in {MARKER, _PARTIAL_MARKER} and not _byte_code(location):
                 found.append((path, location))
     return found
 
@@ -114,7 +116,7 @@ def _own(folder: Path) -> dict[str, str | None]:
 
 
 def _mark(folder: Path, files: Mapping[str, str | None]) -> None:
-    partial = folder / f"{MARKER}.partial"
+    partial = folder / _PARTIAL_MARKER
     _write(partial, (json.dumps({"files": files}, indent=1, sort_keys=True) + "\n").encode(), 0o644)
     partial.replace(folder / MARKER)
 
@@ -125,13 +127,15 @@ def _write(location: Path, content: bytes, mode: int) -> None:
     location.chmod(mode)
 
 
-def _remove_empty(folder: Path) -> None:
-    """Remove folders of earlier output that hold nothing any more, with byte code of modules that are gone."""
-    for where, _, names in os.walk(folder, topdown=False):
-        here = Path(where)
-        for name in names:
-            location = here / name
-            if _byte_code(location) and not (here.parent / f"{name.partition('.')[0]}.py").exists():
-                location.unlink()
-        if here != folder and not any(here.iterdir()):
-            here.rmdir()
+def _remove_empty(folder: Path, gone: Iterable[str]) -> None:
+    """Remove the folders of files that are gone, with the byte code of these files, where nothing else is left."""
+    parents = {parent for path in gone for parent in Path(path).parents if parent != Path()}
+    for parent in sorted(parents, key=lambda each: len(each.parts), reverse=True):
+        here = folder / parent
+        cache = here / "__pycache__"
+        for compiled in cache.glob("*.pyc"):
+            if not (here / f"{compiled.name.partition('.')[0]}.py").exists():
+                compiled.unlink()
+        for place in (cache, here):
+            if place.is_dir() and not any(place.iterdir()):
+                place.rmdir()

@@ -158,7 +158,7 @@ class _File:
         if package is not None:
             self._prefix(package)
         literal = _literal(first)
-        if literal is None:
+        if literal is None or literal.head is None:
             if required:
                 self._finding(call, "The module that is imported here is known only at run time")
         elif self._prefix(first) and required and literal.whole:

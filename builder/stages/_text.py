@@ -79,6 +79,9 @@ class Text:
         Raises:
             Unreadable: Python does not accept it.
         """
+        if b"\0" in self.utf8:
+            line = len(_LINE_END.findall(self.utf8, 0, self.utf8.index(b"\0"))) + 1
+            raise Unreadable(line, "Python cannot read this file: it holds a null byte.")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter(
@@ -89,9 +92,6 @@ class Text:
             raise Unreadable(error.lineno or 1, f"Python cannot read this file: {error.msg}.") from error
         except (RecursionError, MemoryError) as error:
             raise Unreadable(1, "Python cannot read this file: it is nested too deeply.") from error
-        except ValueError as error:
-            line = len(_LINE_END.findall(self.utf8, 0, max(self.utf8.find(b"\0"), 0))) + 1
-            raise Unreadable(line, f"Python cannot read this file: {error}.") from error
 
     def span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
         """Return where a node starts and ends in `utf8`."""

@@ -1,0 +1,8 @@
+"""Settings."""
+
+VALUE = 1
+_HIDDEN = 2
+
+
+def load():
+    return VALUE

@@ -1,0 +1,2 @@
+def main_sync():
+    return 0

@@ -1,0 +1,122 @@
+"""The proof finds each kind of mistake that a rewriter or a backend could make, on its own."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from builder.problems import Refused
+from builder.stages.prove import prove_package, prove_wheel
+
+GOOD = {
+    "__init__.py": b"",
+    "main.py": b"def main_sync(): ...\n",
+    "config.py": b"",
+    "data/x.txt": b"x",
+    "tools/__init__.py": b"",
+    "tools/a.py": b"from . import __init__\nfrom ..config import x\nimport molecule_runtime.tools\nimport os\n",
+}
+
+
+def refusal(
+    tmp_path: Path, changes: dict[str, bytes | None], source: dict[str, bytes] | None = None
+) -> tuple[str, ...]:
+    files = {path: data for path, data in (GOOD | changes).items() if data is not None}
+    for path, data in (GOOD if source is None else source).items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes(data)
+    try:
+        prove_package(files, tmp_path, "molecule_runtime")
+    except Refused as problem:
+        return problem.complaints
+    return ()
+
+
+def test_a_right_package_is_proven(tmp_path: Path) -> None:
+    assert refusal(tmp_path, {}) == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "complaint"),
+    [
+        (b"import config\n", "config.py:1: The import of 'config' still names a module of the package without the package."),
+        (b"import os, tools.a as b\n", "config.py:1: The import of 'tools.a' still names a module of the package without the package."),
+        (b"def f():\n  try:\n    if 1: from tools import a\n  except E: pass\n", "config.py:3: The import of 'tools' still names a module of the package without the package."),
+        (b"class A:\n  async def f():\n    match 1:\n      case 1:\n        from config import x\n", "config.py:5: The import of 'config' still names a module of the package without the package."),
+        (b"import molecule_runtime.nope\n", "config.py:1: There is no module 'nope' in the package."),
+        (b"from molecule_runtime.tools.nope import x\n", "config.py:1: There is no module 'tools.nope' in the package."),
+        (b"from .nope import x\n", "config.py:1: There is no module 'nope' in the package."),
+        (b"from ..x import y\n", "config.py:1: This relative import leads out of the package."),
+        (b"x = = 1\n", "config.py:1: Python cannot compile this file: invalid syntax."),
+        (b"\nreturn 1\n", "config.py:2: Python cannot compile this file: 'return' outside function."),
+        (b"def f(a, a): ...\n", "config.py:1: Python cannot compile this file: duplicate argument 'a' in function definition."),
+    ],
+)  # fmt: skip
+def test_an_import_that_would_fail_is_found_at_any_depth(tmp_path: Path, code: bytes, complaint: str) -> None:
+    assert refusal(tmp_path, {"config.py": code}) == (complaint,)
+
+
+def test_missing_added_and_changed_files_are_found(tmp_path: Path) -> None:
+    assert refusal(tmp_path, {"data/x.txt": b"y", "tools/a.py": None, "more.py": b""}) == (
+        "data/x.txt: This file differs from the source, and is no Python.",
+        "more.py: This file of the package is not in the source.",
+        "tools/a.py: This file of the source is missing from the package.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("main", "complaint"),
+    [
+        (b"", "main.py:1: The console script needs a function 'main_sync' here. Define it with def."),
+        (b"main_sync = 1\n", "main.py:1: The console script needs a function 'main_sync' here. Define it with def."),
+        (b"def main_sync(): ...\nmain_sync = 1\n", "main.py:2: The console script needs a function 'main_sync' here. Define it with def."),
+        (b"async def main_sync(): ...\n", "main.py:1: The console script cannot await 'main_sync'. Define it without async."),
+        (b"def main_sync(argv): ...\n", "main.py:1: The console script calls 'main_sync' without arguments. Give them defaults."),
+        (b"def main_sync(*, a): ...\n", "main.py:1: The console script calls 'main_sync' without arguments. Give them defaults."),
+        (b"from molecule_runtime.config import main_sync\n", "config.py:1: The console script needs a function 'main_sync' here. Define it with def."),
+        (None, "main.py: The console script needs main.main_sync, and there is no module 'main'."),
+    ],
+)  # fmt: skip
+def test_a_console_script_that_cannot_be_called_is_found(
+    tmp_path: Path, main: bytes | None, complaint: str
+) -> None:
+    source = {path: data for path, data in GOOD.items() if main is not None or path != "main.py"}
+    assert refusal(tmp_path, {"main.py": main}, source) == (complaint,)
+
+
+@pytest.mark.parametrize(
+    "main",
+    [
+        b"def main_sync(argv=None, *rest, a=1, **more): ...\n",
+        b"from molecule_runtime.config import run as main_sync\n",
+    ],
+)
+def test_a_console_script_that_can_be_called_is_accepted(tmp_path: Path, main: bytes) -> None:
+    assert refusal(tmp_path, {"main.py": main, "config.py": b"def run(): ...\n"}) == ()
+
+
+def wheel(folder: Path, files: dict[str, bytes]) -> Path:
+    path = folder / "x-1-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def test_a_wheel_must_hold_the_proven_bytes_and_its_script_and_nothing_else(tmp_path: Path) -> None:
+    right = {"m/a.py": b"1", "x-1.dist-info/entry_points.txt": b"[console_scripts]\nrun = m.main:main_sync\n"}
+    script = ("run", "m.main:main_sync")
+    prove_wheel(wheel(tmp_path, right), {"a.py": b"1"}, module="m", script=script)
+    with pytest.raises(Refused) as caught:
+        prove_wheel(
+            wheel(tmp_path, {"m/a.py": b"2", "other.pth": b"", "x-1.dist-info/entry_points.txt": b""}),
+            {"a.py": b"1", "b.txt": b""},
+            module="m",
+            script=script,
+        )
+    assert caught.value.complaints == (
+        "x-1-py3-none-any.whl: m/a.py is not what was put in. The build backend changed or dropped it.",
+        "x-1-py3-none-any.whl: m/b.txt is not what was put in. The build backend changed or dropped it.",
+        "x-1-py3-none-any.whl: holds more than the package and its metadata: other.pth, x-1.dist-info.",
+        "x-1-py3-none-any.whl: its console script run does not call m.main:main_sync.",
+    )
