@@ -200,7 +200,7 @@ class Cascade:
 
     async def _full_build(self, template: Template, store: Store, index: Index, *, reason: str) -> _Base:
         """Build the template's Dockerfile; its tag is given only to an image that holds the candidate."""
-        trial = f"{template.image}:building-{secrets.token_hex(4)}"
+        trial = f"{template.image}:building-{full_build_tag(template.inputs_sha256)}"
         name = f"{template.image}:{full_build_tag(template.inputs_sha256)}"
         build = FullBuild(
             directory=template.directory,
@@ -215,6 +215,7 @@ class Cascade:
         )
         try:
             async with self._build_turns:
+                await self._engine.untag(trial)  # of a run that was killed
                 await build_image(self._engine, build)
             inventory = await self._look_into(trial)
             self._expect_candidate(inventory)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import io
 import os
-import secrets
 import shutil
 import tarfile
 import tempfile
@@ -47,7 +47,7 @@ class FullBuild:
     """What to build: a template's folder with its Dockerfile, and the wheel that must be in the image.
 
     `tag` is the full name the image gets; `docker_config` opens private registries of base images; `log` takes what
-    the build says.
+    the build says, and two builds at the same time have different ones.
     """
 
     directory: Path
@@ -184,8 +184,10 @@ async def _inputs_image(engine: Engine, build: FullBuild) -> AsyncIterator[str]:
             info = tarfile.TarInfo(path)
             info.size, info.mode = len(data), 0o644
             tar.addfile(info, io.BytesIO(data))
-    tag = secrets.token_hex(6)
+    # named by where its log goes, so that what a killed run left is found and removed by the one that repeats it
+    tag = hashlib.sha256(str(build.log.resolve()).encode()).hexdigest()[:12]
     image = f"{INPUTS_REPOSITORY}:{tag}"
+    await engine.untag(image)
     await engine.import_tar(archive.getvalue(), repository=INPUTS_REPOSITORY, tag=tag)
     try:
         yield image

@@ -13,7 +13,7 @@ Spoil = Callable[[web.Request, web.Response], web.Response | None]
 
 @dataclass
 class LyingProxy:
-    """Where it listens, what it does to answers, and which requests it saw (`METHOD path`)."""
+    """Where it listens, what it does to answers, and which requests it saw (`METHOD path?query`)."""
 
     address: str = ""
     spoil: Spoil = field(default=lambda _, answer: answer)
@@ -26,7 +26,7 @@ async def lying_proxy(registry: str) -> AsyncIterator[LyingProxy]:
     proxy = LyingProxy()
 
     async def forward(request: web.Request) -> web.StreamResponse:
-        proxy.seen.append(f"{request.method} {request.path}")
+        proxy.seen.append(f"{request.method} {request.path_qs}")
         kept = {name: request.headers[name] for name in ("Accept", "Content-Type") if name in request.headers}
         async with session.request(
             request.method, f"http://{registry}{request.raw_path}", headers=kept, data=await request.read()

@@ -1,0 +1,113 @@
+"""What a cascade sends to a registry, counted on the wire."""
+
+import asyncio
+import gzip
+
+import pytest
+
+from builder.engine import Engine
+from builder.oci import (
+    Client,
+    Descriptor,
+    MediaType,
+    NoCredentials,
+    Platform,
+    Reference,
+    canonical_json,
+    sha256_digest,
+)
+from builder.stages.layer import Layer
+from builder.stores import RemoteStore, StoredImage
+from tests.contract.lying_proxy import LyingProxy, lying_proxy
+
+
+async def _full_build(client: Client, name: str, *, docker: bool) -> None:
+    reference = Reference.parse(name)
+    layer = gzip.compress(name.encode(), mtime=0)
+    config = canonical_json(
+        {"os": "linux", "architecture": "amd64", "rootfs": {"diff_ids": [sha256_digest(b"")]}}
+    )
+    for data in (layer, config):
+        await client.ensure_blob(reference, data, digest=sha256_digest(data))
+    types = (
+        (MediaType.DOCKER_CONFIG, MediaType.DOCKER_LAYER)
+        if docker
+        else (MediaType.OCI_CONFIG, MediaType.OCI_LAYER)
+    )
+    family = MediaType.DOCKER_MANIFEST if docker else MediaType.OCI_MANIFEST
+    document = {
+        "schemaVersion": 2,
+        "mediaType": family,
+        "config": Descriptor.of(types[0], config).to_document(),
+        "layers": [Descriptor.of(types[1], layer).to_document()],
+    }
+    await client.put_manifest(reference, canonical_json(document), family)
+
+
+def _layer(text: bytes) -> Layer:
+    packed = gzip.compress(text, mtime=0)
+    return Layer(text, packed, sha256_digest(text), sha256_digest(packed))
+
+
+async def _candidates(store: RemoteStore, names: list[str], layer: Layer) -> list[StoredImage]:
+    async def one(name: str) -> StoredImage:
+        base = await store.find(f"{name}:full")
+        assert base is not None
+        config = {**base.config, "rootfs": {"diff_ids": [*base.config["rootfs"]["diff_ids"], layer.diff_id]}}
+        return await store.put(base, layer, config, name=f"{name}:candidate")
+
+    return await asyncio.gather(*(one(name) for name in names))
+
+
+@pytest.mark.parametrize("docker", [True, False])
+async def test_a_layer_is_sent_once_and_mounted_into_the_other_repositories(
+    registry: str, *, docker: bool
+) -> None:
+    async with lying_proxy(registry) as proxy, Client(insecure=True) as client:
+        names = [f"{proxy.address}/sent-once-{docker}-{number}".lower() for number in range(4)]
+        for name in names:
+            await _full_build(client, f"{name}:full", docker=docker)
+        layer = _layer(f"layer {docker}".encode())
+        proxy.seen.clear()
+        store = RemoteStore(
+            client, Engine("unix:///nowhere"), NoCredentials(), platform=Platform.parse("linux/amd64")
+        )
+
+        made = await _candidates(store, names, layer)
+
+        puts = [
+            request
+            for request in proxy.seen
+            if request.startswith("PUT") and layer.digest.removeprefix("sha256:") in request
+        ]
+        mounts = [
+            request
+            for request in proxy.seen
+            if "mount=" in request and layer.digest.removeprefix("sha256:") in request
+        ]
+        assert (len(puts), len(mounts)) == (1, 3)
+        for image in made:
+            manifest = await client.manifest(Reference.parse(image.name))
+            assert manifest.digest == image.digest
+            assert manifest.config.digest == image.image_id
+            assert {manifest.media_type, manifest.config.media_type, manifest.layers[-1].media_type} == (
+                {MediaType.DOCKER_MANIFEST, MediaType.DOCKER_CONFIG, MediaType.DOCKER_LAYER}
+                if docker
+                else {MediaType.OCI_MANIFEST, MediaType.OCI_CONFIG, MediaType.OCI_LAYER}
+            )
+        await _a_second_run_only_looks(proxy, client, names, layer, made)
+
+
+async def _a_second_run_only_looks(
+    proxy: LyingProxy, client: Client, names: list[str], layer: Layer, made: list[StoredImage]
+) -> None:
+    proxy.seen.clear()
+    store = RemoteStore(
+        client, Engine("unix:///nowhere"), NoCredentials(), platform=Platform.parse("linux/amd64")
+    )
+    again = await _candidates(store, names, layer)
+    assert [image.digest for image in again] == [image.digest for image in made]
+    assert {request.split()[0] for request in proxy.seen} == {"GET", "HEAD"}
+    assert len(proxy.seen) == 3 * len(
+        names
+    )  # the full build's manifest and configuration, the candidate's digest
