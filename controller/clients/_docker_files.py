@@ -73,7 +73,7 @@ class VolumeFiles:
     @asynccontextmanager
     async def _access(self, volume: str) -> AsyncIterator[str]:
         """Give a created container with the volume at `_MOUNT`; removed afterwards, by a later access if we die."""
-        await self._remove_abandoned(volume)
+        await self._remove_abandoned()
         body = {
             "Image": f"{_IMAGE}:{_IMAGE_TAG}",
             "Cmd": ["never-started"],
@@ -92,10 +92,10 @@ class VolumeFiles:
             with suppress(NotFound):
                 await self._engine.remove(container)
 
-    async def _remove_abandoned(self, volume: str) -> None:
+    async def _remove_abandoned(self) -> None:
         rows: list[dict[str, Any]] = await self._engine.call(
-            f"list what reads volume {volume}",
-            lambda client: client.containers(all=True, filters={"label": f"{_LABEL}={volume}"}),
+            "list what earlier accesses left",
+            lambda client: client.containers(all=True, filters={"label": _LABEL}),
         )
         for row in rows:
             if time.time() - row["Created"] > _ABANDONED_SECONDS:

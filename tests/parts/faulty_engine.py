@@ -30,6 +30,7 @@ class FaultyEngine:
     endpoint: str
     faults: list[Fault] = field(default_factory=list)
     loss: bool = False
+    seen: list[str] = field(default_factory=list)
     open: set[socket.socket] = field(default_factory=set)
 
     def lose(self) -> None:
@@ -41,6 +42,7 @@ class FaultyEngine:
 
     def hits(self, request: str) -> bool:
         """Whether this request is to fail."""
+        self.seen.append(request)
         for fault in self.faults:
             if fault.met < fault.times and re.search(fault.pattern, request):
                 fault.met += 1

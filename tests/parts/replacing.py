@@ -7,6 +7,7 @@ import signal
 
 from controller.act.replace import replace
 from controller.clients.docker import DockerEngine
+from controller.model.errors import Transient
 from controller.model.replacement import Boundary, ReplaceOrder, ReplaceResult, WantedImage
 from tests.parts.stand_in import StandInImage
 
@@ -21,8 +22,21 @@ def order(name: str, image: StandInImage, **more: object) -> ReplaceOrder:
     return ReplaceOrder(name, wanted, **(short | more))  # type: ignore[arg-type]  # each test names fields of the order
 
 
+async def pause(engine: DockerEngine, container: str) -> None:
+    """Pause it; on a loaded machine the freezer of cgroup v1 gives up now and then ("unable to freeze")."""
+    for attempts_left in range(5, -1, -1):
+        try:
+            await engine.pause(container)
+        except Transient:
+            if not attempts_left:
+                raise
+            await asyncio.sleep(0.2)
+        else:
+            return
+
+
 class Crash:
-    """Kills this process, as `kill -9` does, when `step` is reached; `seen` are the steps before."""
+    """Kills this process, as `kill -9` does, when `step` is reached."""
 
     def __init__(self, step: str, boundary: Boundary) -> None:
         self._at = (step, boundary)

@@ -24,7 +24,7 @@ from controller.model.observed import Known
 from controller.model.replacement import Boundary, Replaced, ReplaceResult, RolledBack, StillBusy
 from controller.plan.replacement import Step
 from tests.parts.leftovers import remove_leftovers
-from tests.parts.replacing import crash, order
+from tests.parts.replacing import crash, order, pause
 from tests.parts.stand_in import StandInImage, StandIns
 
 LANES = 4
@@ -142,7 +142,7 @@ class Lane:
                         break
                     await asyncio.sleep(0.02)
             if kind == "paused":
-                await self._host.pause(name)
+                await pause(self._host, name)
         if kind == "busy":
             await self._host.execute(name, ("molecule-runtime", "ctl", "busy", "60"))
         return name

