@@ -19,27 +19,25 @@ from live_workspace import INSTALLED, MODULES, PACKAGE, SOURCE, Launcher, Worksp
 sys.path.append(MODULES)
 
 
+SERVED = "name: tester\ndescription: Tests things\nskills: [greeting]\na2a: {max_body_bytes: 65536}\n"
+SKILL = "---\nname: Greeting\ndescription: Says hello\ntags: [social]\n---\nSay hello.\n"
+
+
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Launcher]:
-    launcher = Launcher(tmp_path)
-    yield launcher
-    launcher.end()
+    with Launcher(tmp_path) as launcher:
+        yield launcher
 
 
 @pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     """One workspace for every test that leaves it as it was."""
-    launcher = Launcher(tmp_path_factory.mktemp("served"))
-    folder = launcher.root / "w0"
-    skill = folder / "configs" / "skills" / "greeting"
-    skill.mkdir(parents=True)
-    (skill / "SKILL.md").write_text(
-        "---\nname: Greeting\ndescription: Says hello\ntags: [social]\n---\nSay hello.\n"
-    )
-    yield launcher(
-        config="name: tester\ndescription: Tests things\nskills: [greeting]\na2a: {max_body_bytes: 65536}\n"
-    )
-    launcher.end()
+    with Launcher(tmp_path_factory.mktemp("served")) as launcher:
+        folder = launcher.root / "w0"
+        skill = folder / "configs" / "skills" / "greeting"
+        skill.mkdir(parents=True)
+        (skill / "SKILL.md").write_text(SKILL)
+        yield launcher(config=SERVED)
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -161,7 +161,11 @@ class Launcher:
 
         workspace.until(ready, START_SECONDS)
 
-    def end(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        """End what still runs, also when a workspace never got ready."""
         for workspace in self.started:
             if workspace.process.poll() is None:
                 workspace.process.kill()

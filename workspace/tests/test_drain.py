@@ -42,9 +42,8 @@ def token_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, token_file: Path) -> Iterator[Workspace]:
-    launcher = Launcher(tmp_path_factory.mktemp("guarded"))
-    yield launcher(WORKSPACE_CONTROL_TOKEN_FILE=str(token_file))
-    launcher.end()
+    with Launcher(tmp_path_factory.mktemp("guarded")) as launcher:
+        yield launcher(WORKSPACE_CONTROL_TOKEN_FILE=str(token_file))
 
 
 @pytest.fixture
