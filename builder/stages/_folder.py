@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from builder.problems import Refused
+from builder.problems import Refused, TryAgain
 
 MARKER: Final = ".built-by-workspace-runtime.json"
 """Lists what the tool wrote into a folder, path by path with sha256: how it knows its own from anything else."""
 _PARTIAL_MARKER: Final = f"{MARKER}.partial"
 _UNFINISHED: Final = None
-_MAY_PASS: Final = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ENFILE, errno.EMFILE}
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 
 def check_folder(folder: Path) -> None:
@@ -69,13 +69,16 @@ def writing(folder: Path) -> Iterator[None]:
     """Translate what the system says when a folder cannot be written.
 
     Raises:
-        Refused: reason NotWritable. A full disk is not meant: that may pass, and goes through as it is.
+        Refused: reason NotWritable.
+        TryAgain: reason DiskFull.
     """
     try:
         yield
     except OSError as error:
-        if error.errno in _MAY_PASS:
-            raise
+        if error.errno in _FULL:
+            raise TryAgain(
+                "DiskFull", f"No space is left to write {folder}. Free some and run again."
+            ) from error
         raise Refused(
             "NotWritable",
             [f"{error.filename or folder}: cannot be written ({error.strerror}). Choose another folder."],
