@@ -126,7 +126,9 @@ def _conditions(
     if _is_stalled(scope):
         verdicts[ConditionType.STALLED] = Verdict("True", ready.reason, ready.message)
     elif ready.status != "True" and ready.reason != Reason.SUSPENDED:
-        verdicts[ConditionType.RECONCILING] = _rolling_back(scope) or ready
+        verdicts[ConditionType.RECONCILING] = _rolling_back(scope) or Verdict(
+            "True", ready.reason, ready.message
+        )
     return tuple(
         _condition(type_, verdict, scope.generation, previous=previous, now=now)
         for type_, verdict in verdicts.items()
@@ -351,12 +353,13 @@ def _update_available(scope: Scope, template: Template, record: ReleaseRecord | 
 def _rollout(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> RolloutStatus:
     started = previous.rollout.started_time if previous.rollout else None
     same_version = previous.resolved_version == scope.document.spec.version
+    moving = _fleet(scope.state)
     return RolloutStatus(
         started_time=started if started and same_version else (now if fleet.stale else None),
         total=len(fleet.counted),
         up_to_date=len(fleet.proven),
         updating=sum(1 for key in scope.progress.in_flight if key.startswith("replace/")),
-        busy=sum(1 for target in fleet.stale if target.busy),
+        busy=sum(1 for target in moving.stale if target.busy) if moving else 0,
         held=len(fleet.untouched),
         unknown=len(fleet.unproven),
     )

@@ -1,0 +1,244 @@
+"""Whatever happens, in whatever order: the loop ends where it was asked to, or says why not, and wrongs nobody on the way.
+
+The rules themselves are assertions of the simulated machine (never two builds of one input, never below the
+unavailability budget, never backwards unasked, nothing public before every template is proven, tags only after the
+fleet), of its store (kstatus, no idle writes, no false Ready) and of its life (nothing rests on the unknown).
+"""
+
+import asyncio
+import random
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from controller.reconcile.loop import Done, Result
+from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, document, life, sha
+from tests.unit.simulator.life import MemoryStore, SimulatedWorld
+from tests.unit.simulator.machine import Machine
+from tests.unit.simulator.virtual_time import now, run, seconds
+
+VERSIONS = ("0.1.0", "0.1.1", "0.1.2", "0.2.0rc1")
+SOURCES = ("source", "index", "records", "images", "templates", "targets")
+HOURS = 3600.0
+
+times = st.floats(0, 150, width=16)
+durations = st.floats(1, 60, width=16)
+
+
+@dataclass(frozen=True)
+class Happening:
+    """An event that the machine does not exist for yet."""
+
+    at: float
+    kind: str
+    what: str = ""
+    lasts: float = 0.0
+
+
+@st.composite
+def boxes(draw: st.DrawFn) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"ws-{index}",
+            "template": draw(st.sampled_from([*TEMPLATES, *TEMPLATES, None])),
+            "stopped": draw(st.sampled_from([False, False, False, True])),
+            "crash_loops": draw(st.sampled_from([False, False, False, True])),
+            "hold": draw(st.sampled_from([None, None, None, "mine"])),
+            "pin": draw(st.sampled_from([None, None, None, "0.0.9"])),
+            "shape_unsafe": draw(st.sampled_from([None, None, None, "linked to by ws-x"])),
+            "work": [
+                (start, start + length)
+                for start, length in draw(st.lists(st.tuples(times, durations), max_size=2))
+            ],
+        }
+        for index in range(draw(st.integers(0, 6)))
+    ]
+
+
+happenings = st.one_of(
+    st.builds(Happening, times, st.just("version"), st.sampled_from(VERSIONS)),
+    st.builds(Happening, times, st.just("source"), st.text("abc", min_size=1, max_size=1)),
+    st.builds(Happening, times, st.just("template"), st.sampled_from(TEMPLATES)),
+    st.builds(Happening, times, st.just("outage"), st.sampled_from(SOURCES), durations),
+    st.builds(
+        Happening, times, st.just("silence"), st.integers(0, 5).map(lambda index: f"ws-{index}"), durations
+    ),
+    st.builds(Happening, times, st.just("hold"), st.integers(0, 5).map(lambda index: f"ws-{index}")),
+    st.builds(Happening, times, st.just("suspend"), st.just(""), durations),
+    st.builds(Happening, times, st.just("image gone")),
+)
+
+
+def apply(life_: Life, happening: Happening) -> list[Event]:
+    store, machine = life_.store, life_.world.machine
+    box = machine.boxes.get(f"docker/local/{happening.what}")
+
+    def at(do: Any, after: float = 0.0) -> Event:  # noqa: ANN401 -- any callable without arguments
+        return Event(happening.at + after, f"{happening.kind} {happening.what}", do)
+
+    match happening.kind:
+        case "version":
+            return [at(lambda: store.edit(version=happening.what))]
+        case "source":
+            return [at(lambda: setattr(machine, "tree", sha(happening.what)))]
+        case "template":
+            return [at(lambda: machine.inputs.update({happening.what: sha(f"new {happening.what}")}))]
+        case "outage":
+            return [
+                at(lambda: machine.unread.add(happening.what)),
+                at(lambda: machine.unread.discard(happening.what), happening.lasts),
+            ]
+        case "silence" if box is not None:
+            return [
+                at(lambda: setattr(box, "silent", True)),
+                at(lambda: setattr(box, "silent", False), happening.lasts),
+            ]
+        case "hold" if box is not None and not box.succession:
+            return [at(lambda: setattr(box, "hold", "wait a moment") if not box.succession else None)]
+        case "suspend":
+            return [
+                at(lambda: store.edit(suspend=True)),
+                at(lambda: store.edit(suspend=False), happening.lasts),
+            ]
+        case "image gone":
+            return [at(lambda: forget_one_image(machine))]
+    return []
+
+
+def forget_one_image(machine: Machine) -> None:
+    for reference in sorted(machine.images)[:1]:
+        gone = machine.images[reference]
+        machine.images = {name: image for name, image in machine.images.items() if image != gone}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    boxes: list[dict[str, Any]]
+    happenings: list[Happening]
+    rollout: dict[str, Any]
+    rebuild_on: list[str]
+    bad_at_gate: set[tuple[str, str]]
+    bad_in_fleet: set[tuple[str, str]]
+    crashes: frozenset[int]
+    lose_state: bool
+    mishaps: int
+    seed: int
+
+
+scenarios = st.builds(
+    Scenario,
+    boxes(),
+    st.lists(happenings, max_size=6),
+    st.fixed_dictionaries(
+        {
+            "maxUnavailable": st.sampled_from([1, 2, 3, "25%", "50%", "100%"]),
+            "onFailure": st.sampled_from(["Rollback", "Pause"]),
+            "drain": st.fixed_dictionaries(
+                {
+                    "timeoutSeconds": st.sampled_from([5, 100]),
+                    "onTimeout": st.sampled_from(["Wait", "Proceed"]),
+                }
+            ),
+        }
+    ),
+    st.sampled_from([["Version"], ["Version", "Template"]]),
+    st.sets(st.tuples(st.sampled_from(VERSIONS[1:]), st.sampled_from(TEMPLATES)), max_size=2),
+    st.sets(st.tuples(st.sampled_from(VERSIONS[1:]), st.just("ws-1")), max_size=1),
+    st.frozensets(st.integers(1, 120), max_size=3),
+    st.booleans(),
+    st.integers(0, 5),
+    st.integers(0, 2**16),
+)
+
+
+async def lived(scenario: Scenario) -> None:
+    machine = Machine(seconds, now, bad_at_gate=scenario.bad_at_gate, bad_in_fleet=scenario.bad_in_fleet)
+    machine.inputs = {name: sha(name) for name in TEMPLATES}
+    machine.add(*(Box(**{**box, "work": list(box["work"])}) for box in scenario.boxes))
+    templates = [
+        {"name": name, "image": f"ws/{name}", "build": {"directory": name, "rebuildOn": scenario.rebuild_on}}
+        for name in TEMPLATES
+    ]
+    store = MemoryStore(document(rollout=scenario.rollout, templates=templates), machine)
+    world = SimulatedWorld(machine, crashes_at=scenario.crashes, mishaps_left=scenario.mishaps)
+    world.disorder = random.Random(scenario.seed)  # noqa: S311 -- disorder, not secrets
+    whole = Life(store, world, lose_state=scenario.lose_state)
+    whole.events = [event for each in scenario.happenings for event in apply(whole, each)]
+    async with asyncio.timeout(12 * HOURS):
+        result = await whole.live()
+    ends_well(whole, result)
+    writes = len(store.written)
+    await whole.watch(HOURS)
+    assert len(store.written) == writes, "an idle object was written"
+
+
+def ends_well(whole: Life, result: Result) -> None:
+    store, machine = whole.store, whole.world.machine
+    record = machine.records[store.document.spec.version]
+    if isinstance(result, Done):
+        assert list(machine.differences(store.document)) == []
+        return
+    assert result.reason in {"GateFailed", "RolloutFailed"}, result
+    assert result.message
+    if (
+        record.failed
+        and store.document.spec.rollout.on_failure == "Rollback"
+        and store.status.last_known_good
+    ):
+        still = [
+            box.name
+            for box in machine.boxes.values()
+            if box.ours and box.image_id == record.templates[box.template or ""].image_id
+        ]
+        assert still == [], "the rollback left somebody behind"
+
+
+@given(scenarios)
+@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+def test_every_sequence_ends_up_to_date_or_in_a_stated_stall(scenario: Scenario) -> None:
+    run(lived(scenario))
+
+
+@pytest.mark.long
+@given(scenarios)
+@settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+def test_every_one_of_many_sequences_ends_up_to_date_or_in_a_stated_stall(scenario: Scenario) -> None:
+    run(lived(scenario))
+
+
+async def upgrade(
+    machine: Machine, *, crashes: frozenset[int] = frozenset(), lose_state: bool = False
+) -> Life:
+    """Bring `machine`, which runs 0.1.0, to 0.1.1."""
+    whole = Life(
+        MemoryStore(document("0.1.1"), machine), SimulatedWorld(machine, crashes), lose_state=lose_state
+    )
+    async with asyncio.timeout(HOURS):
+        result = await whole.live()
+    assert isinstance(result, Done)
+    assert list(machine.differences(whole.store.document)) == []
+    return whole
+
+
+@pytest.fixture(scope="module")
+def released() -> Machine:
+    """A machine whose three targets run 0.1.0."""
+
+    async def begin() -> Machine:
+        whole = life(3)
+        await whole.live()
+        return whole.world.machine
+
+    return run(begin())
+
+
+@pytest.mark.parametrize("lose_state", [False, True], ids=["state kept", "state lost"])
+def test_a_crash_at_every_step_in_turn_converges(released: Machine, *, lose_state: bool) -> None:
+    steps = run(upgrade(deepcopy(released))).world.steps
+    assert steps > 30
+    for step in range(1, steps + 1):
+        run(upgrade(deepcopy(released), crashes=frozenset({step}), lose_state=lose_state))
