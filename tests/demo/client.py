@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-_LOOK_EVERY_SECONDS = 0.1
+_LOOK_EVERY_SECONDS = 0.2
 _ANSWER_SECONDS = 2.0
 _TURN_SECONDS = 180.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -81,7 +81,7 @@ class Sighting:
 
 
 class Lookout:
-    """Looks at every workspace ten times a second, as a user would who never stops asking."""
+    """Looks at every workspace five times a second, as a user would who never stops asking."""
 
     def __init__(self, workspaces: Sequence[Workspace]) -> None:
         self._seen: dict[str, list[Sighting]] = {workspace.name: [] for workspace in workspaces}

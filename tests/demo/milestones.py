@@ -5,7 +5,7 @@ Only the wheel exists nowhere outside before it is published: its time is that o
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Self
 
 from tests.demo.place import TEMPLATES, Place, image_of
@@ -25,17 +25,16 @@ def published(index: Index) -> list[str]:
 
 
 class Milestones:
-    """Looks at engine and index while `wsr` works towards a version."""
+    """Looks at engine and index while `wsr` works towards a version; stages are reached in their order."""
 
     def __init__(self, version: str, place: Place, index: Index) -> None:
         self.times: dict[str, float] = {}
-        self._version = version
-        self._conditions: Mapping[str, Callable[[], bool]] = {
-            "candidates": lambda: _all(place.images_with(version), ""),
-            "proven": lambda: _all(place.images_with(version), f"{version}-"),
-            "published": lambda: version in published(index),
-            "promoted": lambda: _all(place.images_with(version), "latest"),
-        }
+        self._waiting: list[tuple[str, Callable[[], bool]]] = [
+            ("candidates", lambda: _all(place.images_with(version), "")),
+            ("proven", lambda: _all(place.images_with(version), f"{version}-")),
+            ("published", lambda: version in published(index)),
+            ("promoted", lambda: _all(place.images_with(version), "latest")),
+        ]
         self._calls: dict[str, Callable[[], None]] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -45,9 +44,9 @@ class Milestones:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._look_once()
         self._end.set()
         self._thread.join()
+        self._look_once()
 
     def when(self, name: str, call: Callable[[], None]) -> None:
         """Call this once, as soon as a stage is seen to be reached."""
@@ -58,10 +57,10 @@ class Milestones:
             self._look_once()
 
     def _look_once(self) -> None:
-        for name, holds in self._conditions.items():
-            if name not in self.times and holds():
-                self.times[name] = time.monotonic()
-                self._calls.pop(name, _nothing)()
+        while self._waiting and self._waiting[0][1]():
+            name, _ = self._waiting.pop(0)
+            self.times[name] = time.monotonic()
+            self._calls.pop(name, _nothing)()
 
 
 def _nothing() -> None:

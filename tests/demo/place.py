@@ -5,6 +5,7 @@ Beside them stand two neighbours that the product must never touch: one that lac
 
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ _MANAGED = {"molecule.platform.managed": "true"}
 NETWORKS = (f"{PREFIX}front", f"{PREFIX}back")
 TEMPLATES = ("echo", "greeter")
 WORKSPACES = 8
+_AT_ONCE = 2  # more is not faster on two cores, and Docker 20.10 may lose count of a network's endpoints
 IMAGE_VERSION_LABEL = "ai.molecule.runtime.version"
 
 
@@ -69,15 +71,22 @@ class Place:
         """Start eight workspaces, the templates taking turns, each on one of two networks, one on both."""
         for name in NETWORKS:
             self._client.networks.create(name, labels=DEMO_LABEL)
+        ports: set[int] = set()
+        while len(ports) < WORKSPACES:
+            ports.add(free_port())
         workspaces = []
-        for number in range(WORKSPACES):
-            template = TEMPLATES[number % 2]
-            name = f"{PREFIX}{template}-{number // 2 + 1}"
-            workspace = Workspace(name, template, free_port())
-            self._start(workspace, images[template], network=NETWORKS[number // 2 % 2])
-            workspaces.append(workspace)
-        self._client.networks.get(NETWORKS[1]).connect(workspaces[0].name, aliases=["everywhere"])
-        return workspaces
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for number, port in enumerate(ports):
+                template = TEMPLATES[number % 2]
+                workspace = Workspace(f"{PREFIX}{template}-{number // 2 + 1}", template, port)
+                network = NETWORKS[number // 2 % 2]
+                workspaces.append(
+                    (workspace, pool.submit(self._start, workspace, images[template], network=network))
+                )
+        for workspace, started in workspaces:
+            started.result()
+        self._client.networks.get(NETWORKS[1]).connect(workspaces[0][0].name, aliases=["everywhere"])
+        return [workspace for workspace, _ in workspaces]
 
     def add_neighbours(self, image: str) -> list[str]:
         """Start two `ws-*` containers of the same image that are not the demo's, and return their names."""
@@ -94,8 +103,8 @@ class Place:
 
     def images_with(self, version: str) -> list[str]:
         """The demo's image tags whose label says that they carry a version of the runtime."""
-        images = self._client.images.list(filters={"label": f"{IMAGE_VERSION_LABEL}={version}"})
-        return [tag for image in images for tag in image.tags if tag.startswith(PREFIX)]
+        images = self._client.api.images(filters={"label": f"{IMAGE_VERSION_LABEL}={version}"})
+        return [tag for image in images for tag in image["RepoTags"] or [] if tag.startswith(PREFIX)]
 
     def write(self, workspace: Workspace, text: str) -> None:
         """Put a note into a workspace's volume, as its agent would."""

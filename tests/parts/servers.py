@@ -5,6 +5,7 @@ A pid alone may belong to somebody else by the time it is used, so a process is 
 
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from tests.parts.ground import PartError
 
 _STOP_SECONDS = 20.0
 _LOG_TAIL_CHARACTERS = 1500
+_LOWEST_PORT = 15_000
+_PORT_ATTEMPTS = 100
 
 
 @dataclass(frozen=True)
@@ -72,10 +75,20 @@ class Process:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A TCP port that was free on this address a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((address, 0))
-        return int(probe.getsockname()[1])
+    """A TCP port that was free on this address a moment ago, and that no outgoing connection will be given.
+
+    A client that keeps asking a local port of the outgoing range while nothing listens there is in the end given
+    that very port for its own end, is connected to itself, and keeps the server from coming back.
+    """
+    outgoing_from = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(_PORT_ATTEMPTS):
+        port = _LOWEST_PORT + secrets.randbelow(max(outgoing_from - _LOWEST_PORT, 1000))
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((address, port))
+            return port
+    raise PartError(
+        f"no port of {address} from {_LOWEST_PORT} to {outgoing_from} was free in {_PORT_ATTEMPTS} attempts"
+    )
 
 
 def status_of(url: str, *, seconds: float = 2.0) -> int | None:
