@@ -13,11 +13,11 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from controller.api.names import LABEL_CREATE_SPEC
 from controller.clients.docker import Conflict, DockerEngine
+from controller.clients.units import UnitView
 from controller.clients.workspace import Place, Workspaces
-from controller.model.container import ContainerState, ContainerSummary
-from controller.model.create_spec import NEVER, CreateRecord
+from controller.model.container import ContainerState
+from controller.model.create_spec import NEVER
 from controller.model.errors import NotFound, Problem, Terminal, Transient
 from controller.model.observed import Known, Observed
 from controller.model.replacement import (
@@ -44,7 +44,6 @@ from controller.plan.replacement import (
     next_step,
 )
 from controller.plan.scrub import scrub
-from controller.plan.units import Unit, find_unit
 
 _LOG_LINES: Final = 20
 _ATTEMPTS: Final = 3
@@ -98,10 +97,7 @@ class _Replacement:
         self._workspaces = workspaces
         self._on_step = on_step
         self._progress = Progress()
-        self._listed: tuple[ContainerSummary, ...] = ()
-        self._unit: Unit | None = None
-        self._old: dict[str, Any] = {}
-        self._new: dict[str, Any] = {}
+        self._view = UnitView(engine, order.name)
         self._begun_with: str | None = None
         self._successor: str | None = None
         self._started_here = False
@@ -119,7 +115,7 @@ class _Replacement:
         last: Step | None = None
         failures = 0
         while True:
-            facts = await self._look()
+            facts = await self._view.look()
             await self._judge(facts)
             step = next_step(facts, self._order.image, self._progress)
             if step is not last and last is not None:
@@ -134,56 +130,19 @@ class _Replacement:
                 self._on_step(step, Boundary.BEFORE)
                 failures = 0
             last = step
+            self._view.touched(old=step.touches_old, new=step.touches_new)
             try:
                 await self._deeds(facts)[step]()
             except Problem as problem:
                 failures += 1
                 await self._recover(step, problem, failures)
 
-    # looking
-
-    async def _look(self) -> Facts:
-        """Return what the engine shows; the whole list only where an inspection of the known ones is not enough."""
-        for _ in range(_ATTEMPTS):
-            if self._unit is None:
-                self._listed = await self._engine.containers()
-                self._unit = find_unit(self._order.name, self._listed)
-            unit = self._unit
-            try:
-                self._old, self._new = await asyncio.gather(self._inspect(unit.old), self._inspect(unit.new))
-            except NotFound:
-                self._unit = None
-                continue
-            return self._facts(unit)
-        raise Transient(f"The containers of {self._order.name} change while they are looked at")
-
-    async def _inspect(self, summary: ContainerSummary | None) -> dict[str, Any]:
-        return {} if summary is None else await self._engine.inspect_container(summary.id)
-
-    def _facts(self, unit: Unit) -> Facts:
-        facts = Facts(
-            unit.name,
-            Member.of(self._old) if self._old else None,
-            foreign_id=unit.foreign.id if unit.foreign else None,
-            orphan_id=unit.orphan.id if unit.orphan else None,
-        )
+    async def _judge(self, facts: Facts) -> None:
+        """Remember who is who, and notice when there is no way forward."""
         if self._begun_with is None and facts.old is not None:
             self._begun_with = facts.old.id
-        if not self._new:
-            return facts
-        self._successor = self._new["Id"]
-        record = CreateRecord.from_label(self._new["Config"]["Labels"].get(LABEL_CREATE_SPEC))
-        if record is None or record.succeeds is None:
-            raise Terminal(
-                "NameTaken",
-                f"Container {self._new['Name'].lstrip('/')} says that it replaces {unit.name} but carries no record of how.",
-                fix="Remove it, or rename it.",
-            )
-        missing, leave = unfinished_networks(self._old, self._new)
-        new = Member.of(self._new)
-        return Facts(unit.name, facts.old, new, record, facts.foreign_id, None, leave, tuple(missing))
-
-    async def _judge(self, facts: Facts) -> None:
+        if facts.new is not None:
+            self._successor = facts.new.id
         if self._progress.failure is None:
             failure = failure_seen(
                 facts,
@@ -197,21 +156,21 @@ class _Replacement:
 
     async def _give_up(self, failure: Failure) -> None:
         self._progress.failure = failure
-        if self._new:
+        if self._view.new:
             with suppress(Problem):
-                lines = await self._engine.log_tail(self._new["Id"], lines=_LOG_LINES)
-                self._log_tail = scrub(lines, self._new["Config"]["Env"] or ())
+                lines = await self._engine.log_tail(self._view.new["Id"], lines=_LOG_LINES)
+                self._log_tail = scrub(lines, self._view.new["Config"]["Env"] or ())
 
     # doing
 
     def _deeds(self, facts: Facts) -> Mapping[Step, Callable[[], Awaitable[object]]]:
-        engine, progress = self._engine, self._progress
+        engine = self._engine
         old = facts.old.id if facts.old else ""
         new = facts.new.id if facts.new else ""
         interim_next, interim_prev = interim_names(facts.name)
         policy = (facts.record.restart_policy if facts.record else NEVER).as_json()
         return {
-            Step.REMOVE_ORPHAN: lambda: self._remove(facts.orphan_id or ""),
+            Step.REMOVE_ORPHAN: lambda: self._remove_orphan(facts.orphan_id or ""),
             Step.CREATE: self._create,
             Step.DISCONNECT: lambda: engine.disconnect(new, facts.to_disconnect or ""),
             Step.CONNECT: lambda: self._connect(new, facts.to_connect[0]),
@@ -227,21 +186,19 @@ class _Replacement:
             Step.PAUSE_NEW: lambda: engine.pause(new),
             Step.REMOVE_OLD: lambda: self._remove_old(old),
             Step.UNDO_DISARM_NEW: lambda: engine.set_restart_policy(new, NEVER.as_json()),
-            Step.UNDO_STOP_NEW: lambda: engine.stop(new, grace_seconds=self._grace(self._new)),
+            Step.UNDO_STOP_NEW: lambda: engine.stop(new, grace_seconds=self._grace(self._view.new)),
             Step.UNDO_RENAME_NEW: lambda: engine.rename(new, interim_next),
             Step.UNDO_RENAME_OLD: lambda: engine.rename(old, facts.name),
             Step.UNDO_START_OLD: lambda: self._start_old(old, facts),
             Step.UNDO_RESUME_OLD: self._resume_old,
             Step.UNDO_PAUSE_OLD: lambda: engine.pause(old),
             Step.UNDO_RESTORE_POLICY: lambda: engine.set_restart_policy(old, policy),
-            # What the old one mounts is attached by name, which the engine keeps; volumes that the failed one's
-            # image asked for besides belong to nobody any more.
-            Step.UNDO_REMOVE_NEW: lambda: self._remove(new, anonymous_volumes=not progress.proven),
+            Step.UNDO_REMOVE_NEW: lambda: self._remove_new(new),
         }
 
     async def _recover(self, step: Step, problem: Problem, failures: int) -> None:
         """Look again after a failed step; when it keeps failing, bring the old one back where that can be done."""
-        self._unit = None
+        self._view.forget()
         # A refused start is written on the container: the next look tells whose fault it is.
         passing = isinstance(problem, (Transient, NotFound)) or step is Step.START_NEW
         if passing and failures < _ATTEMPTS:
@@ -258,8 +215,8 @@ class _Replacement:
         image = self._order.image
         if image is None:
             raise ValueError("a successor is only made for an image")
-        if self._unit is not None and self._unit.stranded is not None:
-            raise _name_taken(self._unit.stranded.name, "its counterpart was removed by somebody")
+        if self._view.stranded is not None:
+            raise _name_taken(self._view.stranded, "its counterpart was removed by somebody")
         try:
             there = (await self._engine.inspect_image(image.reference))["Id"]
         except NotFound as error:
@@ -269,33 +226,34 @@ class _Replacement:
                 f"{image.reference} means {there} in engine {self._engine.host}, not {image.image_id}"
             )
         try:
-            old_image = (await self._engine.inspect_image(self._old["Image"]))["Config"]
+            old_image = (await self._engine.inspect_image(self._view.old["Image"]))["Config"]
         except NotFound:
             old_image = None
         self._refuse_unsafe_shape(old_image_known=old_image is not None)
-        spec = next_spec(self._old, old_image, image)
+        spec = next_spec(self._view.old, old_image, image)
         next_name, _ = interim_names(self._order.name)
-        await self._engine.create_container(next_name, spec.body)
-        self._unit = None
+        self._view.created(await self._engine.create_container(next_name, spec.body))
 
     def _refuse_unsafe_shape(self, *, old_image_known: bool) -> None:
-        mine = self._old["Id"]
+        mine = self._view.old["Id"]
         reason = unsafe_shape(
-            self._old,
+            self._view.old,
             old_image_known=old_image_known,
-            link_consumers=[name for one in self._listed if one.id == mine for name in one.link_consumers],
-            network_sharers=[one.name for one in self._listed if one.network_of == mine],
+            link_consumers=[
+                name for one in self._view.listed if one.id == mine for name in one.link_consumers
+            ],
+            network_sharers=[one.name for one in self._view.listed if one.network_of == mine],
         )
         if reason is not None:
             raise Terminal("ShapeUnsafe", f"{self._order.name} was left alone.", fix=reason)
 
     async def _connect(self, new: str, network: str) -> None:
-        missing, _ = unfinished_networks(self._old, self._new)
+        missing, _ = unfinished_networks(self._view.old, self._view.new)
         await self._engine.connect(new, network, missing[network])
 
     async def _stop_old(self, old: str) -> None:
         self._down_since = time.monotonic()
-        await self._engine.stop(old, grace_seconds=self._grace(self._old))
+        await self._engine.stop(old, grace_seconds=self._grace(self._view.old))
 
     async def _start_new(self, new: str) -> None:
         self._started_here = True
@@ -309,18 +267,29 @@ class _Replacement:
     async def _resume_old(self) -> None:
         self._progress.resumed = True
         with suppress(Problem):  # one that never drained, or does not know how, takes work anyway
-            await self._workspaces.resume(Place.of_inspection(self._old))
+            await self._workspaces.resume(Place.of_inspection(self._view.old))
+
+    async def _remove_orphan(self, orphan: str) -> None:
+        await self._engine.remove(orphan)
+        self._view.forget()
 
     async def _remove_old(self, old: str) -> None:
         self._progress.proven = (
             True  # by this action, or by an earlier one that paused the new one after the proof
         )
-        await self._remove(old)
-
-    async def _remove(self, container: str, *, anonymous_volumes: bool = False) -> None:
         with suppress(NotFound):
-            await self._engine.remove(container, anonymous_volumes=anonymous_volumes)
-        self._unit = None
+            await self._engine.remove(old)
+        self._view.removed_old()
+
+    async def _remove_new(self, new: str) -> None:
+        """Remove a failed successor.
+
+        What the old one mounts is attached to it by name, which the engine keeps; volumes that its image asked for
+        besides belong to nobody any more.
+        """
+        with suppress(NotFound):
+            await self._engine.remove(new, anonymous_volumes=True)
+        self._view.removed_new()
 
     def _grace(self, inspection: Mapping[str, Any]) -> int:
         if self._order.stop_grace_seconds is not None:
@@ -332,9 +301,9 @@ class _Replacement:
 
     async def _drain(self, old: str) -> None:
         """Ask for no new work, then wait until none is left, its time is over, or the container has changed."""
-        place, timeout = Place.of_inspection(self._old), self._order.drain_timeout_seconds
+        place, timeout = Place.of_inspection(self._view.old), self._order.drain_timeout_seconds
         self._drain_since = self._drain_since or time.monotonic()
-        if self._old["State"]["Status"] == ContainerState.RESTARTING:
+        if self._view.old["State"]["Status"] == ContainerState.RESTARTING:
             self._progress.drained = True  # between two crashes there is no process that could have work
             return
         try:
@@ -362,7 +331,7 @@ class _Replacement:
         """
         self._blind += 1
         left = self._order.drain_timeout_seconds - (time.monotonic() - (self._drain_since or 0.0))
-        if self._blind < (_BLIND_LOOKS_CRASHED if self._old["RestartCount"] else _BLIND_LOOKS):
+        if self._blind < (_BLIND_LOOKS_CRASHED if self._view.old["RestartCount"] else _BLIND_LOOKS):
             await asyncio.sleep(min(_BLIND_PAUSE_SECONDS, max(left, 0.0)))
         elif self._order.on_timeout == "Wait":
             self._give_up_busy(StillBusy(old, f"it cannot be told whether work is in progress: {reason}"))
@@ -390,7 +359,7 @@ class _Replacement:
 
     async def _await_proof(self, facts: Facts) -> None:
         """Ask the new process until it answers, or until it is time to look at its container again."""
-        place = Place.of_inspection(self._new)
+        place = Place.of_inspection(self._view.new)
         begun = time.monotonic()
         self._proof_since = self._proof_since or begun
         while time.monotonic() - begun < _LOOK_AGAIN_SECONDS:

@@ -35,6 +35,8 @@ def open_client(endpoint: str, *, connections: int, timeout_seconds: int) -> API
     SDK's own defaults follow the CLI's current context.
     """
     client = APIClient(base_url=endpoint, version="auto", timeout=timeout_seconds, max_pool_size=connections)
+    # An engine is reached as its endpoint says: no proxy, netrc or CA bundle of the environment, none looked up.
+    client.trust_env = False
     if is_local(endpoint):
         socket = f"http+{endpoint}"
         client.mount(_MOUNTED_AT, _OnePool(socket, timeout_seconds, max_pool_size=connections))

@@ -55,6 +55,32 @@ class Step(enum.StrEnum):
         """Whether it leads back to the old container."""
         return self.value.startswith("Undo")
 
+    @property
+    def touches_old(self) -> bool:
+        """Whether the old one is to be looked at again afterwards; always after a step that may wait for long."""
+        return self not in _NEW_ONLY
+
+    @property
+    def touches_new(self) -> bool:
+        """Whether the new one is to be looked at again afterwards."""
+        return self not in _OLD_ONLY
+
+
+_NEW_ONLY = frozenset(
+    {
+        Step.RENAME_NEW,
+        Step.START_NEW,
+        Step.RESTORE_POLICY,
+        Step.PAUSE_NEW,
+        Step.UNDO_DISARM_NEW,
+        Step.UNDO_STOP_NEW,
+        Step.UNDO_RENAME_NEW,
+    }
+)
+_OLD_ONLY = frozenset(
+    {Step.UNPAUSE_OLD, Step.DISARM_OLD, Step.STOP_OLD, Step.RENAME_OLD, Step.UNDO_RENAME_OLD}
+)
+
 
 class End(enum.StrEnum):
     """Nothing is left to do."""
