@@ -83,7 +83,7 @@ class Place:
                 workspaces.append(
                     (workspace, pool.submit(self._start, workspace, images[template], network=network))
                 )
-        for workspace, started in workspaces:
+        for _, started in workspaces:
             started.result()
         self._client.networks.get(NETWORKS[1]).connect(workspaces[0][0].name, aliases=["everywhere"])
         return [workspace for workspace, _ in workspaces]
