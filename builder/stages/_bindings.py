@@ -4,14 +4,26 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 _MAKES_NAMES_AT_RUN_TIME: Final = re.compile(
     rb"\b(?:globals|locals|vars|exec|eval|setattr|__dict__|__getattr__|__import__|sys\.modules)\b|:=|\bimport\s*\*"
 )
-_FUNCTIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef)
+_SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_COMPOUND: Final = (
+    *_SCOPES,
+    *(ast.If, ast.For, ast.AsyncFor, ast.While, ast.With, ast.AsyncWith),
+    *(ast.Try, ast.TryStar, ast.ExceptHandler, ast.Match, ast.match_case),
+)
+
+
+class Statement(NamedTuple):
+    """One statement; `at_top` when the names it binds are the module's."""
+
+    node: ast.AST
+    at_top: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,28 +38,27 @@ class Bindings:
         return self.open or name in self.names or (name.startswith("__") and name.endswith("__"))
 
 
-def bindings(tree: ast.Module, utf8: bytes) -> Bindings:
-    """Read what a module binds at its top level, in functions by `global` included."""
+def bindings(found: Iterable[Statement], utf8: bytes) -> Bindings:
+    """Read what a module's statements bind at its top level, in functions by `global` included."""
     names: set[str] = set()
-    for statement in statements(tree):
-        if isinstance(statement, ast.Global):
-            names.update(statement.names)
-    for statement in statements(tree, into_scopes=False):
-        names.update(_bound(statement))
+    for statement in found:
+        if isinstance(statement.node, ast.Global):
+            names.update(statement.node.names)
+        elif statement.at_top:
+            names.update(_bound(statement.node))
     return Bindings(frozenset(names), open=_MAKES_NAMES_AT_RUN_TIME.search(utf8) is not None)
 
 
-def statements(tree: ast.AST, *, into_scopes: bool = True) -> Iterator[ast.AST]:
-    """Go through all statements below a node (with `except` and `case` clauses), at any depth, without expressions."""
-    waiting: list[ast.AST] = [tree]
+def statements(tree: ast.Module) -> Iterator[Statement]:
+    """Go through all statements of a module (with `except` and `case` clauses), at any depth, without expressions."""
+    waiting: list[tuple[ast.AST, bool]] = [(node, True) for node in tree.body]
     while waiting:
-        node = waiting.pop()
-        if node is not tree:
-            yield node
-            if not into_scopes and isinstance(node, (*_FUNCTIONS, ast.ClassDef)):
-                continue
-        for block in ("body", "orelse", "handlers", "cases", "finalbody"):
-            waiting.extend(getattr(node, block, ()))
+        node, at_top = waiting.pop()
+        yield Statement(node, at_top)
+        if isinstance(node, _COMPOUND):
+            inside = at_top and not isinstance(node, _SCOPES)
+            for block in ("body", "orelse", "handlers", "cases", "finalbody"):
+                waiting.extend((below, inside) for below in getattr(node, block, ()))
 
 
 def _bound(statement: ast.AST) -> Iterator[str]:

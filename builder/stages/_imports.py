@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from builder.stages._bindings import statements
+from builder.stages._bindings import Statement
 from builder.stages._modules import Kind, ModuleIndex
 
 
@@ -56,13 +56,13 @@ class ImportReader:
         self._module = module
         self._package = package
 
-    def read(self, tree: ast.Module) -> Iterator[ImportStatement]:
-        """Go through the import statements at any depth that name first-party modules.
+    def read(self, found: Iterable[Statement]) -> Iterator[ImportStatement]:
+        """Pick the import statements that name first-party modules.
 
         Raises:
             BeyondTop: a relative import leads out of the package.
         """
-        for node in statements(tree):
+        for node, _ in found:
             if isinstance(node, ast.Import):
                 references = tuple(self._of_import(node))
             elif isinstance(node, ast.ImportFrom):

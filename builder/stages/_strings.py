@@ -43,9 +43,10 @@ _NAME_LIST: Final = r"[^\W\d]\w*(?:\.[^\W\d]\w*)*"
 _DOTTED: Final = re.compile(rf"({_NAME_LIST})(?::({_NAME_LIST}))?")
 _PYTHON_DASH_M: Final = re.compile(rf"\bpython[0-9.]*\s+-m\s+({_NAME_LIST})")
 _FILE_ENDINGS: Final = {"cfg", "html", "ini", "json", "log", "md", "py", "sock", "toml", "txt", "yaml", "yml"}
-_WORTH_A_LOOK: Final = (
-    rb"import_module|__import__|find_spec|modules|runpy|pkgutil|resources|patch|uvicorn|-m\b"
+_CALLS: Final = re.compile(
+    rb"import_module|__import__|find_spec|\bmodules\b|runpy|pkgutil|\bresources\b|\bpatch\b|uvicorn|-m\b"
 )
+_QUOTED_HEAD: Final = re.compile(rb"[\"']([\w\x80-\xff]+)[.:]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +83,21 @@ class StringReader:
     """Reads the strings of files of one source; `module` is the package's name, `first_party` the top-level names."""
 
     def __init__(self, module: str, first_party: frozenset[str]) -> None:
-        names = "|".join(sorted(map(re.escape, first_party))).encode() or rb"(?!)"
-        self._worth_a_look = re.compile(rb"%s|[\"'](?:%s)[.:]" % (_WORTH_A_LOOK, names))
         self._module = module
         self._first_party = first_party
 
     def read(self, text: Text, tree: ast.Module) -> StringReferences:
         """Find the references in one file."""
         found = StringReferences()
-        if self._worth_a_look.search(text.utf8):
+        if self._is_worth_a_look(text.utf8):
             _File(self._module, self._first_party, text, found).read(tree)
         return found
+
+    def _is_worth_a_look(self, utf8: bytes) -> bool:
+        """Say by the bytes alone whether a file can hold a reference: most do not, and need no second walk."""
+        return _CALLS.search(utf8) is not None or any(
+            quoted[1].decode(errors="replace") in self._first_party for quoted in _QUOTED_HEAD.finditer(utf8)
+        )
 
 
 class _File:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from builder.problems import Complaint, Refused
-from builder.stages._bindings import Bindings, bindings
+from builder.stages._bindings import Bindings, bindings, statements
 from builder.stages._imports import BeyondTop, ImportReader, ImportStatement, Reference, unresolved
 from builder.stages._modules import Kind, ModuleIndex, module_name
 from builder.stages._strings import StringReader, StringReferences
@@ -79,13 +79,14 @@ class _Reader:
     def read(self, path: str, raw: bytes) -> _Read:
         text = Text.read(raw)
         tree = text.parse()
+        found = list(statements(tree))
         imports = ImportReader(self._index, self._module, _package_of(path))
         return _Read(
             path,
             text,
-            tuple(imports.read(tree)),
+            tuple(imports.read(found)),
             self._strings.read(text, tree),
-            bindings(tree, text.utf8),
+            bindings(found, text.utf8),
         )
 
 
