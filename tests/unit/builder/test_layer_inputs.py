@@ -26,7 +26,7 @@ INVENTORY = Inventory(
     runtime_folders=(),
     runtime_files=(),
     installed={
-        "uvicorn": Installed("0.30", ("click>=7", 'httptools>=0.6; extra == "standard"')),
+        "uvicorn": Installed("0.30", ("extra-thing>=7", 'httptools>=0.6; extra == "standard"')),
         "a-b": Installed("2.0rc1", ()),
     },
 )
