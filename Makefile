@@ -26,6 +26,8 @@ demo-clean: .venv/synced ## end what `make demo KEEP=1` left running
 test: .venv/synced ## lint and every suite, with the seconds of each
 	@rm -f $(SUITE_SECONDS)
 	@$(TIMED) lint $(MAKE) lint
+	@$(TIMED) workspace $(BIN)/pytest -q workspace/tests
+	@export WORKSPACE_RUNTIME_PYTHON=$$(tools/setup/installed-runtime.sh) && $(TIMED) workspace-wheel $(BIN)/pytest -q workspace/tests
 	@$(BIN)/pytest -m "not long" tests
 
 test-long: .venv/synced ## what test leaves out: soaks, outages of minutes, whole matrices
@@ -35,6 +37,7 @@ lint: .venv/synced ## style, types and who imports whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy controller builder tests
+	@cd workspace && ../$(BIN)/mypy .
 	@$(BIN)/lint-imports
 
 generate: .venv/synced ## render what is derived from the code: the document's schema and fields, the manual of wsr

@@ -12,7 +12,7 @@ import pytest
 
 BUDGET_SECONDS = {
     "lint": 90,
-    "workspace": 60,
+    "workspace": 90,
     "workspace-wheel": 90,
     "unit": 15,
     "golden": 15,
