@@ -35,18 +35,10 @@ class ModuleIndex:
     """All modules of a folder by dotted name; the folder itself is the nameless one, where it is a package."""
 
     modules: dict[str, Module]
+    top_level: frozenset[str]
+    """The names that a bare import finds in this folder; one without `__init__.py` comes after the standard library."""
     kept_back: frozenset[str]
     """Top-level names that exist in the source and are left out of the package."""
-
-    @property
-    def top_level(self) -> frozenset[str]:
-        """The names that a bare import finds in this folder; a folder without `__init__.py` comes after the standard library."""
-        return frozenset(
-            name
-            for name, module in self.modules.items()
-            if name and "." not in name
-            if module.kind is not Kind.NAMESPACE or name not in sys.stdlib_module_names
-        )
 
     def missing(self, dotted: str) -> str | None:
         """Return the shortest prefix of a dotted name that is no module; None when all of it is there."""
@@ -75,7 +67,17 @@ def index_modules(shipped: Iterable[str], kept_back: Iterable[str] = ()) -> Modu
         for parent in _parents(name):
             modules.setdefault(parent, Module(parent, Kind.NAMESPACE, parent.replace(".", "/") + "/"))
     tops = (name.partition(".")[0] for name in map(module_name, kept_back) if name)
-    return ModuleIndex(modules, frozenset(tops) - modules.keys())
+    return ModuleIndex(modules, frozenset(_top_level(modules)), frozenset(tops) - modules.keys())
+
+
+def _top_level(modules: dict[str, Module]) -> Iterable[str]:
+    for name, module in modules.items():
+        if (
+            name
+            and "." not in name
+            and (module.kind is not Kind.NAMESPACE or name not in sys.stdlib_module_names)
+        ):
+            yield name
 
 
 def module_name(path: str) -> str | None:
