@@ -1,0 +1,424 @@
+"""The status says what is true, why, and what is not known; kstatus holds whatever the state is."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.api.status import Status
+from controller.model.container import ContainerState
+from controller.model.observation import Observation
+from controller.model.observed import Known
+from controller.model.plan import Failure, Progress
+from controller.plan.decide import decide
+from controller.plan.state import classify
+from controller.status.invariants import broken
+from controller.status.summarize import STRAGGLERS_LISTED, Scope, summarize
+from tests.unit.simulator.ground import document, sha
+from tests.unit.simulator.nouns import (
+    AWAY,
+    TREE,
+    observation,
+    record,
+    served,
+    target,
+    template_record,
+    verdict,
+)
+from tests.unit.simulator.virtual_time import NOON
+
+LATER = NOON + timedelta(minutes=1)
+FAILED = record("0.1.1", verdict=verdict("Failed", minute=5, reason="RolloutFailed"))
+
+
+def status(
+    seen: Observation,
+    version: str = "0.1.0",
+    *,
+    previous: Status | None = None,
+    progress: Progress | None = None,
+    **spec: Any,  # noqa: ANN401 -- any field of the spec
+) -> Status:
+    """The status of a pass, as the loop makes it; sound whatever was seen."""
+    asked = document(version, **spec)
+    state = classify(asked, seen)
+    known = progress or Progress()
+    plan = decide(asked, state, known, NOON)
+    announced = Progress(known.in_flight | {action.key for action in plan.actions}, known.failures)
+    scope = Scope(asked, 3, seen, state, plan, announced)
+    made = summarize(scope, previous or Status(), NOON if previous is None else LATER)
+    assert not broken(made), broken(made)
+    assert summarize(scope, made, LATER) == made, "the same pass gives the same status"
+    return made
+
+
+def conditions(made: Status) -> dict[str, tuple[str, str, str]]:
+    return {each.type: (each.status, each.reason, each.message) for each in made.conditions}
+
+
+def test_an_object_that_is_up_to_date_says_so_and_nothing_else() -> None:
+    made = status(observation(record(), targets=Known((target(), target("ws-2")))))
+    assert conditions(made) == {
+        "Ready": ("True", "UpToDate", "All 2 targets run 0.1.0."),
+        "Published": ("True", "Served", "The index serves 0.1.0."),
+        "ImagesBuilt": ("True", "Proven", "Every template has booted and answered with 0.1.0."),
+        "RolledOut": ("True", "UpToDate", "All 2 targets run 0.1.0."),
+    }
+    assert made.observed_generation == 3
+    assert made.last_known_good == "0.1.0"
+    assert made.rollout is not None
+    assert (made.rollout.total, made.rollout.up_to_date, made.rollout.held) == (2, 2, 0)
+
+
+def test_the_first_pass_says_that_work_is_under_way() -> None:
+    made = status(observation())
+    assert conditions(made) == {
+        "Ready": ("False", "Building", "Version 0.1.0 is being built."),
+        "Published": ("False", "Pending", "Version 0.1.0 is not public."),
+        "ImagesBuilt": ("False", "Building", "Version 0.1.0 is being built."),
+        "RolledOut": ("False", "Pending", "Version 0.1.0 is not ready to be rolled out."),
+        "Reconciling": ("True", "Building", "Version 0.1.0 is being built."),
+    }
+    assert made.resolved_version is None
+
+
+def test_a_rollout_counts_and_names_its_stragglers() -> None:
+    seen = observation(
+        record(),
+        targets=Known(
+            (
+                target("ws-1"),
+                target("ws-2", "0.0.9"),
+                target("ws-3", "0.0.9", busy=True),
+                target("ws-4", "0.0.9", hold="debugging"),
+                target("ws-5", running=AWAY),
+                target("ws-6", "0.0.9", running=AWAY, state=ContainerState.EXITED),
+            )
+        ),
+    )
+    made = status(seen)
+    assert conditions(made)["Ready"] == (
+        "False",
+        "Rolling",
+        "1 of 4 targets run 0.1.0; 1 stopped to be updated.",
+    )
+    rollout = made.rollout
+    assert rollout is not None
+    assert rollout.model_dump(exclude={"started_time", "wave"}, by_alias=False) == {
+        "total": 4,
+        "up_to_date": 1,
+        "updating": 2,
+        "busy": 1,
+        "held": 1,
+        "unknown": 1,
+    }
+    assert [(each.name, each.why) for each in made.stragglers] == [
+        ("docker/local/ws-2", "waits for its turn"),
+        ("docker/local/ws-3", "busy"),
+        ("docker/local/ws-4", "held: debugging"),
+        ("docker/local/ws-5", "runs the image and has not reported"),
+        ("docker/local/ws-6", "waits for its turn"),
+    ]
+
+
+def test_no_more_stragglers_are_listed_than_people_read() -> None:
+    targets = tuple(target(f"ws-{index:02}", "0.0.9") for index in range(30))
+    made = status(observation(record(), targets=Known(targets)))
+    assert len(made.stragglers) == STRAGGLERS_LISTED
+    assert made.stragglers[0].name == "docker/local/ws-00"
+
+
+def test_a_straggler_keeps_the_time_since_it_lags() -> None:
+    seen = observation(record(), targets=Known((target("ws-1", "0.0.9"),)))
+    first = status(seen)
+    assert status(seen, previous=first).stragglers[0].since == NOON
+
+
+def test_targets_that_do_not_report_are_unknown_and_not_up_to_date() -> None:
+    made = status(observation(record(), targets=Known((target(), target("ws-2", running=AWAY)))))
+    text = "1 of 2 targets run 0.1.0; not reporting: docker/local/ws-2."
+    assert conditions(made)["Ready"] == ("Unknown", "TargetsUnknown", text)
+    assert conditions(made)["RolledOut"] == ("Unknown", "TargetsUnknown", text)
+
+
+def test_stopped_targets_are_told_apart() -> None:
+    stopped = target("ws-2", running=AWAY, state=ContainerState.EXITED)
+    made = status(observation(record(), targets=Known((target(), stopped))))
+    assert conditions(made)["Ready"][2] == "All 1 target run 0.1.0; 1 stopped, to start with it."
+    assert made.rollout is not None
+    assert (made.rollout.total, made.rollout.up_to_date) == (1, 1)
+
+
+def test_a_release_without_targets_is_ready_and_says_so() -> None:
+    made = status(observation(record()))
+    assert conditions(made)["RolledOut"] == (
+        "True",
+        "NoTargets",
+        "Version 0.1.0 is ready; no target runs.",
+    )
+
+
+def test_targets_left_alone_are_counted_in_the_summary() -> None:
+    made = status(observation(record(), targets=Known((target(), target("ws-2", "0.0.9", hold="mine")))))
+    assert conditions(made)["Ready"][2] == "All 1 target run 0.1.0; 1 left alone."
+
+
+@pytest.mark.parametrize(
+    ("unread", "message", "published", "images_built", "rolled_out"),
+    [
+        (
+            "records",
+            "The release records cannot be read: it is away",
+            ("Unknown", "Unknown"),
+            ("Unknown", "Unknown"),
+            ("False", "Pending"),
+        ),
+        (
+            "images",
+            "The images cannot be read: it is away",
+            ("True", "Served"),
+            ("True", "Proven"),
+            ("False", "Pending"),
+        ),
+        (
+            "targets",
+            "The targets cannot be read: it is away",
+            ("True", "Served"),
+            ("True", "Proven"),
+            ("Unknown", "Unknown"),
+        ),
+    ],
+)
+def test_what_cannot_be_read_is_unknown_and_is_looked_at_again(
+    unread: str,
+    message: str,
+    published: tuple[str, str],
+    images_built: tuple[str, str],
+    rolled_out: tuple[str, str],
+) -> None:
+    made = conditions(status(observation(record(), **{unread: AWAY})))
+    assert made["Ready"] == ("Unknown", "Unknown", message)
+    assert made["Reconciling"][0] == "True"
+    assert made["Published"][:2] == published
+    assert made["ImagesBuilt"][:2] == images_built
+    assert made["RolledOut"][:2] == rolled_out
+
+
+def test_an_index_that_is_away_says_nothing_about_publication() -> None:
+    made = conditions(status(observation(index=AWAY)))
+    assert made["Published"] == ("Unknown", "Unknown", "The package index cannot be read: it is away")
+
+
+def test_an_outage_takes_neither_the_image_for_new_workspaces_nor_the_last_known_good() -> None:
+    before = status(observation(record()))
+    during = status(observation(records=AWAY), previous=before)
+    assert during.templates == before.templates
+    assert during.last_known_good == "0.1.0"
+
+
+def failing(key_of: Observation, failure: Failure, version: str = "0.1.0") -> Progress:
+    asked = document(version)
+    wanted = decide(asked, classify(asked, key_of), Progress(), NOON).actions
+    return Progress(frozenset(), {action.key: failure for action in wanted})
+
+
+def test_a_failure_that_is_tried_again_is_told_while_reconciling() -> None:
+    failure = Failure("Building", "The engine is away; trying again.", LATER)
+    made = conditions(status(observation(), progress=failing(observation(), failure)))
+    assert made["Ready"] == ("False", "Building", "The engine is away; trying again.")
+    assert made["Reconciling"][0] == "True"
+    assert "Stalled" not in made
+
+
+def test_a_failure_that_waits_for_somebody_stalls() -> None:
+    failure = Failure("BuildFailed", "main.py:3: does not parse.", None)
+    made = conditions(status(observation(), progress=failing(observation(), failure)))
+    assert made["Ready"] == ("False", "BuildFailed", "main.py:3: does not parse.")
+    assert made["Stalled"] == ("True", "BuildFailed", "main.py:3: does not parse.")
+    assert "Reconciling" not in made
+
+
+def test_nothing_is_stalled_while_something_else_goes_on() -> None:
+    failure = Failure("BuildFailed", "No.", None)
+    progress = failing(observation(), failure)
+    busy = Progress(frozenset({"cascade/0.0.9/x"}), progress.failures)
+    made = conditions(status(observation(), progress=busy))
+    assert "Stalled" not in made
+
+
+def test_the_failure_that_waits_for_somebody_is_told_before_one_that_is_tried_again() -> None:
+    seen = observation(record(), targets=Known((target("ws-1", "0.0.9"), target("ws-2", "0.0.9"))))
+    first, second = (
+        action.key for action in decide(document(), classify(document(), seen), Progress(), NOON).actions
+    )
+    progress = Progress(
+        frozenset(),
+        {first: Failure("Rolling", "Again.", LATER), second: Failure("ImageContested", "Look at it.", None)},
+    )
+    made = status(seen, progress=progress)
+    assert conditions(made)["RolledOut"] == ("False", "ImageContested", "Look at it.")
+    assert [each.why for each in made.stragglers] == ["Again.", "Look at it."]
+
+
+def test_credentials_that_are_missing_show_on_publication_only() -> None:
+    seen = observation(record(published_time=None, verdict=None))
+    failure = Failure("CredentialsMissing", "Set PYPI_TOKEN.", None)
+    made = conditions(status(seen, progress=failing(seen, failure)))
+    assert made["Published"] == ("False", "CredentialsMissing", "Set PYPI_TOKEN.")
+    assert made["ImagesBuilt"][0] == "True"
+
+
+def test_a_suspended_object_neither_reconciles_nor_stalls() -> None:
+    made = conditions(status(observation(record()), suspend=True))
+    assert made["Ready"][:2] == ("False", "Suspended")
+    assert not {"Reconciling", "Stalled"} & made.keys()
+
+
+# --- failed versions
+
+
+def rolled_back(*targets: Any, **changes: Any) -> Status:  # noqa: ANN401 -- targets, and any field
+    seen = observation(
+        record(),
+        FAILED,
+        **{"images": Known(served(record(), FAILED, latest="0.1.0")), "targets": Known(targets), **changes},
+    )
+    return status(seen, "0.1.1")
+
+
+def test_a_rollback_is_told_while_it_goes_on() -> None:
+    made = conditions(rolled_back(target("ws-1", "0.1.1"), target("ws-2", "0.1.0")))
+    assert made["Ready"] == (
+        "False",
+        "RolloutFailed",
+        "It is failed. Version 0.1.1 is held; `wsr resume` tries it again.",
+    )
+    assert made["Reconciling"] == ("True", "RollingBack", "1 target to bring back to 0.1.0.")
+    assert "Stalled" not in made
+
+
+def test_a_rollback_that_is_through_stalls_with_the_reason_of_the_failure() -> None:
+    made = conditions(rolled_back(target("ws-1", "0.1.0")))
+    assert made["Stalled"][:2] == ("True", "RolloutFailed")
+    assert "Reconciling" not in made
+
+
+def test_a_rollback_is_not_through_while_a_step_of_it_is_tried_again() -> None:
+    targets = (target("ws-1", "0.1.1"),)
+    seen = observation(
+        record(),
+        FAILED,
+        images=Known(served(record(), FAILED, latest="0.1.0")),
+        targets=Known(targets),
+    )
+    failure = Failure("Rolling", "The engine is away; trying again.", LATER)
+    made = conditions(status(seen, "0.1.1", progress=failing(seen, failure, "0.1.1")))
+    assert made["Reconciling"][:2] == ("True", "RollingBack")
+    assert "Stalled" not in made
+
+
+def test_a_rollback_is_not_through_while_the_targets_cannot_be_read() -> None:
+    made = conditions(rolled_back(targets=AWAY))
+    assert made["Reconciling"] == ("True", "RollingBack", "The targets cannot be read: it is away")
+
+
+def test_counts_of_a_held_version_are_those_of_what_was_asked_for() -> None:
+    made = rolled_back(target("ws-1", "0.1.0", busy=True), target("ws-2", "0.1.0"))
+    assert made.rollout is not None
+    assert (made.rollout.total, made.rollout.up_to_date, made.rollout.busy) == (2, 0, 0)
+    assert made.held == "It is failed. Version 0.1.1 is held; `wsr resume` tries it again."
+    assert made.stragglers == ()
+
+
+# --- details
+
+
+def test_versions_and_bytes_are_those_of_the_record() -> None:
+    made = status(observation(record()))
+    assert made.resolved_version == "0.1.0"
+    assert made.source is not None
+    assert made.source.tree_sha256 == TREE
+    assert made.package is not None
+    assert made.package.wheel_sha256 == sha("wheel 0.1.0")
+
+
+def test_a_template_tells_its_image_and_the_one_that_a_rollback_returns_to() -> None:
+    later = record("0.1.1", verdict=None)
+    made = status(observation(record(), later), "0.1.1").templates[0]
+    assert made.state == "Proven"
+    assert made.image == "ws/echo:0.1.1-nocommi-00000000"
+    assert made.previous_image == "ws/echo:0.1.0-nocommi-00000000"
+
+
+def test_a_candidate_is_not_for_new_workspaces() -> None:
+    later = record(
+        "0.1.1",
+        verdict=None,
+        published_time=None,
+        templates={"echo": template_record("0.1.1", "echo", proven=False)},
+    )
+    first, second = status(observation(record(), later), "0.1.1").templates
+    assert (first.state, first.image) == ("Unproven", "ws/echo:0.1.0-nocommi-00000000")
+    assert (second.state, second.image) == ("Missing", "ws/greeter:0.1.0-nocommi-00000000")
+
+
+def test_drift_that_the_document_does_not_act_on_shows_as_update_available() -> None:
+    seen = observation(record(), templates={"echo": Known(sha("edited"))})
+    assert [each.update_available for each in status(seen).templates] == ["TemplateSourceChanged", None]
+
+
+def test_a_message_of_several_lines_becomes_one() -> None:
+    failure = Failure("BuildFailed", "one\n  two", None)
+    made = conditions(status(observation(), progress=failing(observation(), failure)))
+    assert made["Ready"][2] == "one two"
+
+
+# --- times and history
+
+
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
+    before = status(observation())
+    building = status(observation(record(templates={}, verdict=None, published_time=None)), previous=before)
+    ready = building.condition("Ready")
+    assert ready is not None
+    assert ready.last_transition_time == NOON
+    done = status(observation(record()), previous=before).condition("Ready")
+    assert done is not None
+    assert done.last_transition_time == LATER
+
+
+def history(made: Status) -> list[tuple[str, str]]:
+    return [(entry.version, entry.verdict) for entry in made.history]
+
+
+def test_history_tells_what_was_asked_for_and_what_became_of_it() -> None:
+    made = status(observation(record()))
+    assert history(made) == [("0.1.0", "Good")]
+    made = status(observation(record()), "0.1.1", previous=made)
+    assert history(made) == [("0.1.1", "InProgress"), ("0.1.0", "Good")]
+    made = status(observation(record()), "0.1.2", previous=made)
+    assert history(made) == [("0.1.2", "InProgress"), ("0.1.1", "Superseded"), ("0.1.0", "Good")]
+
+
+def test_a_failed_version_is_in_progress_again_once_it_is_resumed() -> None:
+    failed = rolled_back(target("ws-1", "0.1.0"))
+    assert history(failed) == [("0.1.1", "Failed")]
+    assert failed.history[0].reason == "RolloutFailed"
+    resumed = record("0.1.1", verdict=None)
+    again = status(observation(record(), resumed), "0.1.1", previous=failed)
+    assert history(again) == [("0.1.1", "InProgress")]
+    assert again.history[0].finished_time is None
+
+
+def test_history_keeps_the_last_ten() -> None:
+    made = None
+    for index in range(12):
+        made = status(observation(), f"0.1.{index}", previous=made)
+    assert made is not None
+    assert len(made.history) == 10
+    assert made.history[0].version == "0.1.11"
+
+
+def test_a_status_survives_its_journey_through_json() -> None:
+    made = status(observation(record(), targets=Known((target("ws-1", "0.0.9"),))))
+    assert Status.model_validate_json(made.model_dump_json()) == made
