@@ -37,7 +37,7 @@ def boxes(number: int) -> list[Box]:
 
 
 def life(number: int = 8, version: str = "0.1.0", **spec: Any) -> Life:  # noqa: ANN401 -- any field of the spec
-    machine = Machine(seconds, now)
+    machine = Machine(seconds, now, inputs={name: sha(f"inputs of {name}") for name in TEMPLATES})
     machine.add(*boxes(number))
     return Life(MemoryStore(document(version, **spec), machine), SimulatedWorld(machine))
 
