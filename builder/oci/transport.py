@@ -94,7 +94,7 @@ class Transport:
             try:
                 yield answer
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise Unavailable(f"The connection to {host} broke at {request.what}: {error!r}.") from error
+                raise Unavailable(f"The connection to {host} broke at {request.what}: {str(error) or type(error).__name__}.") from error
 
     async def _send(self, request: Request, authorization: dict[str, str]) -> aiohttp.ClientResponse:
         # opened here, so that a second attempt sends the file from its start
@@ -126,7 +126,7 @@ def _unreachable(request: Request, error: Exception) -> str:
         case aiohttp.ClientSSLError():
             return f"{host} does not speak TLS. If it is meant to be plain HTTP, say registry.insecure: true."
         case _:
-            return f"The registry {host} cannot be reached for {request.what}: {error!r}."
+            return f"The registry {host} cannot be reached for {request.what}: {str(error) or type(error).__name__}."
 
 
 async def read_limited(answer: aiohttp.ClientResponse, limit: int, what: str) -> bytes:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ class Desk:
 
     folder: Path
     prefix: str
+    _calls: list[Running] = field(default_factory=list, init=False)
 
     @classmethod
     def lay_out(cls, folder: Path, *, prefix: str, engine: str, index: Index, base_image: str) -> "Desk":
@@ -65,6 +66,16 @@ class Desk:
         """The image repository of a template, as the document names it."""
         templates = self.spec["templates"]
         return str(next(one["image"] for one in templates if one["name"] == template))
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return str(yaml.safe_load(self.document.read_text())["metadata"]["name"])
+
+    @property
+    def status_file(self) -> Path:
+        """Where the status is kept."""
+        return self.state / "objects" / f"default.{self.name}" / "status.json"
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -116,7 +127,14 @@ class Desk:
 
     def start(self, verb: str, *more: str) -> Running:
         """Start a verb."""
-        return Running.start(self.arguments(verb, *more), log=self.folder / "wsr.log")
+        self._calls.append(Running.start(self.arguments(verb, *more), log=self.folder / "wsr.log"))
+        return self._calls[-1]
+
+    def close(self) -> None:
+        """End what still runs, as after a test that failed in the middle."""
+        for call in self._calls:
+            if call.process.poll() is None:
+                call.kill()
 
     def wsr(self, verb: str, *more: str) -> Ended:
         """Run a verb to its end."""

@@ -79,6 +79,7 @@ class Release:
                     self.client.images.get(image).tag(desk.image(template), "latest")
                 yield Scene(desk, index, folder / "index" / "packages", fleet, dict(self.images))
             finally:
+                desk.close()
                 fleet.close()
 
 

@@ -25,7 +25,9 @@ FORWARD = (
 
 
 @pytest.fixture(scope="module")
-def moving(second_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, Workspace]]:
+def moving(
+    second_release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Scene, Workspace]]:
     """One workspace with everything that can be lost, moved to and fro between two releases."""
     with second_release.copied(tmp_path_factory.mktemp("moving")) as scene:
         scene.fleet.add("plain-1", scene.images["0.1.1"]["plain"], networks=["front", "back"])
@@ -59,7 +61,9 @@ def test_a_kill_while_neither_container_runs_loses_nothing(moving: tuple[Scene, 
 
 @pytest.mark.long
 @pytest.mark.parametrize("step", FORWARD)
-def test_a_kill_at_any_step_of_a_replacement_loses_nothing(moving: tuple[Scene, Workspace], step: str) -> None:
+def test_a_kill_at_any_step_of_a_replacement_loses_nothing(
+    moving: tuple[Scene, Workspace], step: str
+) -> None:
     assert_survives(moving, step)
 
 
@@ -110,7 +114,9 @@ def assert_published_once(scene: Scene, line: str) -> None:
 
 def stamps(packages: Path, version: str) -> dict[str, tuple[int, int]]:
     """Inode and time of writing of a version's files on the index."""
-    files = [file for file in packages.iterdir() if f"-{version}-" in file.name or f"-{version}.tar" in file.name]
+    files = [
+        file for file in packages.iterdir() if f"-{version}-" in file.name or f"-{version}.tar" in file.name
+    ]
     return {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in files}
 
 

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import control
@@ -86,7 +87,7 @@ class Runtime:
         text = "".join(part["text"] for part in message["parts"])
         task = {"id": uuid.uuid4().hex, "contextId": message.get("contextId") or uuid.uuid4().hex}
         try:
-            said = self._adapter(_slept(text))
+            said = self._adapter(_worked(text))
         except Exception as error:  # noqa: BLE001 - whatever the adapter raises fails the turn
             words = {"role": "ROLE_AGENT", "parts": [{"text": f"{type(error).__name__}: {error}"}]}
             return {**task, "status": {"state": "TASK_STATE_FAILED", "message": words}}
@@ -94,13 +95,14 @@ class Runtime:
         return {**task, "status": {"state": "TASK_STATE_COMPLETED"}, "artifacts": [artifact]}
 
 
-def _slept(text: str) -> str:
-    """`sleep N: text` is work for N seconds."""
+def _worked(text: str) -> str:
+    """`work until FILE: text` is work until there is such a file."""
     words, colon, rest = text.partition(": ")
-    if colon and words.startswith("sleep "):
-        time.sleep(float(words.removeprefix("sleep ")))
-        return rest
-    return text
+    if not colon or not words.startswith("work until "):
+        return text
+    while not Path(words.removeprefix("work until ")).exists():
+        time.sleep(0.05)
+    return rest
 
 
 def _answer(connection: socket.socket, runtime: Runtime) -> None:

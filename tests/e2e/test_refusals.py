@@ -1,0 +1,113 @@
+"""What is refused before anything is touched, and what waits for somebody without losing work."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.desk import Desk
+from tests.e2e.proxy import before_unix
+from tests.e2e.scene import Scene
+from tests.parts.index import Index
+
+NOWHERE = Index("http://127.0.0.1:9/", "http://127.0.0.1:9/simple/", "ci", "secret")
+
+
+SUSPEND, VERSION = "  suspend: false\n", "  version: 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "complaint"),
+    [
+        (SUSPEND, "  suspended: false\n", ":7: spec.suspended: unknown field; did you mean suspend?"),
+        (SUSPEND, "  suspend: 3\n", ":7: spec.suspend: must be true or false, got the number 3"),
+        (
+            VERSION,
+            "  version: soon\n",
+            ":6: spec.version: 'soon' is not a PEP 440 version; write one like 0.1.6, 0.2.0rc1 or 0.1.6.post1",
+        ),
+        (
+            VERSION,
+            "  version: 0.10\n",
+            ":6: spec.version: must be a string, got the number 0.10; put it in quotes",
+        ),
+        (VERSION, "", ":5: spec.version: is required and missing"),
+    ],
+    ids=["unknown field", "wrong type", "bad version", "number for a version", "no version"],
+)
+def test_a_document_that_is_not_valid_is_told_in_one_message_and_touches_nothing(
+    tmp_path: Path, old: str, new: str, complaint: str
+) -> None:
+    engine = tmp_path / "engine.sock"
+    desk = Desk.lay_out(
+        tmp_path / "desk", prefix="never-", engine=f"unix://{engine}", index=NOWHERE, base_image="none"
+    )
+    desk.edit("runtime.yaml", "  version: 0.1.0\n", "  version: 0.1.0\n  suspend: false\n")
+    desk.edit("runtime.yaml", old, new)
+    # Nothing may even be asked: an engine that is asked for anything notes it.
+    with before_unix(tmp_path / "none.sock", engine) as proxy:
+        for verb in ("run", "plan"):
+            ended = desk.wsr(verb, *(["--once"] if verb == "run" else []))
+            assert ended.code == 2
+            assert ended.log == f"{desk.document}{complaint}\nNothing was touched."
+            assert ended.out == ""
+        assert proxy.asked == []
+    assert not desk.state.exists()
+
+
+def test_a_secret_that_is_missing_is_named_with_the_place_where_it_should_be(scene: Scene) -> None:
+    with scene.desk.editing() as spec:
+        spec["package"]["index"]["credentialsSecretName"] = "absent"
+    scene.desk.bump("0.1.1")
+    ended = scene.desk.run(code=1)
+    folder = scene.desk.folder / "secrets" / "absent"
+    assert f"Secret absent cannot be read from {folder}: No such file or directory." in ended.log
+    assert f"Create {folder} with one file per key" in ended.log
+    assert scene.published() == ["0.1.0"]
+
+
+def test_without_credentials_the_proven_candidates_are_kept_until_there_are_some(scene: Scene) -> None:
+    desk = scene.desk
+    scene.populate("0.1.0", "plain-1")
+    before = scene.fleet.shapes()
+    with desk.editing() as spec:
+        name = spec["package"]["index"].pop("credentialsSecretName")
+    desk.bump("0.1.1")
+    ended = desk.run(code=1)
+    assert ended.lines("CredentialsMissing: There are no credentials for uploads to .* PYPI_TOKEN")
+    published = desk.condition("Published")
+    assert published is not None
+    assert (published["status"], published["reason"]) == ("False", "CredentialsMissing")
+    assert scene.published() == ["0.1.0"]
+    assert scene.fleet.shapes() == before
+
+    with desk.editing() as spec:
+        spec["package"]["index"]["credentialsSecretName"] = name
+    ended = desk.run()
+    assert not ended.lines("package 0.1.1|cascade 0.1.1|probe 0.1.1")
+    scene.assert_all_run("0.1.1")
+
+
+def test_a_second_run_on_the_same_state_folder_steps_back_and_the_first_one_finishes(rollout: Scene) -> None:
+    rollout.populate("0.1.0", "plain-1")
+    first = rollout.desk.start("run")
+    first.until("replace docker/local/.*: because")
+    second = rollout.desk.run(code=1)
+    assert second.log == (
+        f"Another wsr run (process {first.process.pid}) works on this object with state folder"
+        f" {rollout.desk.status_file.parent}.\n"
+        "Let it finish or stop it; two of them on one object would undo each other's work."
+    )
+    first.until("UpToDate")
+    first.interrupt()
+    rollout.assert_all_run("0.1.1")
+
+
+def test_a_run_that_is_asked_to_end_says_so_and_the_next_one_goes_on(rollout: Scene) -> None:
+    rollout.populate("0.1.0", "plain-1")
+    running = rollout.desk.start("run")
+    running.until("RenameOld$")
+    ended = running.interrupt()
+    assert ended.code == 1
+    assert ended.log.splitlines()[-1] == "Stopped; the next run goes on from here."
+    rollout.desk.run()
+    rollout.assert_all_run("0.1.1")

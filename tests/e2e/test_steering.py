@@ -1,0 +1,102 @@
+"""What people steer: going back, holding, suspending, stopped workspaces, work in progress, and a run that watches."""
+
+import threading
+
+from tests.e2e.scene import Scene
+
+
+def test_nothing_moves_when_nothing_changed_and_going_back_builds_and_uploads_nothing(rollout: Scene) -> None:
+    desk, fleet = rollout.desk, rollout.fleet
+    rollout.populate("0.1.0", "plain-1", "polite-1")
+    desk.run()
+    rollout.assert_all_run("0.1.1")
+    shapes = fleet.shapes()
+    files = {file.name: file.stat().st_mtime_ns for file in rollout.packages.iterdir()}
+    written = desk.status_file.stat().st_mtime_ns
+
+    idle = desk.run()
+    assert [line.partition("] ")[2].partition(":")[0] for line in idle.log.splitlines()] == ["UpToDate"]
+    assert fleet.shapes() == shapes
+    assert desk.status_file.stat().st_mtime_ns == written, "an idle object is written zero times"
+    assert idle.seconds < 5
+
+    desk.bump("0.1.0")
+    back = desk.run()
+    assert not back.lines("(adopt|package|cascade|probe|publish|tag) 0.1.0")
+    rollout.assert_all_run("0.1.0")
+    after = fleet.shapes()
+    assert all(shapes[name].kept_by(after[name]) for name in shapes)
+    assert {file.name: file.stat().st_mtime_ns for file in rollout.packages.iterdir()} == files
+    tags = {name: fleet.client.images.get(f"{desk.image(name)}:latest").id for name in ("plain", "polite")}
+    old = rollout.images["0.1.0"]
+    assert tags == {name: fleet.client.images.get(old[name]).id for name in old}
+
+
+def test_a_suspended_object_is_left_alone_until_it_is_not(rollout: Scene) -> None:
+    rollout.populate("0.1.0", "plain-1")
+    before = rollout.fleet.shapes()
+    with rollout.desk.editing() as spec:
+        spec["suspend"] = True
+    ended = rollout.desk.run(code=1)
+    assert "Suspended: The object is suspended; set spec.suspend to false to go on." in ended.log
+    assert rollout.fleet.shapes() == before
+    with rollout.desk.editing() as spec:
+        spec["suspend"] = False
+    rollout.desk.run()
+    rollout.assert_all_run("0.1.1")
+
+
+def test_held_and_stopped_workspaces_are_respected_and_counted(rollout: Scene) -> None:
+    fleet, client = rollout.fleet, rollout.fleet.client
+    image = rollout.images["0.1.0"]["plain"]
+    held = fleet.add("plain-held", image, labels={"runtime.molecule.ai/hold": "a demo for customers"})
+    stopped = fleet.add("plain-stopped", image, running=False)
+    free = fleet.add("plain-free", image)
+    for workspace in (held, free):
+        fleet.until(workspace, "0.1.0")
+    ended = rollout.desk.run()
+
+    assert fleet.versions() == {held.name: "0.1.0", free.name: "0.1.1"}
+    assert "a demo for customers" in ended.log + ended.out + str(rollout.desk.facts("status"))
+    assert rollout.desk.facts("status")["rollout"]["held"] == 1
+    successor = client.containers.get(stopped.name)
+    wanted = client.images.get(rollout.images["0.1.1"]["plain"])
+    assert successor.status == "created"
+    assert successor.attrs["State"]["StartedAt"].startswith("0001-"), "it was started"
+    assert successor.attrs["Image"] == wanted.id
+    assert f"wsr-prev-{stopped.name}" in fleet.names(), "kept until the first start is proven"
+
+    again = rollout.desk.run()
+    assert not again.lines("replace ")
+    successor.start()
+    rollout.desk.run()
+    fleet.until(stopped, "0.1.1")
+    assert fleet.names() == {held.name, free.name, stopped.name}
+
+
+def test_work_in_progress_is_finished_before_its_workspace_is_replaced(rollout: Scene) -> None:
+    busy, idle = rollout.populate("0.1.0", "plain-1", "plain-2")
+    answers: list[str] = []
+    task = threading.Thread(target=lambda: answers.append(busy.ask("work until /workspace/go: done")))
+    task.start()
+    running = rollout.desk.start("run", "--once")
+    running.until(f"replace docker/local/{idle.name}: proven")
+    assert answers == []
+    assert rollout.fleet.versions() == {busy.name: "0.1.0", idle.name: "0.1.1"}
+    running.until(f"{busy.name}: Drain")
+    rollout.fleet.write(busy, "/workspace/go", "")
+    running.until(f"{busy.name}: StopOld")
+    task.join()
+    assert answers == ["done"]
+    assert running.end().code == 0
+    rollout.assert_all_run("0.1.1")
+
+
+def test_a_run_that_watches_acts_on_an_edited_document_by_itself(rollout: Scene) -> None:
+    workspace = rollout.populate("0.1.1", "plain-1")[0]
+    running = rollout.desk.start("run")
+    running.until("UpToDate")
+    rollout.desk.bump("0.1.0")
+    rollout.fleet.until(workspace, "0.1.0")
+    running.until("UpToDate: .*0.1.0")
+    assert running.interrupt().code == 1
