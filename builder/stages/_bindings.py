@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 _MAKES_NAMES_AT_RUN_TIME: Final = re.compile(
-    rb"\b(?:globals|locals|vars|exec|eval|setattr|__dict__|__getattr__|__import__|sys\.modules)\b|:=|\bimport\s*\*"
+    rb"\b(?:globals|locals|vars|exec|eval|setattr|__dict__|__getattr__|__import__|sys\.modules|global_enum)\b|:=|\bimport\s*\*"
 )
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMPOUND: Final = (

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import hashlib
 import io
+import ssl
 import tarfile
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -106,16 +107,16 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_before(index: Index) -> AsyncIterator[Proxy]:
-    """Run a proxy on loopback before a real index."""
+async def proxy_before(index: Index, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """Run a proxy on loopback before a real index; with `tls` it speaks HTTPS."""
     behind = "/".join(index.simple_url.split("/")[:3])
     runner = web.AppRunner(web.Application(client_max_size=1 << 24))
     proxy = Proxy(index, behind)
     runner.app.router.add_route("*", "/{path:.*}", proxy.answer)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
     await site.start()
-    here = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    here = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     proxy.index = Index(
         index.upload_url.replace(behind, here),
         index.simple_url.replace(behind, here),

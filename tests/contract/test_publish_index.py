@@ -5,6 +5,8 @@ import json
 import os
 import secrets
 import signal
+import ssl
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -196,6 +198,32 @@ async def test_nothing_is_uploaded_when_one_of_the_files_cannot_be(
         "This cannot be uploaded: not a gzip file",
     )
     assert index.files(made.project) == {}
+
+
+def self_signed(folder: Path) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate for loopback; return its file, and the server side of TLS with it."""
+    certificate, key = folder / "ca.pem", folder / "key.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=index"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", str(certificate), "-keyout", str(key)]
+    subprocess.run(command, check=True, capture_output=True)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate, key)
+    return certificate, tls
+
+
+async def test_a_private_authority_is_trusted_when_named_whatever_the_environment_says(
+    made: Made, pypiserver: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, tls = self_signed(tmp_path)
+    credentials = credentials_of(tmp_path / "credentials", pypiserver.username, pypiserver.password)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/etc/ssl/certs/ca-certificates.crt")
+    async with proxy_before(pypiserver, tls=tls) as proxy:
+        run = given(made, proxy.index, credentials)
+        with pytest.raises(Refused, match=r"The certificate of 127\.0\.0\.1 is not trusted"):
+            await publish(run)
+        report = await publish(replace(run, ca=certificate))
+    assert report.outcome is Outcome.DONE
+    assert proxy.uploads == 2
 
 
 class TestAnIndexInTrouble:

@@ -116,12 +116,16 @@ def test_modules_that_import_each_other_in_a_circle_still_do(source: Path) -> No
     assert run_python(source.parent / "tree", "molecule_runtime.", *cases) == run_python(source, "", *cases)
 
 
-def test_twice_is_the_same_bytes_whatever_mask_time_and_place(source: Path, tmp_path: Path) -> None:
+def test_twice_is_the_same_bytes_whatever_mask_time_place_and_environment(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = package(given(source, commit="c0ffee")).facts
     copy = tmp_path / "elsewhere" / "other"
     shutil.copytree(source, copy)
     for path in copy.rglob("*"):
         os.utime(path, (1, 1))
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    monkeypatch.setenv("HATCH_BUILD_HOOKS_ONLY", "true")
     before = os.umask(0o077)
     try:
         second = package(given(copy, commit="c0ffee")).facts

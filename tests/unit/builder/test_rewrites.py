@@ -128,6 +128,7 @@ def test_all_complaints_of_all_files_are_told_together() -> None:
         b"globals()['nope'] = 1\n",
         b"(nope := 1)\n",
         b"class nope: pass\n",
+        b"import enum\n@enum.global_enum\nclass Flags(enum.Flag): nope = 1\n",
     ],
 )
 def test_a_name_that_a_package_may_have_is_not_refused(init: bytes) -> None:
