@@ -95,21 +95,31 @@ class FileStore:
             # Derived from the world anew; the unreadable file is kept for whoever wants to know.
             path.replace(path.with_suffix(".unreadable"))
             return _Saved()
+        except OSError as error:
+            raise Terminal(
+                "StateUnreadable",
+                f"{path} cannot be read: {error.strerror}.",
+                fix="Make it a readable file, or remove it: only progress and history are lost.",
+            ) from error
 
 
 def saved_status(folder: Path) -> Status | None:
     """Return the status last written for an object, or None when there is none; for verbs that only look."""
     try:
         return _Saved.model_validate_json((folder / "status.json").read_bytes()).status
-    except (FileNotFoundError, ValidationError):
+    except (OSError, ValidationError):
         return None
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that readers and crashes see the old file or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write `text` so that readers and crashes see the old file or the new one, whole; one writer at a time.
+
+    Raises:
+        Terminal: StateUnwritable, with the cause.
+    """
+    aside = path.with_name(f".{path.name}.new")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with aside.open("w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
