@@ -16,6 +16,7 @@ from tests.parts.index import Index
 FIRST, NEXT, BROKEN = "0.1.0", "0.1.1", "0.1.2"
 BROKEN_TEMPLATE = "greeter"
 TASK_SECONDS = 20
+_OVERLAP_SECONDS = 2
 _READY_SECONDS = 60.0
 _PLAIN = "A Molecule AI workspace"
 _VISIBLE = "A Molecule AI workspace that got 0.1.1 while it worked"
@@ -62,7 +63,7 @@ class User:
             task = threading.Thread(target=self._ask, daemon=True)
             self._tasks.append(task)
             task.start()
-            self._end.wait(TASK_SECONDS * 3 / 4)
+            self._end.wait(TASK_SECONDS - _OVERLAP_SECONDS)
 
     def _ask(self) -> None:
         try:

@@ -76,7 +76,8 @@ def test_index_hosts_stand_in_the_lock_file_only() -> None:
 
 
 def test_scripts_can_be_run() -> None:
-    scripts = [path for path in tracked() if path.read_bytes()[:2] == b"#!"]
+    # Golden texts are read and compared, not run.
+    scripts = [path for path in tracked() if path.read_bytes()[:2] == b"#!" and "golden" not in path.parts]
     assert scripts
     assert [path for path in scripts if not os.access(path, os.X_OK)] == []
 
