@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import shlex
 from pathlib import Path
-from typing import Any
 
 import click
 
-from builder.contract import PackageRun, Report
 from controller.cli.output import OUTPUT, Exit, fail, print_facts
-from controller.clients.runs import Run, Runs
 from controller.model.errors import Problem, Terminal
-from controller.settings import Settings
 
 
 @click.command()
@@ -37,26 +31,13 @@ def build(*, version: str, out: Path, source: Path, output: str) -> int:
 
     Example: wsr build --version 0.1.6 --out /tmp/runtime && python -m build /tmp/runtime
     """
-    given = PackageRun(source=source, version=version, out=out)
+    from controller.cli._build import build_tree, table  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
+
     try:
-        report = asyncio.run(_run(given))
+        facts = build_tree(source, version=version, out=out)
     except Terminal as refusal:  # each complaint is on stderr already, as the builder's log
         return Exit.WRONG_USE if refusal.reason == "BadVersion" else Exit.FAILED
     except Problem as problem:
         return fail(problem)
-    facts = {"tree": str(out), **report.facts}
-    print_facts(facts, output, _table(facts))
+    print_facts(facts, output, table(facts))
     return Exit.DONE
-
-
-async def _run(given: PackageRun) -> Report:
-    runs = Runs(Settings.of_process().child_environment, parallel=1)
-    run = Run("package", given.arguments(), {"out": str(given.out)})
-    return await runs.run(run, progress=lambda line: click.echo(line, err=True))
-
-
-def _table(facts: dict[str, Any]) -> list[str]:
-    return [
-        f"Version {facts['version']} is in {facts['tree']} (source tree {facts['treeSha256'][:12]}).",
-        f"Next: python -m build {shlex.quote(facts['tree'])}",
-    ]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 
 import click
 
 from controller.cli.options import FILE, SECRETS, STATE
 from controller.cli.output import Exit, fail
-from controller.model.errors import Problem, Terminal
-from controller.plan.state import image_for_new
-from controller.standalone.session import open_session
+from controller.model.errors import Problem
 
 
 @click.command()
@@ -24,26 +21,10 @@ def image(*, template: str, file: Path, state: Path | None, secrets: Path | None
 
     Example: docker run -d --name ws-1 "$(wsr image echo -f runtime.yaml)"
     """
+    from controller.cli._image import image_of  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
+
     try:
-        click.echo(asyncio.run(_image(template, file, state, secrets)))
+        click.echo(image_of(template, file, state=state, secrets=secrets))
     except Problem as problem:
         return fail(problem)
     return Exit.DONE
-
-
-async def _image(template: str, file: Path, state: Path | None, secrets: Path | None) -> str:
-    async with open_session(file, state=state, secrets=secrets) as session:
-        known = [each.name for each in session.document.spec.templates]
-        if template not in known:
-            raise Terminal(
-                "Invalid", f"{file} lists no template {template!r}.", fix=f"It lists: {', '.join(known)}."
-            )
-        records = await session.world.parts.records.records()
-        found = image_for_new(records, session.document.spec.version, template)
-    if found is None:
-        raise Terminal(
-            "NotFound",
-            f"No released image of template {template} exists yet.",
-            fix=f"Run: wsr run -f {file} --once",
-        )
-    return found

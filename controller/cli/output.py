@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-import yaml
 
 from controller.model.errors import Problem, Terminal
 
@@ -37,6 +36,8 @@ def print_facts(facts: Mapping[str, Any], output: str, table: Sequence[str]) -> 
     if output == "json":
         click.echo(json.dumps(facts, indent=2))
     elif output == "yaml":
+        import yaml  # noqa: PLC0415 -- only this form pays for it
+
         click.echo(yaml.safe_dump(dict(facts), sort_keys=False).rstrip())
     else:
         for line in table:

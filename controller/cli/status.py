@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import click
 
-from controller.api.status import Status
 from controller.cli.options import FILE, SECRETS, STATE
-from controller.cli.output import OUTPUT, Exit, columns, fail, print_facts
-from controller.model.errors import Problem, Terminal
-from controller.settings import Settings
-from controller.standalone.store import object_folder, read_document, saved_status
-
-_WATCH_SECONDS = 0.5
+from controller.cli.output import OUTPUT, Exit, fail
+from controller.model.errors import Problem
 
 
 @click.command()
@@ -28,52 +22,12 @@ def status(*, file: Path, output: str, watch: bool, state: Path | None, secrets:
 
     Example: wsr status -f runtime.yaml -o json
     """
+    from controller.cli._status import show  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
+
     try:
-        folder = _folder(file, state, secrets)
-        shown = _require(saved_status(folder), file)
-        _print(shown, output)
-        while watch:
-            time.sleep(_WATCH_SECONDS)
-            current = _require(saved_status(folder), file)
-            if current != shown:
-                shown = current
-                _print(shown, output)
+        show(file, output=output, watch=watch, state=state, secrets=secrets)
     except Problem as problem:
         return fail(problem)
     except KeyboardInterrupt:
         return Exit.DONE
     return Exit.DONE
-
-
-def _folder(file: Path, state: Path | None, secrets: Path | None) -> Path:
-    return object_folder(
-        Settings.of_process(secrets_dir=secrets, state_dir=state).state_dir, read_document(file)
-    )
-
-
-def _require(found: Status | None, file: Path) -> Status:
-    if found is None:
-        raise Terminal(
-            "NotFound", f"Nothing is known of the object in {file} yet.", fix=f"Run: wsr run -f {file} --once"
-        )
-    return found
-
-
-def _print(shown: Status, output: str) -> None:
-    print_facts(shown.model_dump(mode="json", by_alias=True), output, _table(shown))
-
-
-def _table(shown: Status) -> list[str]:
-    rows = [["CONDITION", "STATUS", "REASON", "MESSAGE"]]
-    rows += [[each.type, each.status, each.reason, each.message] for each in shown.conditions]
-    templates = [["TEMPLATE", "STATE", "IMAGE"]]
-    templates += [[each.name, each.state, each.image or "-"] for each in shown.templates]
-    lines = [*columns(rows), "", *columns(templates)]
-    if shown.rollout is not None:
-        counts = shown.rollout
-        lines += [
-            "",
-            f"{counts.up_to_date} of {counts.total} targets are up to date, {counts.updating} updating, {counts.busy} busy.",
-        ]
-    lines += [f"  {each.name}: {each.why}" for each in shown.stragglers]
-    return lines

@@ -1,0 +1,127 @@
+"""What `wsr run` does: drives the loop, tells its progress, and says how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from controller.api.status import Status
+from controller.cli.output import Exit
+from controller.cli.progress import Progress, progress_on_stderr
+from controller.model.plan import Action, Cascade, Replace
+from controller.reconcile.loop import Done, Pass, Reconciler, Result
+from controller.standalone.session import Session, open_session
+from controller.standalone.store import sole_runner
+from controller.standalone.world import watch
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """How long to run: once or for good, until a condition is true, for so many seconds."""
+
+    once: bool
+    until: str | None
+    wait: float | None
+
+    def reached(self, status: Status) -> bool:
+        """Whether the condition that was waited for is true."""
+        return self.until is not None and status.is_true(self.until)
+
+
+def drive(file: Path, *, state: Path | None, secrets: Path | None, goal: Goal) -> int:
+    """Reconcile the object in `file` and return the exit code.
+
+    Raises:
+        Problem: the document, the environment or a Secret is not valid, or another run is at it.
+    """
+    try:
+        with progress_on_stderr() as progress:
+            return asyncio.run(_run(file, state, secrets, progress, goal))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        click.echo("Stopped; the next run goes on from here.", err=True)
+        return Exit.FAILED
+
+
+async def _run(file: Path, state: Path | None, secrets: Path | None, progress: Progress, goal: Goal) -> int:
+    task = asyncio.current_task()
+    if task is not None:
+        # As on Ctrl-C: what is under way is cancelled, cleans up, and is found by the next run.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    async with open_session(file, state=state, secrets=secrets, say=progress.say) as session:
+        with sole_runner(session.folder):
+            return await _drive(session, file, progress, goal)
+
+
+async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -> int:
+    wake = asyncio.Event()
+    narrator = _Narrator(progress)
+    loop = Reconciler(
+        session.store, session.world, wake, on_pass=narrator.on_pass, on_action=narrator.on_action
+    )
+    watching = asyncio.create_task(watch(session.world, file, wake))
+    try:
+        if not goal.once:
+            await loop.run_forever()
+        try:
+            async with asyncio.timeout(goal.wait):
+                result = await loop.run_once(milestone=goal.reached)
+        except TimeoutError:
+            return _not_yet(goal, narrator.last)
+        return _finish(result)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def _not_yet(goal: Goal, status: Status | None) -> int:
+    ready = status.condition("Ready") if status else None
+    because = f": {ready.reason}: {ready.message}" if ready else ""
+    click.echo(f"Not yet after {goal.wait:g} s{because}", err=True)
+    return Exit.NOT_YET
+
+
+def _finish(result: Result) -> int:
+    if isinstance(result, Done):
+        ready = result.status.condition("Ready")
+        click.echo(ready.message if ready is not None else "")
+        return Exit.DONE
+    click.echo(f"{result.reason}: {result.message}", err=True)
+    return Exit.FAILED
+
+
+class _Narrator:
+    """Tells passes and actions as lines of progress; says a thing once."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._told = ""
+        self.last: Status | None = None
+
+    def on_pass(self, turn: Pass) -> None:
+        """Tell what the summary says now, if that is new."""
+        self.last = turn.status
+        self._progress.count(turn.status)
+        ready = turn.status.condition("Ready")
+        text = f"{ready.reason}: {ready.message}" if ready is not None else ""
+        if text != self._told:
+            self._told = text
+            self._progress.say(text)
+
+    def on_action(self, action: Action, outcome: str | Exception | None) -> None:
+        """Tell that an action starts, ended well, or failed."""
+        text = f"because {action.reason}" if outcome is None else str(outcome)
+        self._progress.say(f"{_name(action)}: {text}")
+
+
+def _name(action: Action) -> str:
+    kind = type(action).__name__.lower()
+    if isinstance(action, Replace):
+        return f"{kind} {action.target}"
+    if isinstance(action, Cascade):
+        return f"{kind} {action.version} ({len(action.builds)} images)"
+    template = getattr(action, "template", None)
+    return f"{kind} {action.version}" + (f" {template}" if template else "")

@@ -1,0 +1,65 @@
+"""What `wsr status` does: prints the status that was written last, once or whenever it changes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from controller.api.status import Status
+from controller.cli.output import columns, print_facts
+from controller.model.errors import Terminal
+from controller.settings import Settings
+from controller.standalone.store import object_folder, read_document, saved_status
+
+_WATCH_SECONDS = 0.5
+
+
+def show(file: Path, *, output: str, watch: bool, state: Path | None, secrets: Path | None) -> None:
+    """Print the status; with `watch` go on until interrupted.
+
+    Raises:
+        Terminal: the document is not valid, or nothing is known of the object yet.
+    """
+    folder = _folder(file, state, secrets)
+    shown = _require(saved_status(folder), file)
+    _print(shown, output)
+    while watch:
+        time.sleep(_WATCH_SECONDS)
+        current = _require(saved_status(folder), file)
+        if current != shown:
+            shown = current
+            _print(shown, output)
+
+
+def _folder(file: Path, state: Path | None, secrets: Path | None) -> Path:
+    return object_folder(
+        Settings.of_process(secrets_dir=secrets, state_dir=state).state_dir, read_document(file)
+    )
+
+
+def _require(found: Status | None, file: Path) -> Status:
+    if found is None:
+        raise Terminal(
+            "NotFound", f"Nothing is known of the object in {file} yet.", fix=f"Run: wsr run -f {file} --once"
+        )
+    return found
+
+
+def _print(shown: Status, output: str) -> None:
+    print_facts(shown.model_dump(mode="json", by_alias=True), output, _table(shown))
+
+
+def _table(shown: Status) -> list[str]:
+    rows = [["CONDITION", "STATUS", "REASON", "MESSAGE"]]
+    rows += [[each.type, each.status, each.reason, each.message] for each in shown.conditions]
+    templates = [["TEMPLATE", "STATE", "IMAGE"]]
+    templates += [[each.name, each.state, each.image or "-"] for each in shown.templates]
+    lines = [*columns(rows), "", *columns(templates)]
+    if shown.rollout is not None:
+        counts = shown.rollout
+        lines += [
+            "",
+            f"{counts.up_to_date} of {counts.total} targets are up to date, {counts.updating} updating, {counts.busy} busy.",
+        ]
+    lines += [f"  {each.name}: {each.why}" for each in shown.stragglers]
+    return lines

@@ -1,0 +1,99 @@
+"""What `wsr why` does: finds one target and the release record of what it runs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from controller.model.errors import Terminal
+from controller.model.observed import Known, Unknown
+from controller.model.record import ReleaseRecord
+from controller.model.target import Target
+from controller.plan.fleet import sort_fleet
+from controller.standalone.session import open_session
+
+
+def facts_of(target: str, file: Path, *, state: Path | None, secrets: Path | None) -> dict[str, Any]:
+    """Return what `target` runs and where it came from.
+
+    Raises:
+        Terminal: it is no target of the document, or the engine does not answer.
+    """
+    return asyncio.run(_why(target, file, state, secrets))
+
+
+def table(facts: Mapping[str, Any]) -> list[str]:
+    """Return the facts as lines for people."""
+    return [f"{key}: {_shown(value)}" for key, value in facts.items()]
+
+
+async def _why(name: str, file: Path, state: Path | None, secrets: Path | None) -> dict[str, Any]:
+    async with open_session(file, state=state, secrets=secrets) as session:
+        observation = await session.world.observe(session.document, earlier=None)
+        if isinstance(observation.targets, Unknown):
+            raise Terminal(
+                "Unknown",
+                f"The targets cannot be read: {observation.targets.reason}",
+                fix="Check that the engine answers.",
+            )
+        records = observation.records.value if isinstance(observation.records, Known) else {}
+        target = _find(name, observation.targets.value)
+        return _facts(target, records, wanted=records.get(session.document.spec.version))
+
+
+def _find(name: str, targets: tuple[Target, ...]) -> Target:
+    for target in targets:
+        if name in {target.id, target.name}:
+            return target
+    known = ", ".join(target.id for target in targets[:10]) or "none"
+    raise Terminal("NotFound", f"{name} is no target of this document.", fix=f"Targets are: {known}.")
+
+
+def _facts(
+    target: Target, records: Mapping[str, ReleaseRecord], *, wanted: ReleaseRecord | None
+) -> dict[str, Any]:
+    running = target.running.value if isinstance(target.running, Known) else None
+    release = next((each for each in records.values() if _has_image(each, target.image_id)), None)
+    return {
+        "target": target.id,
+        "template": target.template,
+        "commit": release.source_commit if release else running.commit if running else None,
+        "wheelSha256": release.wheel.sha256 if release else None,
+        "image": target.image,
+        "imageReason": release.templates[target.template].reason
+        if release and target.template in release.templates
+        else None,
+        "wave": "everyone",
+        "running": {"version": running.version, "contentSha256": running.content_sha256} if running else None,
+        "runningUnknown": target.running.reason if isinstance(target.running, Unknown) else None,
+        "verdict": release.verdict.model_dump(mode="json", by_alias=True)
+        if release and release.verdict
+        else None,
+        "next": _next(target, wanted),
+    }
+
+
+def _has_image(record: ReleaseRecord, image_id: str) -> bool:
+    return any(template.image_id == image_id for template in record.templates.values())
+
+
+def _next(target: Target, wanted: ReleaseRecord | None) -> str:
+    """Say in one sentence what the next pass means for this target."""
+    if wanted is None or not wanted.templates:
+        return "The wanted version is not built yet."
+    fleet = sort_fleet(wanted, [target])
+    if fleet.untouched:
+        return f"It is left alone: {fleet.untouched[0][1]}."
+    if fleet.up_to_date:
+        return f"Nothing; it runs {wanted.version} as asked for."
+    if fleet.unproven:
+        return f"It runs the image of {wanted.version} and has not reported yet."
+    return f"It will be replaced by {wanted.version}{' when its work is done' if target.busy else ''}."
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 -- any JSON value
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
+    return "-" if value is None else str(value)
