@@ -131,7 +131,7 @@ def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
         case Blocked() | UpToDate():
             return []
         case Held():
-            return _rollback(state)
+            return _rollback(document, state)
         case Absent():
             return [_obtain(document, state)]
         case Unbuilt(record=record, builds=builds):
@@ -142,7 +142,7 @@ def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
         case Unpublished(record=record, untagged=untagged):
             return _publication(record, untagged)
         case Stale(record=record, fleet=fleet):
-            return _replacements(record, fleet)
+            return _replacements(record, fleet, reason=f"it does not run {record.version}")
         case Unpromoted(record=record, templates=templates):
             reason = "every target has proven the release"
             return [
@@ -192,7 +192,7 @@ def _publication(record: ReleaseRecord, untagged: tuple[str, ...]) -> list[Actio
     return actions
 
 
-def _rollback(state: Held) -> list[Action]:
+def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
     if state.fallback is None:
         return []
     actions: list[Action] = []
@@ -201,18 +201,19 @@ def _rollback(state: Held) -> list[Action]:
             Promote(state.fallback.version, state.retagged, "these tags still name the version that failed")
         )
     if state.fleet is not None:
-        actions.extend(_replacements(state.fallback, state.fleet))
+        reason = f"{document.spec.version} failed, and {state.fallback.version} is the last known good"
+        actions.extend(_replacements(state.fallback, state.fleet, reason=reason))
     return actions
 
 
-def _replacements(record: ReleaseRecord, fleet: Fleet) -> list[Action]:
+def _replacements(record: ReleaseRecord, fleet: Fleet, *, reason: str) -> list[Action]:
     return [
         Replace(
             target=target.id,
             version=record.version,
             template=target.template or "",
             image_id=record.templates[target.template or ""].image_id or "",
-            reason=f"it does not run {record.version}",
+            reason=reason,
         )
         for target in fleet.stale
     ]

@@ -175,7 +175,7 @@ def _rolling_back(scope: Scope) -> Verdict | None:
         return Verdict("True", Reason.ROLLING_BACK, text)
     if state.fleet is None or not (state.fleet.stale or state.retagged):
         return None
-    text = f"{_count(len(state.fleet.stale), 'target')} to bring back to {state.fallback.version}."
+    text = f"To bring back to {state.fallback.version}: {len(state.fleet.stale)} of {len(state.fleet.ours)} targets."
     return Verdict("True", Reason.ROLLING_BACK, text)
 
 
@@ -218,7 +218,7 @@ def _stage(scope: Scope) -> Verdict:
 
 def _rolling(scope: Scope, fleet: Fleet) -> Verdict:
     version = scope.document.spec.version
-    text = f"{len(fleet.proven)} of {_count(len(fleet.counted), 'target')} run {version}"
+    text = f"{len(fleet.proven)} of {len(fleet.counted)} targets run {version}"
     if fleet.stale:
         stopped = sum(1 for target in fleet.stale if target not in fleet.counted)
         rest = f"; {stopped} stopped to be updated" if stopped else ""
@@ -233,11 +233,8 @@ def _settled_text(fleet: Fleet, record: ReleaseRecord) -> str:
     rest = f"; {stopped} stopped, to start with it{alone}" if stopped else alone
     if not fleet.counted:
         return f"Version {record.version} is ready; no target runs{rest}."
-    return f"All {_count(len(fleet.counted), 'target')} run {record.version}{rest}."
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    who = f"All {len(fleet.counted)} targets run" if len(fleet.counted) > 1 else "The only target runs"
+    return f"{who} {record.version}{rest}."
 
 
 def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:

@@ -68,10 +68,11 @@ def stale(*targets: Target) -> Stale:
     return Stale(WANTED, sort_fleet(WANTED, targets))
 
 
-def replacement(name: str, version: str = "0.1.1") -> Replace:
-    return Replace(
-        f"docker/local/{name}", version, "echo", image(version, "echo"), f"it does not run {version}"
-    )
+def replacement(name: str, version: str = "0.1.1", reason: str = "it does not run 0.1.1") -> Replace:
+    return Replace(f"docker/local/{name}", version, "echo", image(version, "echo"), reason)
+
+
+BACK = "0.1.1 failed, and 0.1.0 is the last known good"
 
 
 def test_what_nobody_has_is_packaged_and_what_the_index_has_is_adopted() -> None:
@@ -154,15 +155,15 @@ def test_a_rollback_takes_tags_and_targets_back_to_the_last_known_good() -> None
     fleet = sort_fleet(record(), [target("ws-1", "0.1.1")], only_running=FAILED)
     assert actions(Held("RolloutFailed", "…", record(), fleet, ("echo",))) == (
         Promote("0.1.0", ("echo",), "these tags still name the version that failed"),
-        replacement("ws-1", "0.1.0"),
+        replacement("ws-1", "0.1.0", BACK),
     )
 
 
 def test_a_rollback_keeps_the_budget_too() -> None:
     fleet = sort_fleet(record(), [target(f"ws-{index}", "0.1.1") for index in range(4)], only_running=FAILED)
     assert actions(Held("RolloutFailed", "…", record(), fleet)) == (
-        replacement("ws-0", "0.1.0"),
-        replacement("ws-1", "0.1.0"),
+        replacement("ws-0", "0.1.0", BACK),
+        replacement("ws-1", "0.1.0", BACK),
     )
 
 

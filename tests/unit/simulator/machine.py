@@ -16,7 +16,7 @@ from packaging.version import Version
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.container import ContainerState
-from controller.model.errors import Terminal, Waiting
+from controller.model.errors import Terminal, Transient, Waiting
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.package import IndexFile, Release
@@ -220,6 +220,7 @@ class Machine:
         recorded = self.records.get(action.version)
         assert recorded is None or recorded.published_time is None, "adopted what is recorded as published"
         yield 2.0
+        self._answers("index", "The package index")
         self.records[action.version] = self._record(
             document, action.version, self.index[action.version], None
         ).published(self.now())
@@ -326,6 +327,7 @@ class Machine:
             proven = template.name in record.templates and record.templates[template.name].proven
             assert proven, f"published before {template.name} was proven"
         yield 2.0
+        self._answers("index", "The package index")
         served = self.index.setdefault(action.version, action.wheel_sha256)
         assert served == action.wheel_sha256, "the index serves other bytes under this version"
         yield 1.0
@@ -364,6 +366,10 @@ class Machine:
     def _repository(document: WorkspaceRuntime, template: str) -> str:
         return next(each.image for each in document.spec.templates if each.name == template)
 
+    def _answers(self, source: str, name: str) -> None:
+        if source in self.unread:
+            raise Transient(f"{name} does not answer")
+
     # --- replacing
 
     def _replace(self, document: WorkspaceRuntime, action: Replace) -> Steps:
@@ -399,29 +405,34 @@ class Machine:
         image = record.templates[action.template].image_id or ""
         assert image in self.images.values(), "replaced with an image that does not exist"
         if box.succession is not None and box.succession.image_id != image:
-            yield 1.0
+            yield from self._asked(1.0)
             box.succession = None
         if box.succession is None:
-            yield 0.5
-            box.succession = Succession(
-                Phase.PREPARED, sha(box.name)[:12], sha(image)[:12], image, record.version, None
-            )
-        yield 0.5
+            yield from self._asked(0.5)
+            box.succession = self._succession(Phase.PREPARED, box, record, image)
+        yield from self._asked(0.5)
         if box.stopped:
             self._runs(box, record, image)
             return "stopped: it will start with it"
         if not box.switching:
             yield from self._drained(document, box)
-            box.succession = Succession(
-                Phase.SWITCHING, sha(box.name)[:12], sha(image)[:12], image, record.version, None
-            )
+            box.succession = self._succession(Phase.SWITCHING, box, record, image)
             self._within_budget(document)
-        yield 1.0
-        yield 5.0
+        yield from self._asked(1.0)
+        yield from self._asked(5.0)
         if (record.version, box.name) in self.bad_in_fleet:
             return self._undone(record, box)
         self._runs(box, record, image)
         return "proven from inside"
+
+    def _asked(self, seconds: float) -> Generator[float, None, None]:
+        """Let the engine take its time for a step, which it does not do while it is away."""
+        yield seconds
+        self._answers("targets", "The Docker Engine")
+
+    @staticmethod
+    def _succession(phase: Phase, box: Box, record: ReleaseRecord, image: str) -> Succession:
+        return Succession(phase, sha(box.name)[:12], sha(image)[:12], image, record.version, None)
 
     def _drained(self, document: WorkspaceRuntime, box: Box) -> Generator[float, None, None]:
         drain = document.spec.rollout.drain

@@ -144,7 +144,7 @@ def test_targets_that_do_not_report_are_unknown_and_not_up_to_date() -> None:
 def test_stopped_targets_are_told_apart() -> None:
     stopped = target("ws-2", running=AWAY, state=ContainerState.EXITED)
     made = status(observation(record(), targets=Known((target(), stopped))))
-    assert conditions(made)["Ready"][2] == "All 1 target run 0.1.0; 1 stopped, to start with it."
+    assert conditions(made)["Ready"][2] == "The only target runs 0.1.0; 1 stopped, to start with it."
     assert made.rollout is not None
     assert (made.rollout.total, made.rollout.up_to_date) == (1, 1)
 
@@ -160,7 +160,7 @@ def test_a_release_without_targets_is_ready_and_says_so() -> None:
 
 def test_targets_left_alone_are_counted_in_the_summary() -> None:
     made = status(observation(record(), targets=Known((target(), target("ws-2", "0.0.9", hold="mine")))))
-    assert conditions(made)["Ready"][2] == "All 1 target run 0.1.0; 1 left alone."
+    assert conditions(made)["Ready"][2] == "The only target runs 0.1.0; 1 left alone."
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_rollback_is_told_while_it_goes_on() -> None:
         "RolloutFailed",
         "It is failed. Version 0.1.1 is held; `wsr resume` tries it again.",
     )
-    assert made["Reconciling"] == ("True", "RollingBack", "1 target to bring back to 0.1.0.")
+    assert made["Reconciling"] == ("True", "RollingBack", "To bring back to 0.1.0: 1 of 2 targets.")
     assert "Stalled" not in made
 
 

@@ -1,0 +1,215 @@
+"""Whole rollouts as text, for operators to read and reviewers to compare: each the way one thing goes, or goes wrong.
+
+Every story begins with 0.1.0 running on all targets and second 0 at the moment that 0.1.1 is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.model.plan import Action, Cascade, Replace
+from controller.reconcile.loop import Done, Pass, Result
+from tests.unit.simulator.ground import Box, Event, Life, life
+from tests.unit.simulator.machine import Machine
+from tests.unit.simulator.virtual_time import run, seconds
+
+Scene = Callable[["Stage"], list[Event]]
+
+
+@dataclass
+class Stage:
+    """The object and machine that a story plays on; times of the story begin when 0.1.1 is asked for."""
+
+    whole: Life
+    begin: float = 0.0
+    lines: list[str] = field(default_factory=list)
+    _told: str = ""
+
+    @property
+    def machine(self) -> Machine:
+        return self.whole.world.machine
+
+    def box(self, number: int) -> Box:
+        return self.machine.boxes[f"docker/local/ws-{number}"]
+
+    def at(self, time: float, what: str, do: Callable[[], Any]) -> Event:
+        """Have something happen `time` seconds into the story."""
+        return Event(self.begin + time, what, do)
+
+    def away(self, source: str, name: str, start: float, end: float) -> list[Event]:
+        """Have a source unreadable from `start` to `end`."""
+        return [
+            self.at(start, f"the {name} does not answer any more", lambda: self.machine.unread.add(source)),
+            self.at(end, f"the {name} answers again", lambda: self.machine.unread.discard(source)),
+        ]
+
+    def happen(self, what: str) -> None:
+        self._line(f"* {what}")
+
+    def passed(self, turn: Pass) -> None:
+        ready = turn.status.condition("Ready")
+        text = f"{ready.reason}: {ready.message}" if ready else ""
+        rolling_back = turn.status.condition("Reconciling")
+        if rolling_back is not None and ready is not None and rolling_back.reason != ready.reason:
+            text = f"{text}\n{rolling_back.reason}: {rolling_back.message}"
+        if text != self._told:
+            self._told = text
+            for line in text.splitlines():
+                self._line(line)
+
+    def acted(self, action: Action, outcome: str | Exception | None) -> None:
+        if outcome is None:
+            self._line(f"  {_name(action)} begins: {action.reason}")
+        else:
+            self._line(f"  {_name(action)}: {outcome}")
+
+    def _line(self, text: str) -> None:
+        self.lines.append(f"{seconds() - self.begin:8.1f}  {text}")
+
+    def end(self, result: Result) -> list[str]:
+        """What an operator would look up when all is over."""
+        status = self.whole.store.status
+        rows = [
+            f"{each.type:<12} {each.status:<8} {each.reason}: {each.message}" for each in status.conditions
+        ]
+        for box in self.machine.boxes.values():
+            state = "stopped" if box.stopped else f"reports {box.version}"
+            rows.append(f"{box.name:<12} image of {self._version_of(box.image_id)}, {state}")
+        tags = {
+            name: image for name, image in sorted(self.machine.images.items()) if name.endswith(":latest")
+        }
+        rows.extend(f"{name} names {self._version_of(image)}" for name, image in tags.items())
+        rows.append("the index serves " + ", ".join(sorted(self.machine.index)))
+        rows.append("history: " + ", ".join(f"{each.version} {each.verdict}" for each in status.history))
+        rows.extend(f"straggler {straggler.name}: {straggler.why}" for straggler in status.stragglers)
+        rows.append("wsr run --once would exit " + ("0" if isinstance(result, Done) else "1"))
+        return rows
+
+    def _version_of(self, image: str) -> str:
+        versions = [
+            record.version
+            for record in self.machine.records.values()
+            if any(template.image_id == image for template in record.templates.values())
+        ]
+        return versions[0] if versions else "nobody's"
+
+
+def _name(action: Action) -> str:
+    kind = type(action).__name__.lower()
+    if isinstance(action, Replace):
+        return f"{kind} {action.target.rsplit('/', 1)[1]} by {action.version}"
+    if isinstance(action, Cascade):
+        return f"{kind} {action.version}"
+    template = getattr(action, "template", "")
+    return f"{kind} {action.version} {template}".rstrip()
+
+
+@dataclass(frozen=True)
+class Story:
+    """One rollout: its title, and what is prepared and happens."""
+
+    title: str
+    scene: Scene
+    spec: dict[str, Any] = field(default_factory=dict)
+    targets: int = 4
+
+    def text(self) -> str:
+        """The whole story, the same every time."""
+        return run(self._play())
+
+    async def _play(self) -> str:
+        stage = Stage(life(self.targets, **self.spec))
+        await stage.whole.live()
+        stage.begin = seconds()
+        stage.whole.on_pass, stage.whole.on_action, stage.whole.on_event = (
+            stage.passed,
+            stage.acted,
+            stage.happen,
+        )
+        stage.whole.events = self.scene(stage)
+        stage.whole.store.edit(version="0.1.1")
+        stage.happen("0.1.0 runs everywhere; spec.version is edited to 0.1.1")
+        result = await stage.whole.live()
+        title = [self.title, "=" * len(self.title), "", " seconds"]
+        return "\n".join(
+            [*title, *stage.lines, "", "At the end", *(f"  {row}" for row in stage.end(result)), ""]
+        )
+
+
+def _one_busy(stage: Stage) -> list[Event]:
+    stage.box(3).work.append((stage.begin, stage.begin + 60))
+    return []
+
+
+def _gate_fails(stage: Stage) -> list[Event]:
+    stage.machine.bad_at_gate.add(("0.1.1", "greeter"))
+    return []
+
+
+def _rollout_fails(stage: Stage) -> list[Event]:
+    stage.machine.bad_in_fleet.add(("0.1.1", "ws-4"))
+    return []
+
+
+def _index_down(stage: Stage) -> list[Event]:
+    stage.machine.unread.add("index")
+    back = stage.at(20.0, "the package index answers again", lambda: stage.machine.unread.discard("index"))
+    return [back, *stage.away("index", "package index", 36.0, 60.0)]
+
+
+def _host_unknown(stage: Stage) -> list[Event]:
+    return stage.away("targets", "Docker Engine", 20.0, 60.0)
+
+
+def _held_and_pinned(stage: Stage) -> list[Event]:
+    stage.box(2).hold = "a customer demo until five"
+    stage.box(3).pin = "0.1.0"
+    stage.box(4).shape_unsafe = "container metrics is linked to it"
+    return []
+
+
+def _edited_back(stage: Stage) -> list[Event]:
+    store = stage.whole.store
+    back = "spec.version is edited back to 0.1.0"
+    broken = "spec.version is edited to 0.1.2, which fails on ws-1"
+    stage.machine.bad_in_fleet.add(("0.1.2", "ws-1"))
+    return [
+        stage.at(60.0, back, lambda: store.edit(version="0.1.0")),
+        stage.at(120.0, broken, lambda: store.edit(version="0.1.2")),
+    ]
+
+
+def _some_stopped(stage: Stage) -> list[Event]:
+    stage.box(1).stopped = stage.box(4).stopped = True
+    return []
+
+
+def _interrupted(stage: Stage) -> list[Event]:
+    stage.whole.world.crashes_at = frozenset({stage.whole.world.steps + 25})
+    return []
+
+
+def _changed_in_the_middle(stage: Stage) -> list[Event]:
+    edit = stage.whole.store.edit
+    return [stage.at(22.0, "spec.version is edited to 0.1.2", lambda: edit(version="0.1.2"))]
+
+
+STORIES = {
+    "one-busy": Story("A bump of eight targets, one of them busy for a minute", _one_busy, targets=8),
+    "gate-failure": Story("A candidate that fails its turn is never published", _gate_fails),
+    "rollout-failure": Story("A version that fails on a target goes back everywhere", _rollout_fails),
+    "rollout-failure-paused": Story(
+        "A version that fails on a target, with onFailure: Pause",
+        _rollout_fails,
+        {"rollout": {"maxUnavailable": 2, "onFailure": "Pause"}},
+    ),
+    "index-down": Story("The package index is away at first, and again for the upload", _index_down),
+    "host-unknown": Story("The Docker Engine is away in the middle of the rollout", _host_unknown),
+    "hold-and-pin": Story("A held, a pinned and an unsafe target are left alone", _held_and_pinned),
+    "edit-back": Story("Back to an earlier version, which the next rollback then returns to", _edited_back),
+    "stopped-targets": Story("Stopped targets are updated without being started", _some_stopped),
+    "interrupted": Story("The process is killed in the middle of two replacements", _interrupted),
+    "changed-in-the-middle": Story(
+        "Another version is asked for in the middle of a rollout", _changed_in_the_middle
+    ),
+}
