@@ -198,7 +198,7 @@ def ends_well(whole: Life, result: Result) -> None:
 
 
 @given(scenarios)
-@settings(max_examples=30, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_sequence_ends_up_to_date_or_in_a_stated_stall(scenario: Scenario) -> None:
     run(lived(scenario))
 
