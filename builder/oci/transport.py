@@ -94,7 +94,9 @@ class Transport:
             try:
                 yield answer
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise Unavailable(f"The connection to {host} broke at {request.what}: {str(error) or type(error).__name__}.") from error
+                raise Unavailable(
+                    f"The connection to {host} broke at {request.what}: {str(error) or type(error).__name__}."
+                ) from error
 
     async def _send(self, request: Request, authorization: dict[str, str]) -> aiohttp.ClientResponse:
         # opened here, so that a second attempt sends the file from its start

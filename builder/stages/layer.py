@@ -134,7 +134,9 @@ class _Memory(WheelDestination):
                 return self._keep(scheme, str(path), fixed.read(), SCRIPT_MODE)
         return self._keep(scheme, str(path), stream.read(), SCRIPT_MODE if is_executable else FILE_MODE)
 
-    def write_script(self, name: str, module: str, attr: str, section: Literal["console", "gui"]) -> RecordEntry:
+    def write_script(
+        self, name: str, module: str, attr: str, section: Literal["console", "gui"]
+    ) -> RecordEntry:
         """Make a console script."""
         name, data = Script(name, module, attr, section).generate(self._interpreter, kind="posix")
         return self._keep(Scheme("scripts"), name, data, SCRIPT_MODE)
