@@ -20,7 +20,6 @@ from builder.stages._folder import writing
 
 SOURCE_DATE_EPOCH: Final = "1580601600"
 """The time in every archive: hatchling's own default, so that `python -m build` by hand gives the same bytes."""
-_NOT_FOR_THE_BACKEND: Final = ("HATCH_", "SOURCE_DATE_EPOCH")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def _quiet(
     cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None
 ) -> None:
     """Run a hook of the backend; what it prints is kept for the error, and the environment has no say in its output."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_NOT_FOR_THE_BACKEND)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("HATCH_")}
     environment = {**kept, **(extra_environ or {}), "SOURCE_DATE_EPOCH": SOURCE_DATE_EPOCH}
     subprocess.run(  # noqa: S603 -- the command comes from `build` and names this interpreter
         cmd, cwd=cwd, env=environment, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT

@@ -97,6 +97,17 @@ async def test_other_bytes_under_a_published_version_are_refused_with_both_diges
     assert index.files(made.project) == made.sha256
 
 
+async def test_nothing_is_added_to_a_version_that_somebody_else_began(
+    made: Made, index: Index, credentials: Path, tmp_path: Path
+) -> None:
+    await publish(replace(given(made, index, credentials), files=(made.wheel,)))
+    other = make_release(tmp_path / "other", made.project, salt="other")
+    with pytest.raises(Refused) as caught:
+        await publish(given(other, index, credentials))
+    assert caught.value.reason == "OtherBytes"
+    assert list(index.files(made.project)) == [made.wheel.name]
+
+
 async def test_a_wrong_password_is_refused_and_appears_nowhere(
     made: Made, index: Index, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,6 +154,7 @@ def test_the_wheel_holds_what_the_contract_says(source: Path) -> None:
     (source / "prompts").mkdir()
     (source / "prompts" / "old.pyo").write_bytes(b"\0\1")
     (source / "conftest.py").write_text("import pytest\n")
+    (source.parent / ".git").mkdir()
     (source.parent / ".gitignore").write_text("*\n")
     facts = package(given(source, version="v0.1.0-rc1", commit="c0ffee")).facts
     assert facts["version"] == "0.1.0rc1"
@@ -182,13 +183,8 @@ def test_the_wheel_holds_what_the_contract_says(source: Path) -> None:
     assert facts["contentSha256"] == hashlib.sha256(content.encode()).hexdigest()
     with tarfile.open(facts["sdist"]["file"]) as sdist:
         inside = {name.partition("/")[2] for name in sdist.getnames()}
-    assert {
-        "pyproject.toml",
-        "README.md",
-        "LICENSE",
-        "build.json",
-        "molecule_runtime/prompts/old.pyo",
-    } <= inside
+    around = {"pyproject.toml", "README.md", "LICENSE", "build.json", "PKG-INFO"}
+    assert inside == around | {f"molecule_runtime/{path}" for path in shipped}
 
 
 def test_a_run_reports_on_stdout_alone_and_tells_every_problem_at_once(source: Path, tmp_path: Path) -> None:
