@@ -47,5 +47,5 @@ verify: .venv/synced ## check that what `make generate` renders is committed as 
 	@$(BIN)/python tools/generate.py --check
 
 .venv/synced: pyproject.toml uv.lock
-	@uv=$$(tools/setup/uv.sh) && "$$uv" sync --quiet --frozen
+	@uv=$$(tools/setup/uv.sh) && "$$uv" sync --quiet --frozen --compile-bytecode
 	@touch $@
