@@ -24,6 +24,11 @@ BUILD_RECORD: Final = "build.json"
 """In the wheel it is `<dist-info>/extra_metadata/build.json`, where the runtime reads its own commit."""
 _REQUIRES_LIMIT_BYTES: Final = 2_500
 """They go into the report of the run, which Kubernetes cuts off at 4,096 bytes."""
+_ENDS_OF_THE_SEARCH: Final = (".gitignore", ".hgignore")
+_ENDS_OF_THE_SEARCH_SAY: Final = b"""\
+# Nothing is ignored here. hatchling puts the next such file that it finds on the way up into the source archive,
+# even when it is told to ignore it; this one ends the search, so that the archive is the same wherever the tree lies.
+"""
 _LICENSE: Final = "LICENSE"
 _README: Final = "README.md"
 _LOCAL: Final = re.compile(r"(?P<public>.+?)-(?P<local>local(?:[._-][A-Za-z0-9._-]+)?)")
@@ -164,6 +169,7 @@ def surroundings(project: Project, source: Path) -> dict[str, bytes]:
     record = {"commit": project.commit, "treeSha256": project.tree_sha256}
     license_text = _license(source)
     return {
+        **dict.fromkeys(_ENDS_OF_THE_SEARCH, _ENDS_OF_THE_SEARCH_SAY),
         "pyproject.toml": _pyproject(project, license_text).encode(),
         _README: _readme(project, source),
         _LICENSE: license_text,

@@ -124,6 +124,8 @@ def test_twice_is_the_same_bytes_whatever_mask_time_place_and_environment(
     shutil.copytree(source, copy)
     for path in copy.rglob("*"):
         os.utime(path, (1, 1))
+    (copy.parent / ".gitignore").write_text("*.txt\n")
+    (copy.parent / ".hgignore").write_text("x\n")
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
     monkeypatch.setenv("HATCH_BUILD_HOOKS_ONLY", "true")
     before = os.umask(0o077)
@@ -183,7 +185,7 @@ def test_the_wheel_holds_what_the_contract_says(source: Path) -> None:
     assert facts["contentSha256"] == hashlib.sha256(content.encode()).hexdigest()
     with tarfile.open(facts["sdist"]["file"]) as sdist:
         inside = {name.partition("/")[2] for name in sdist.getnames()}
-    around = {"pyproject.toml", "README.md", "LICENSE", "build.json", "PKG-INFO"}
+    around = {"pyproject.toml", "README.md", "LICENSE", "build.json", "PKG-INFO", ".gitignore", ".hgignore"}
     assert inside == around | {f"molecule_runtime/{path}" for path in shipped}
 
 
