@@ -27,6 +27,7 @@ _SCRIPTS = Path(sys.executable).parent
 # Longer than a working day: what the mirror has seen once it answers without asking the public index again.
 _MIRROR_EXPIRY_SECONDS = 86_400
 _HTTP_OK = 200
+_RUN = "run-"  # how users begin that live for one run
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,7 @@ class _Devpi:
         process.save(self._process)
         wait_until(self.answers, what="devpi-server", process=process, log=self._log, seconds=90)
         self._point_mirror()
+        self._sweep()
 
     def end(self) -> None:
         if process := Process.saved(self._process):
@@ -160,6 +162,15 @@ class _Devpi:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PartError(f"devpi-init refused {self._data}: {done.stderr[-800:]}")
+
+    def _sweep(self) -> None:
+        """Remove the indexes of runs that were killed or kept: while nobody serves them, nobody uses them."""
+        root = self.root()
+        for user, about in _call("GET", f"{self.base}/", None, root)["result"].items():
+            if user.startswith(_RUN):
+                for index in about["indexes"]:
+                    _remove_index(f"{self.base}/{user}/{index}", root)
+                _call("DELETE", f"{self.base}/{user}", None, root)
 
     def _point_mirror(self) -> None:
         """Before the first look-up: without `mirror_no_project_list` devpi loads the public index's whole list."""
@@ -190,7 +201,7 @@ def running_devpi(*, address: str, keep: bool = False) -> Iterator[Index]:
     """
     server = _Devpi(cache_dir("devpi"), address)
     with shared(server.home, answers=server.answers, start=server.start, end=server.end, keep=keep):
-        user, password = f"run-{secrets.token_hex(4)}", secrets.token_urlsafe(12)
+        user, password = f"{_RUN}{secrets.token_hex(4)}", secrets.token_urlsafe(12)
         _call("PUT", f"{server.base}/{user}", {"password": password}, server.root())
         owner = _login(server.base, user, password)
         index = f"{server.base}/{user}/stable"
@@ -199,9 +210,14 @@ def running_devpi(*, address: str, keep: bool = False) -> Iterator[Index]:
             yield Index(f"{index}/", f"{index}/+simple/", user, password)
         finally:
             if not keep:
-                _call("PATCH", index, ["volatile=True"], owner)
-                _call("DELETE", index, None, owner)
+                _remove_index(index, owner)
                 _call("DELETE", f"{server.base}/{user}", None, server.root())
+
+
+def _remove_index(index: str, owner: dict[str, str]) -> None:
+    """Remove an index with its files; devpi lets only a volatile one go."""
+    _call("PATCH", index, ["volatile=True"], owner)
+    _call("DELETE", index, None, owner)
 
 
 def _configured_upstream() -> str | None:

@@ -15,11 +15,13 @@ def remove_leftovers(endpoint: str, prefix: str) -> None:
     An image counts by its repository name, a registry's `host:port/` in front of it not counted.
     """
     client = docker.DockerClient(base_url=endpoint)
+    mine = tuple(f"/{state}{prefix}" for state in _UNDER_WAY)
     try:
-        for container in client.containers.list(all=True, ignore_removed=True):
-            if (container.name or "").startswith(tuple(f"{state}{prefix}" for state in _UNDER_WAY)):
+        # Rows, not `containers.list()` and `images.list()`: those inspect each one, and fail over what goes meanwhile.
+        for row in client.api.containers(all=True):
+            if any(name.startswith(mine) for name in row["Names"] or ()):
                 with suppress(NotFound):
-                    container.remove(v=True, force=True)
+                    client.api.remove_container(row["Id"], v=True, force=True)
         for network in client.networks.list():
             if (network.name or "").startswith(prefix):
                 # 20.10 may keep a phantom endpoint after parallel recreation; only its restart frees the network then.
@@ -35,7 +37,6 @@ def remove_leftovers(endpoint: str, prefix: str) -> None:
 
 
 def _untag(client: docker.DockerClient, prefix: str) -> None:
-    # Rows, not `images.list()`: that inspects each image and fails when another run removes one meanwhile.
     for row in client.api.images():
         for name in (*(row["RepoTags"] or ()), *(row["RepoDigests"] or ())):
             if _without_registry(name).startswith(prefix):

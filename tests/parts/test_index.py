@@ -8,7 +8,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.parts.index import Index
+from tests.parts.engine import gateway
+from tests.parts.index import Index, running_devpi
+from tests.parts.servers import Process, status_of
 
 
 def wheel(folder: Path, name: str, note: str) -> Path:
@@ -81,3 +83,20 @@ def test_containers_reach_the_same_url(
     finally:
         client.close()
     assert b"200" in answer or b"HTTP Error 404" in answer
+
+
+@pytest.mark.long
+def test_the_index_of_a_killed_run_is_gone_when_devpi_starts_again(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # a server of this test's own
+    address = gateway(engine)
+    with running_devpi(address=address, keep=True) as index:
+        assert upload(index, wheel(tmp_path, "wsr_swept", "x")).returncode == 0
+    server = Process.saved(tmp_path / "cache" / "workspace-runtime" / "devpi" / "server.process")
+    assert server is not None
+    server.end()
+    with running_devpi(address=address) as fresh:
+        old = fresh.simple_url.replace(fresh.username, index.username)
+        assert status_of(old) == 404
+        assert status_of(fresh.simple_url) == 200
