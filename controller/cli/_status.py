@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from controller.api.status import Status
+from controller.api.status import Status, TemplateStatus
 from controller.cli.output import columns, print_facts
 from controller.model.errors import Terminal
 from controller.settings import Settings
@@ -53,7 +53,7 @@ def _table(shown: Status) -> list[str]:
     rows = [["CONDITION", "STATUS", "REASON", "MESSAGE"]]
     rows += [[each.type, each.status, each.reason, each.message] for each in shown.conditions]
     templates = [["TEMPLATE", "STATE", "IMAGE"]]
-    templates += [[each.name, each.state, each.image or "-"] for each in shown.templates]
+    templates += [[each.name, _state(each), each.image or "-"] for each in shown.templates]
     lines = [*columns(rows), "", *columns(templates)]
     if shown.rollout is not None:
         counts = shown.rollout
@@ -63,3 +63,7 @@ def _table(shown: Status) -> list[str]:
         ]
     lines += [f"  {each.name}: {each.why}" for each in shown.stragglers]
     return lines
+
+
+def _state(template: TemplateStatus) -> str:
+    return f"{template.state}, UpdateAvailable" if template.update_available else template.state

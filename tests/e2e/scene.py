@@ -1,5 +1,6 @@
 """What a test of the whole chain starts from: a desk whose versions are released, made once and copied for each test."""
 
+import copy
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -77,7 +78,7 @@ class Release:
                 _fill_volume(self.client, desk.records, self.records)
                 for template, image in self.images[desk.spec["version"]].items():
                     self.client.images.get(image).tag(desk.image(template), "latest")
-                yield Scene(desk, index, folder / "index" / "packages", fleet, dict(self.images))
+                yield Scene(desk, index, folder / "index" / "packages", fleet, copy.deepcopy(self.images))
             finally:
                 desk.close()
                 fleet.close()

@@ -1,0 +1,97 @@
+"""The verbs that only look, before the first run: they answer, and leave no trace."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+import yaml
+
+from tests.e2e.desk import Desk
+from tests.parts.index import Index
+
+
+@pytest.fixture
+def desk(engine: str, pypiserver: Index, docker_prefix: str, tmp_path: Path) -> Desk:
+    return Desk.lay_out(
+        tmp_path, prefix=docker_prefix, engine=engine, index=pypiserver, base_image="not needed"
+    )
+
+
+@pytest.fixture
+def untouched(desk: Desk, engine: str) -> Iterator[None]:
+    """Afterwards there is no state, no volume and no image of this desk."""
+    before = {file.relative_to(desk.folder) for file in desk.folder.rglob("*")}
+    yield
+    after = {file.relative_to(desk.folder) for file in desk.folder.rglob("*")}
+    assert after - before <= {Path("wsr.log")}
+    client = docker.DockerClient(base_url=engine)
+    assert [volume.name for volume in client.volumes.list() if volume.name.startswith(desk.prefix)] == []
+    assert [one for one in client.images.list() if any(tag.startswith(desk.prefix) for tag in one.tags)] == []
+    client.close()
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_plan_of_a_new_object_tells_all_that_will_be_done(desk: Desk) -> None:
+    plan = desk.facts("plan")
+    assert plan["version"] == "0.1.0"
+    assert plan["publish"] is True
+    assert [(entry["name"], entry["build"], entry["reason"]) for entry in plan["templates"]] == [
+        ("plain", True, "WheelChanged"),
+        ("polite", True, "WheelChanged"),
+    ]
+    assert plan["waves"] == [{"name": "everyone", "targets": []}]
+    assert (plan["busy"], plan["adopts"], plan["unknown"]) == ([], [], [])
+    assert {"hash", "expectedSeconds"} <= set(plan)
+    assert set(plan["templates"][0]) == {"name", "build", "reason", "before", "after"}
+    assert desk.facts("plan")["hash"] == plan["hash"]
+    desk.bump("0.2.0")
+    assert desk.facts("plan")["hash"] != plan["hash"]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_the_forms_of_an_answer_say_the_same(desk: Desk) -> None:
+    plan = desk.facts("plan")
+    assert yaml.safe_load(desk.wsr("plan", "-o", "yaml").out) == plan
+    table = desk.wsr("plan")
+    assert table.out.splitlines() == [
+        f"Version 0.1.0 is {plan['state']}; plan {plan['hash'][:12]}",
+        "",
+        "TEMPLATE  BUILD  REASON",
+        "plain     yes    WheelChanged",
+        "polite    yes    WheelChanged",
+        "",
+        "The package would be published.",
+        "0 targets would be replaced, 0 of them busy.",
+    ]
+    assert json.loads(desk.wsr("plan", "-o", "json").out) == plan
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    ("verb", "arguments", "words"),
+    [
+        ("status", [], "Nothing is known of the object in {file} yet.\nRun: wsr run -f {file} --once"),
+        (
+            "image",
+            ["plain"],
+            "No released image of template plain exists yet.\nRun: wsr run -f {file} --once",
+        ),
+        ("why", ["ws-1"], "ws-1 is no target of this document.\nTargets are: none."),
+        ("resume", [], "Version 0.1.0 has no record, so nothing holds it."),
+    ],
+)
+def test_what_is_not_there_yet_is_a_failure_with_a_next_step(
+    desk: Desk, verb: str, arguments: list[str], words: str
+) -> None:
+    ended = desk.wsr(verb, *arguments)
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.log == words.format(file=desk.document)
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_template_that_is_not_listed_is_wrong_use(desk: Desk) -> None:
+    ended = desk.wsr("image", "fancy")
+    assert ended.code == 2
+    assert ended.log == f"{desk.document} lists no template 'fancy'.\nIt lists: plain, polite."
