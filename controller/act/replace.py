@@ -60,6 +60,8 @@ _POLL_SHARE: Final = 0.1
 """Polls pause for this share of what they have waited already: quick for the quick, cheap for the slow."""
 _LOOK_AGAIN_SECONDS: Final = 0.25
 _EXEC_PAUSE_SECONDS: Final = 3.0
+_NO_WAY_BACK: Final = frozenset({Step.CREATE, Step.REMOVE_ORPHAN, Step.PAUSE_NEW, Step.REMOVE_OLD})
+"""Steps before anything changed, or after the proof: their failure undoes nothing, the next pass repeats them."""
 
 
 async def replace(
@@ -100,6 +102,7 @@ class _Replacement:
         self._view = UnitView(engine, order.name)
         self._begun_with: str | None = None
         self._successor: str | None = None
+        self._created_here = False
         self._started_here = False
         self._busy: StillBusy | None = None
         self._log_tail: tuple[str, ...] = ()
@@ -207,7 +210,7 @@ class _Replacement:
         if step is Step.CREATE and isinstance(problem, Conflict):
             taken, _ = interim_names(self._order.name)
             raise _name_taken(taken, "it is the interim name of a successor") from problem
-        if step in {Step.CREATE, Step.REMOVE_ORPHAN} or step.undoes or self._progress.proven:
+        if step in _NO_WAY_BACK or step.undoes:
             raise problem
         await self._give_up(Failure(Cause.HOST, f"Step {step} failed: {problem}."))
 
@@ -233,6 +236,7 @@ class _Replacement:
         spec = next_spec(self._view.old, old_image, image)
         next_name, _ = interim_names(self._order.name)
         self._view.created(await self._engine.create_container(next_name, spec.body))
+        self._created_here = True
 
     def _refuse_unsafe_shape(self, *, old_image_known: bool) -> None:
         mine = self._view.old["Id"]
@@ -274,11 +278,9 @@ class _Replacement:
         self._view.forget()
 
     async def _remove_old(self, old: str) -> None:
-        self._progress.proven = (
-            True  # by this action, or by an earlier one that paused the new one after the proof
-        )
         with suppress(NotFound):
             await self._engine.remove(old)
+        self._progress.finished = True
         self._view.removed_old()
 
     async def _remove_new(self, new: str) -> None:
@@ -365,7 +367,7 @@ class _Replacement:
         while time.monotonic() - begun < _LOOK_AGAIN_SECONDS:
             by_exec = self._exec_is_due(place)
             await self._weigh(await self._workspaces.report(place, by_exec=by_exec), facts)
-            if self._progress.proven or self._progress.failure is not None:
+            if self._progress.proven_start is not None or self._progress.failure is not None:
                 return
             await asyncio.sleep(_pause(self._proof_since))
 
@@ -390,7 +392,7 @@ class _Replacement:
             )
             await self._give_up(Failure(Cause.WRONG_VERSION, message))
         elif report.state not in {RuntimeState.STARTING, RuntimeState.WEDGED}:
-            self._progress.proven = True
+            self._progress.proven_start = facts.new.started_at if facts.new is not None else None
             self._count_down_time(facts)
 
     def _count_down_time(self, facts: Facts) -> None:
@@ -427,7 +429,7 @@ class _Replacement:
         failure = self._progress.failure
         if failure is None or self._busy is not None:
             return self._busy
-        if failure.cause is Cause.SUPERSEDED and self._order.image is not None:
+        if failure.cause is Cause.SUPERSEDED and self._order.image is not None and not self._created_here:
             self._progress, self._successor, self._log_tail = Progress(), None, ()
             return None
         return RolledBack(

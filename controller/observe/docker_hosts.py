@@ -14,12 +14,12 @@ from controller.clients.workspace import Place, Workspaces
 from controller.model.container import PREV_PREFIX, ContainerState, ContainerSummary
 from controller.model.create_spec import CreateRecord, RestartPolicy
 from controller.model.errors import NotFound
-from controller.model.observed import Observed, Unknown
+from controller.model.observed import Known, Observed, Unknown
 from controller.model.running import RuntimeReport
 from controller.model.target import Phase, Succession, Target
 from controller.plan.carry_over import unsafe_shape
 from controller.plan.owners import is_named, template_of
-from controller.plan.replacement import interim_names
+from controller.plan.replacement import Member, interim_names
 from controller.plan.units import Unit, find_units
 
 Json = Mapping[str, Any]
@@ -49,9 +49,10 @@ async def observe(
         Transient: the engine did not answer: nothing is known of its targets.
     """
     listed = await engine.containers()
+    listed_time = datetime.now(UTC)
     units = [unit for name, unit in sorted(find_units(listed).items()) if name.startswith(prefix)]
     async with Workspaces(engine, package=package) as workspaces:
-        reading = _Reading(engine, workspaces, templates, listed)
+        reading = _Reading(engine, workspaces, templates, listed, listed_time)
         found = await asyncio.gather(
             *(
                 reading.target(unit, serving)
@@ -80,10 +81,12 @@ class _Reading:
         workspaces: Workspaces,
         templates: Mapping[str, str],
         listed: Iterable[ContainerSummary],
+        listed_time: datetime,
     ) -> None:
         self._engine = engine
         self._workspaces = workspaces
         self._templates = templates
+        self._listed_time = listed_time
         self._sharers: dict[str, list[str]] = {}
         for one in listed:
             if one.network_of is not None:
@@ -93,11 +96,13 @@ class _Reading:
     async def target(self, unit: Unit, serving: ContainerSummary) -> Target | None:
         """Return the target, or None when its container vanished meanwhile."""
         try:
-            inspection, running = await asyncio.gather(
-                self._engine.inspect_container(serving.id), self._report(serving)
-            )
+            running = await self._report(serving)
+            inspection = await self._engine.inspect_container(serving.id)
         except NotFound:
             return None
+        if isinstance(running, Known) and not self._same_process(inspection):
+            # NOTE: An address passes on the moment its container ends: somebody else may have answered.
+            running = Unknown("it was started again while it was asked", datetime.now(UTC))
         template, unknown = await self._template(serving, inspection)
         return Target(
             id=f"docker/{self._engine.host}/{unit.name}",
@@ -115,6 +120,17 @@ class _Reading:
             shape_unsafe=_interim_left(unit) or await self._unsafe(serving, inspection),
             succession=_succession(unit, inspection),
             has_create_spec=CreateRecord.from_label(serving.labels.get(LABEL_CREATE_SPEC)) is not None,
+        )
+
+    def _same_process(self, inspection: Json) -> bool:
+        """Whether the process that runs now ran when the engine was listed; clocks agree on one machine only."""
+        member = Member.of(inspection)
+        if not self._engine.is_local:
+            return True
+        return (
+            member.state is ContainerState.RUNNING
+            and member.started_at is not None
+            and member.started_at <= self._listed_time
         )
 
     async def _report(self, serving: ContainerSummary) -> Observed[RuntimeReport]:

@@ -170,7 +170,10 @@ class Progress:
     """What this action learned and the engine does not show. Losing it costs a repeated question, nothing else."""
 
     drained: bool = False
-    proven: bool = False
+    proven_start: datetime | None = None
+    """When the process that gave the proof was started. Its address may pass to another container the moment it
+    ends, so a proof only holds for a process that a later look still finds running."""
+    finished: bool = False
     asked_for_proof: bool = False
     resumed: bool = False
     old_restarted: bool = False
@@ -195,7 +198,7 @@ def next_step(facts: Facts, wanted: WantedImage | None, progress: Progress) -> S
 def _without_successor(holder: Member, wanted: WantedImage | None, progress: Progress) -> Step | End:
     if progress.failure is not None:
         return End.UNDONE
-    if progress.proven:
+    if progress.finished:
         return End.FINISHED
     if wanted is None or holder.image_id == wanted.image_id:
         return End.UNCHANGED
@@ -238,9 +241,13 @@ def _prove(facts: Facts, new: Member, progress: Progress) -> Step | End:
     paused = facts.succeeds.was is ContainerState.PAUSED
     if paused and new.state is ContainerState.PAUSED:
         return Step.REMOVE_OLD  # only a proven successor is paused by us
-    if not progress.proven:
+    if not _is_proven(new, progress):
         return Step.AWAIT_PROOF
     return Step.PAUSE_NEW if paused else Step.REMOVE_OLD
+
+
+def _is_proven(new: Member, progress: Progress) -> bool:
+    return new.started_at is not None and new.started_at == progress.proven_start
 
 
 def _back(facts: Facts, old: Member, new: Member, progress: Progress) -> Step | End:
@@ -285,7 +292,7 @@ def failure_seen(
 ) -> Failure | None:
     """Return why the replacement under way cannot go forward, from facts alone; None when it can, or none is."""
     old, new = facts.old, facts.new
-    if old is None or new is None or progress.proven:
+    if old is None or new is None:
         return None
     if new.started_at is None:
         return _not_started(facts, old, new, wanted)
@@ -300,7 +307,7 @@ def failure_seen(
     if new.name != facts.name:
         return Failure(Cause.HOST, f"Somebody started {new.name} before it took over.")
     age = (now - new.started_at).total_seconds()
-    if age > deadline_seconds and progress.asked_for_proof:
+    if age > deadline_seconds and progress.asked_for_proof and not _is_proven(new, progress):
         return Failure(
             Cause.NEVER_READY,
             f"The new container did not report its version within {deadline_seconds:g} s of its start.",

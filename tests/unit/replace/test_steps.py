@@ -57,7 +57,10 @@ class World:
         elif step is Step.AWAIT_PROOF:
             self._prove(progress)
         elif step is Step.REMOVE_OLD:
+            assert self.new is not None
+            assert self.new.state.has_process
             self.old = None
+            progress.finished = True
         elif step is Step.UNDO_REMOVE_NEW:
             self.new = None
         progress.drained |= step is Step.DRAIN
@@ -93,7 +96,11 @@ class World:
 
     def _prove(self, progress: Progress) -> None:
         progress.asked_for_proof = True
-        progress.proven = self.works == "yes"
+        assert self.new is not None
+        if self.works in {"yes", "stranger"}:
+            progress.proven_start = self.new.started_at
+        if self.works == "stranger":  # it ended, and another container with its address answered
+            self.new = replace(self.new, state=ContainerState.EXITED, exit_code=1)
         if self.works == "wrong":
             progress.failure = Failure(Cause.WRONG_VERSION, "reports 9")
 
@@ -213,6 +220,14 @@ def test_a_stopped_one_whose_successor_fails_its_first_start_runs_the_old_image(
     assert (facts.old.name, facts.old.state, facts.old.policy) == (NAME, ContainerState.RUNNING, ALWAYS)
 
 
+def test_an_answer_from_an_address_that_has_passed_on_proves_nothing() -> None:
+    world = World(a_container(ContainerState.RUNNING), works="stranger")
+    end, _, progress = play(world)
+    assert end is End.UNDONE
+    assert progress.failure is not None
+    assert progress.failure.cause is Cause.EXITED
+
+
 def test_another_wanted_image_undoes_a_successor_that_never_ran() -> None:
     world = World(a_container(ContainerState.RUNNING))
     world.do(Step.CREATE, Progress())
@@ -313,7 +328,7 @@ def test_the_start_deadline_runs_from_the_new_process_start_and_gives_one_questi
 @given(
     state=st.sampled_from(STATES),
     policy=st.sampled_from([ALWAYS, NEVER, RestartPolicy("on-failure", 3)]),
-    works=st.sampled_from(["yes", "exits", "wrong", "never", "not startable"]),
+    works=st.sampled_from(["yes", "exits", "wrong", "never", "not startable", "stranger"]),
     crashes=st.lists(st.integers(1, 12), max_size=4),
 )
 def test_whatever_crashes_the_old_one_stays_until_the_new_one_works(
