@@ -73,7 +73,7 @@ def test_a_changed_template_waits_for_a_version_unless_it_may_rebuild_by_itself(
             template["build"]["rebuildOn"] = ["Version", "Template"]
     ended = desk.run()
     assert ended.lines("cascade 0.1.0 .*: because plain: TemplateSourceChanged$")
-    assert not ended.lines("publish|probe 0.1.0 polite")
+    assert not ended.lines("publish 0.1.0|Uploading|probe 0.1.0 polite")
     scene.assert_all_run("0.1.0")
     environment = fleet.client.containers.get(workspace.name).attrs["Config"]["Env"]
     assert "CHANGED=yes" in environment

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,4 @@ def test_wrong_use_ends_with_2_and_says_what_is_wrong(arguments: list[str], word
 
 
 def test_the_version_is_the_one_installed() -> None:
-    from importlib.metadata import version
-
     assert wsr("--version").stdout == f"wsr, version {version('workspace-runtime-controller')}\n"
