@@ -1,0 +1,109 @@
+"""`wsr plan` tells the whole way that the loop would take, and its hash names exactly that."""
+
+from datetime import timedelta
+from typing import Any
+
+from controller.api.status import HistoryEntry
+from controller.model.observation import Observation
+from controller.model.observed import Known
+from controller.plan.preview import Preview, preview
+from controller.plan.state import classify
+from tests.unit.simulator.ground import document
+from tests.unit.simulator.nouns import AWAY, image, observation, record, release, served, target, verdict
+from tests.unit.simulator.virtual_time import NOON
+
+FAILED = record("0.1.1", verdict=verdict("Failed", minute=5, reason="RolloutFailed"))
+
+
+def shown(
+    seen: Observation,
+    version: str = "0.1.0",
+    history: tuple[HistoryEntry, ...] = (),
+    **spec: Any,  # noqa: ANN401 -- any field of the spec
+) -> Preview:
+    asked = document(version, **spec)
+    return preview(asked, seen, classify(asked, seen), history)
+
+
+def test_a_new_version_is_built_published_and_rolled_with_the_busy_last() -> None:
+    targets = (target("ws-1", busy=True), target("ws-2"), target("ws-3", hold="mine"))
+    plan = shown(observation(record(), targets=Known(targets)), "0.1.1")
+    assert (plan.state, plan.publish) == ("Absent", True)
+    assert [(entry.name, entry.build, entry.reason) for entry in plan.templates] == [
+        ("echo", True, "WheelChanged"),
+        ("greeter", True, "WheelChanged"),
+    ]
+    assert plan.targets == ("docker/local/ws-2", "docker/local/ws-1")
+    assert plan.busy == ("docker/local/ws-1",)
+    assert plan.untouched == (("docker/local/ws-3", "mine"),)
+
+
+def test_what_is_up_to_date_leads_to_nothing() -> None:
+    plan = shown(observation(record(), targets=Known((target(),))))
+    assert (plan.state, plan.publish, plan.targets) == ("UpToDate", False, ())
+    assert {(entry.build, entry.reason) for entry in plan.templates} == {(False, "UpToDate")}
+
+
+def test_a_version_that_the_index_serves_is_not_published_again() -> None:
+    assert not shown(observation(index=Known(release("0.1.0")))).publish
+
+
+def test_a_missing_image_tells_what_was_there_before() -> None:
+    entry = shown(observation(record(), images=Known({}))).templates[0]
+    assert (entry.build, entry.reason, entry.before) == (True, "ImageMissing", image("0.1.0", "echo"))
+
+
+def test_a_held_version_shows_the_rollback_and_nothing_else() -> None:
+    targets = (target("ws-1", "0.1.1"), target("ws-2", "0.1.0"))
+    images = Known(served(record(), FAILED, latest="0.1.0"))
+    plan = shown(observation(record(), FAILED, targets=Known(targets), images=images), "0.1.1")
+    assert (plan.state, plan.publish) == ("Held", False)
+    assert plan.targets == ("docker/local/ws-1",)
+
+
+def test_a_held_version_without_a_rollback_moves_nothing() -> None:
+    seen = observation(FAILED, targets=Known((target("ws-1", "0.1.0"),)))
+    assert shown(seen, "0.1.1").targets == ()
+
+
+def test_what_cannot_be_read_is_named() -> None:
+    plan = shown(observation(record(), targets=AWAY))
+    assert plan.unknown == ("targets: it is away",)
+    assert plan.targets == ()
+
+
+def test_the_hash_names_the_plan_and_not_who_is_busy() -> None:
+    def of(*targets: Any, version: str = "0.1.1") -> str:  # noqa: ANN401 -- targets
+        return shown(observation(record(), targets=Known(targets)), version).hash
+
+    assert of(target("ws-1")) == of(target("ws-1", busy=True))
+    assert of(target("ws-1")) != of(target("ws-1"), target("ws-2"))
+    assert of(target("ws-1")) != of(target("ws-1"), version="0.1.2")
+
+
+def test_the_last_release_that_reached_everyone_tells_how_long_the_next_will_take() -> None:
+    history = (
+        HistoryEntry(version="0.1.2", verdict="InProgress", started_time=NOON),
+        HistoryEntry(
+            version="0.1.1",
+            verdict="Failed",
+            started_time=NOON,
+            finished_time=NOON + timedelta(seconds=5),
+        ),
+        HistoryEntry(
+            version="0.1.0",
+            verdict="Good",
+            started_time=NOON,
+            finished_time=NOON + timedelta(seconds=41.26),
+        ),
+    )
+    assert shown(observation(record()), history=history).expected_seconds == 41.3
+    assert shown(observation(record())).expected_seconds is None
+
+
+def test_the_documented_fields_are_there() -> None:
+    plan = shown(observation(record(), targets=Known((target("ws-1"),))), "0.1.1").to_json()
+    assert {"hash", "templates", "waves", "busy", "adopts", "expectedSeconds"} <= plan.keys()
+    assert plan["waves"] == [{"name": "everyone", "targets": ["docker/local/ws-1"]}]
+    assert plan["adopts"] == ["docker/local/ws-1"]
+    assert plan["templates"][0].keys() == {"name", "build", "reason", "before", "after"}
