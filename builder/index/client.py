@@ -135,7 +135,9 @@ class Index:
         except aiohttp.ClientPayloadError as error:
             raise Unavailable(f"{_shown(url)} broke off in the middle of its answer.") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"{_shown(url)} cannot be reached: {str(error) or type(error).__name__}.") from error
+            raise Unavailable(
+                f"{_shown(url)} cannot be reached: {str(error) or type(error).__name__}."
+            ) from error
 
 
 def retry_after_seconds(value: str | None) -> float | None:
