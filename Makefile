@@ -12,7 +12,7 @@ BIN := .venv/bin
 export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
 TIMED := tools/timed.sh $(SUITE_SECONDS)
 
-.PHONY: help demo demo-clean test test-long lint generate verify
+.PHONY: help demo demo-clean test test-long bench lint generate verify
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
@@ -32,6 +32,9 @@ test: .venv/synced ## lint and every suite, with the seconds of each
 
 test-long: .venv/synced ## what test leaves out: soaks, outages of minutes, whole matrices
 	@$(BIN)/pytest -m long tests
+
+bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain, replace, cascade or rewrite; BENCH=FILE writes JSON
+	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(if $(BENCH),--report '$(BENCH)')
 
 lint: .venv/synced ## style, types and who imports whom
 	@$(BIN)/ruff check .
