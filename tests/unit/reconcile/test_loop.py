@@ -320,11 +320,8 @@ def test_after_a_replacement_that_did_not_take_place_the_records_are_read_before
         result = await once(made)
         assert isinstance(result, Stalled)
         moved = [action for action in made.world.performed if isinstance(action, Replace)]
-        assert {action.target[-4:] for action in moved if action.version == "0.1.1"} == {
-            "ws-1",
-            "ws-2",
-            "ws-3",
-        }
+        begun = [action.target[-4:] for action in moved if action.version == "0.1.1"]
+        assert begun == ["ws-1", "ws-2", "ws-3"], "the failed version was begun once more"
 
     run(main())
 
