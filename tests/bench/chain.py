@@ -1,5 +1,6 @@
 """The main job against the hand-made chain: one line is edited, and twenty workspaces of eight templates follow."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,6 +25,9 @@ from tests.templates.generate import write_templates
 
 WORKSPACES = 20
 FIRST = "0.1.0"
+_ENDED = re.compile(
+    r"\[ *(?P<seconds>[\d.]+)s\] (?P<kind>package|cascade|probe|tag|publish|replace|promote|judge) [^:]+: (?!because)"
+)
 
 
 def measure(site: Site) -> list[Figure]:
@@ -77,7 +81,7 @@ class _Stage:
         ended = run.end()
         self.finished.append(time.monotonic() - begun)
         assert ended.code == 0, ended.log
-        say(f"chain: ours {seconds:.2f} s (ended after {self.finished[-1]:.2f} s)")
+        say(f"chain: ours {seconds:.2f} s, ended after {self.finished[-1]:.2f} s {stages(ended.log)}")
         return seconds
 
     def baseline(self, *, builds_at_once: int) -> float:
@@ -93,6 +97,15 @@ class _Stage:
         """Bring the baseline's workspaces up by its own script; there is nothing to remove yet."""
         self._baseline_runs = self.releases.edit()
         self.predecessor.release(self._baseline_runs, builds_at_once=2)
+
+
+def stages(log: str) -> dict[str, float]:
+    """When the last action of each kind ended, in seconds since the start, as the run itself says."""
+    ends: dict[str, float] = {}
+    for line in log.splitlines():
+        if found := _ENDED.match(line):
+            ends[found["kind"]] = float(found["seconds"])
+    return ends
 
 
 @contextmanager

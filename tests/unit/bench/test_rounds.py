@@ -6,6 +6,7 @@ from pathlib import Path
 from builder.stages.collect import check_names, collect
 from builder.stages.rewrite import rewrite
 from builder.tree import read_tree
+from tests.bench.chain import stages
 from tests.bench.module_tree import write_tree
 from tests.bench.outside import Gaps
 from tests.bench.site import alternate
@@ -60,3 +61,13 @@ def test_eight_templates_are_written_and_no_two_are_the_same(tmp_path: Path) -> 
         assert len(digests) == 8
     for name in names:
         compile((tmp_path / name / "adapter.py").read_text(), name, "exec")
+
+
+def test_the_stages_of_a_run_are_the_ends_of_its_actions() -> None:
+    log = """[   0.1s] package 0.1.1: because no record and no index has this version
+[   2.5s] package 0.1.1: a.whl 971eee9f43bb
+[   3.0s] probe 0.1.1 plain: because its image has not been proven
+[   4.0s] probe 0.1.1 plain: passed
+[  12.5s] probe 0.1.1 polite: passed
+Rolled out."""
+    assert stages(log) == {"package": 2.5, "probe": 12.5}
