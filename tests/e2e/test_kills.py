@@ -67,6 +67,63 @@ def test_a_kill_at_any_step_of_a_replacement_loses_nothing(
     assert_survives(moving, step)
 
 
+BACK = (
+    "UndoDisarmNew",
+    "UndoStopNew",
+    "UndoRenameNew",
+    "UndoRenameOld",
+    "UndoStartOld",
+    "UndoRestorePolicy",
+    "UndoRemoveNew",
+)
+
+
+@pytest.fixture(scope="module")
+def failing(
+    first_release: Release, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Scene, Workspace]]:
+    """0.1.1 is good where it was proven, and fails in the one workspace that there is."""
+    with first_release.copied(tmp_path_factory.mktemp("failing")) as scene:
+        scene.desk.edit(
+            "source/boot_checks.py",
+            '    """Nothing is needed."""',
+            "    import time\n    from pathlib import Path\n\n"
+            '    while Path("/configs/old").exists():\n        time.sleep(0.1)',
+        )
+        scene.desk.bump("0.1.1")
+        with scene.desk.editing() as spec:
+            spec["templates"] = spec["templates"][:1]
+        scene.desk.run()
+        with scene.desk.editing() as spec:
+            spec["templates"][0]["startDeadlineSeconds"] = 1
+        workspace = scene.populate("0.1.0", "plain-1")[0]
+        scene.fleet.write(workspace, "/configs/old", "from before")
+        yield scene, workspace
+
+
+def assert_comes_back(failing: tuple[Scene, Workspace], step: str) -> None:
+    scene, workspace = failing
+    before = scene.fleet.shapes()[workspace.name]
+    kill_at(scene, f"{workspace.name}: {step}$")
+    ended = scene.desk.run(code=1)
+    assert "is back on its old image" in ended.log
+    scene.fleet.until(workspace, "0.1.0")
+    after = scene.fleet.shapes()[workspace.name]
+    scene.assert_all_run("0.1.0")
+    assert before.kept_by(after)
+    assert before.identity == after.identity
+
+
+def test_a_kill_while_a_workspace_is_taken_back_loses_nothing(failing: tuple[Scene, Workspace]) -> None:
+    assert_comes_back(failing, "UndoStartOld")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("step", BACK)
+def test_a_kill_at_any_step_back_loses_nothing(failing: tuple[Scene, Workspace], step: str) -> None:
+    assert_comes_back(failing, step)
+
+
 PUBLICATION = (
     "package {}: because",
     "package {}: molecule",

@@ -4,6 +4,7 @@ It is source for the builder, as `workspace/` is: bare imports, standard library
 """
 
 import os
+import signal
 import sys
 
 
@@ -17,6 +18,9 @@ def main_sync() -> None:
     import server  # noqa: PLC0415
     from adapters import get_adapter  # noqa: PLC0415
 
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(0)
+    )  # the first process of a container has no default for it
     sys.stderr.write(f"starting as {os.environ.get('WORKSPACE_ID')}\n")
     boot_checks.check()
     server.serve(get_adapter())
