@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from controller.clients.parts import Parts
 from controller.model.plan import Judge
@@ -11,7 +11,11 @@ from controller.model.record import Verdict
 
 async def judge(parts: Parts, action: Judge) -> str:
     """Write the verdict Good; raises as `RecordStore` does."""
-    verdict = Verdict(value="Good", reason="UpToDate", message=action.reason, time=datetime.now(UTC))
+    records = await parts.records.records()
+    newest = max((each.verdict.time for each in records.values() if each.verdict), default=None)
+    # A clock that was ahead must not make an older verdict the newer one for good.
+    time = max(datetime.now(UTC), newest + timedelta(milliseconds=1)) if newest else datetime.now(UTC)
+    verdict = Verdict(value="Good", reason="UpToDate", message=action.reason, time=time)
     await parts.amend(
         action.version, lambda record: record.model_copy(update={"verdict": verdict, "promoted": True})
     )

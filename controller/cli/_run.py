@@ -60,7 +60,12 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
     wake = asyncio.Event()
     narrator = _Narrator(progress)
     loop = Reconciler(
-        session.store, session.world, wake, on_pass=narrator.on_pass, on_action=narrator.on_action
+        session.store,
+        session.world,
+        wake,
+        on_pass=narrator.on_pass,
+        on_action=narrator.on_action,
+        on_trouble=narrator.on_trouble,
     )
     watching = asyncio.create_task(watch(session.world, file, wake))
     try:
@@ -115,6 +120,10 @@ class _Narrator:
         """Tell that an action starts, ended well, or failed."""
         text = f"because {action.reason}" if outcome is None else str(outcome)
         self._progress.say(f"{_name(action)}: {text}")
+
+    def on_trouble(self, error: Exception) -> None:
+        """Tell what keeps a pass from being made, such as a slip in the edited document."""
+        self._progress.say(f"no pass could be made: {error}")
 
 
 def _name(action: Action) -> str:

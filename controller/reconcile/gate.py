@@ -21,7 +21,8 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     A candidate that fails is not an error of this action: the verdict Failed in the record holds the version.
 
     Raises:
-        Terminal: GateMisconfigured, when the runtime refuses the probe's settings.
+        Terminal: GateMisconfigured, when the runtime refuses the probe's settings; GateFailed, when a new image of
+            a public version fails, which must not hold the version.
         Transient, Terminal: the engine or the store failed; nothing is known of the candidate.
     """
     template = next(each for each in document.spec.templates if each.name == action.template)
@@ -38,6 +39,13 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
             # The image did what it should: it is the probe's settings that somebody must change.
             raise Terminal(
                 Reason.GATE_MISCONFIGURED, outcome.message, fix="Correct templates[].probe, then run again."
+            )
+        if record.published_time is not None:
+            # The version itself is public and may run everywhere: only this new image of it is refused.
+            raise Terminal(
+                Reason.GATE_FAILED,
+                outcome.message,
+                fix=f"Correct template {action.template}; what runs stays as it is.",
             )
     await parts.amend(action.version, lambda current: _amended(current, action, outcome))
     if isinstance(outcome, ProbeFailed):
