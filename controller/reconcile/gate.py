@@ -22,7 +22,7 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
 
     Raises:
         Terminal: GateMisconfigured, when the runtime refuses the probe's settings; GateFailed, when a new image of
-            a public version fails, which must not hold the version.
+            a version that is known to be good fails, which must not hold the version.
         Transient, Terminal: the engine or the store failed; nothing is known of the candidate.
     """
     template = next(each for each in document.spec.templates if each.name == action.template)
@@ -40,8 +40,8 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
             raise Terminal(
                 Reason.GATE_MISCONFIGURED, outcome.message, fix="Correct templates[].probe, then run again."
             )
-        if record.published_time is not None:
-            # The version itself is public and may run everywhere: only this new image of it is refused.
+        if record.verdict is not None and record.verdict.value == "Good":
+            # The version itself has proven good and runs: only this new image of it is refused.
             raise Terminal(
                 Reason.GATE_FAILED,
                 outcome.message,
