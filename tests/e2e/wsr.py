@@ -4,12 +4,13 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import IO, Self
 
 WSR = Path(sys.executable).parent / "wsr"
 _PATIENCE_SECONDS = 120.0
@@ -34,6 +35,7 @@ class Running:
     """One call under way."""
 
     process: subprocess.Popen[str]
+    out: IO[str]
     begun: float = field(default_factory=time.monotonic)
     _lines: list[str] = field(default_factory=list)
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -42,10 +44,13 @@ class Running:
     @classmethod
     def start(cls, arguments: Sequence[str], *, log: Path) -> Self:
         """Start `wsr` with these arguments; what it says is also added to `log`, for whoever looks into a failure."""
+        # A file, not a pipe that somebody would have to empty.
+        out = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the call
         running = cls(
             subprocess.Popen(
-                [str(WSR), *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
-            )
+                [str(WSR), *arguments], stdout=out, stderr=subprocess.PIPE, text=True, bufsize=1
+            ),
+            out,
         )
         threading.Thread(target=running._follow, args=(log,), daemon=True).start()
         return running
@@ -78,12 +83,18 @@ class Running:
         return self.end()
 
     def end(self) -> Ended:
-        """Wait for its end."""
-        out = self.process.stdout.read() if self.process.stdout else ""
-        code = self.process.wait(_PATIENCE_SECONDS)
+        """Wait for its end; one that does not end fails the test with its words."""
+        try:
+            code = self.process.wait(_PATIENCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            text = "\n".join(self._lines)
+            raise AssertionError(f"wsr did not end in {_PATIENCE_SECONDS:g} s:\n{text}") from None
         with self._news:
             self._news.wait_for(lambda: self._closed, 5)
-        return Ended(code, out, "\n".join(self._lines), time.monotonic() - self.begun)
+        seconds = time.monotonic() - self.begun
+        self.out.seek(0)
+        return Ended(code, self.out.read(), "\n".join(self._lines), seconds)
 
     def _follow(self, log: Path) -> None:
         with log.open("a", buffering=1) as copy:
