@@ -11,9 +11,9 @@ from typing import Any
 from tests.bench.figures import Figure, at_most
 from tests.bench.release import Releases
 from tests.bench.site import Site, alternate, listed, say
+from tests.bench.stock import stocked_index
 from tests.integration.images.small import Run, template_entry
 from tests.parts.engine import gateway
-from tests.parts.index import running_devpi
 from tests.parts.registry import running_registry
 from tests.parts.small_wheel import SmallWheel
 from tests.templates.generate import write_templates
@@ -27,7 +27,7 @@ def measure(site: Site) -> list[Figure]:
     folder = site.folder / "cascade"
     with (
         running_registry(folder / "registry") as registry,
-        running_devpi(address=gateway(site.engine)) as index,
+        stocked_index(folder / "index", address=gateway(site.engine)) as index,
     ):
         releases = Releases(folder / "source")
         names = write_templates(folder / "templates")

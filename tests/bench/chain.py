@@ -14,11 +14,12 @@ from tests.bench.figures import Figure, at_least
 from tests.bench.predecessor import Predecessor
 from tests.bench.release import Releases
 from tests.bench.site import Site, listed, say
+from tests.bench.stock import stocked_index
 from tests.demo.client import Workspace
 from tests.e2e.desk import Desk
 from tests.e2e.fleet import Fleet
 from tests.parts.engine import gateway
-from tests.parts.index import Index, running_devpi
+from tests.parts.index import Index
 from tests.parts.registry import running_registry
 from tests.parts.servers import free_port
 from tests.templates.generate import write_templates
@@ -39,7 +40,7 @@ def measure(site: Site) -> list[Figure]:
             lambda _: stage.baseline(builds_at_once=1),
         )
     say(f"chain: ours {listed(ours)} s, two builds at a time {listed(two)} s, one {listed(one)} s")
-    what = f"edited version to all {WORKSPACES} workspaces on 8 templates reporting it (Remote mode, local registry, devpi, whole runtime)"
+    what = f"edited version to all {WORKSPACES} workspaces on 8 templates reporting it (Remote mode, local registry and index, whole runtime)"
     against = (
         "the predecessor's script with {} at a time, 4 containers recreated at a time; median of the pairs"
     )
@@ -113,7 +114,7 @@ def _stage(site: Site) -> Iterator[_Stage]:
     folder = site.folder / "chain"
     with (
         running_registry(folder / "registry") as registry,
-        running_devpi(address=gateway(site.engine)) as index,
+        stocked_index(folder / "index", address=gateway(site.engine)) as index,
     ):
         desk = _lay_out(site, folder / "desk", registry=registry, index=index)
         releases = Releases(desk.source)
