@@ -1,6 +1,7 @@
 """What people steer: going back, holding, suspending, stopped workspaces, work in progress, and a run that watches."""
 
 import threading
+import time
 
 from tests.e2e.scene import Scene
 
@@ -84,6 +85,8 @@ def test_work_in_progress_is_finished_before_its_workspace_is_replaced(rollout: 
     assert answers == []
     assert rollout.fleet.versions() == {busy.name: "0.1.0", idle.name: "0.1.1"}
     running.until(f"{busy.name}: Drain")
+    time.sleep(2)
+    assert not running.has_said(f"{busy.name}: (DisarmOld|StopOld)"), "stopped while it worked"
     rollout.fleet.write(busy, "/workspace/go", "")
     running.until(f"{busy.name}: StopOld")
     task.join()

@@ -72,6 +72,10 @@ class Running:
                 assert left > 0, f"no line like {pattern!r} in {seconds:g} s:\n{text}"
                 self._news.wait(left)
 
+    def has_said(self, pattern: str) -> bool:
+        """Whether a line so far has the regular expression in it."""
+        return any(re.search(pattern, line) for line in list(self._lines))
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.send_signal(signal.SIGKILL)
