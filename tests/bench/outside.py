@@ -66,9 +66,14 @@ def watching(ports: Sequence[int]) -> Iterator[Watch]:
 
 async def _follow(port: int, gaps: Gaps) -> None:
     while True:
-        asked = time.monotonic()
-        gaps.note(asked, answered=await _answers(port))
+        asked = await _attempt(port, gaps)
         await asyncio.sleep(max(0.0, asked + EVERY_SECONDS - time.monotonic()))
+
+
+async def _attempt(port: int, gaps: Gaps) -> float:
+    asked = time.monotonic()
+    gaps.note(asked, answered=await _answers(port))
+    return asked
 
 
 async def _answers(port: int) -> bool:
@@ -86,7 +91,8 @@ async def _answers(port: int) -> bool:
 
 async def _main(ports: Sequence[int]) -> None:
     seen = {port: Gaps() for port in ports}
-    await asyncio.gather(*(_answers(port) for port in ports))
+    # the first answers count: the next attempt may already meet a container that is being replaced
+    await asyncio.gather(*(_attempt(port, gaps) for port, gaps in seen.items()))
     sys.stdout.write("asking\n")
     sys.stdout.flush()
     tasks = [asyncio.create_task(_follow(port, gaps)) for port, gaps in seen.items()]
