@@ -94,10 +94,21 @@ async def make_layer(
 
 
 def layer_key(wheel_sha256: str, inventory: Inventory) -> str:
-    """Return what the layer depends on: templates with the same key share the same layer."""
-    document = inventory.to_document()
-    del document["installed"], document["environment"]
-    return hashlib.sha256(json.dumps([wheel_sha256, document], sort_keys=True).encode()).hexdigest()
+    """Return what the layer depends on, and nothing more: templates with the same key share the same layer.
+
+    Plain folders get no entry, so when they were made has no say: that differs between any two full builds.
+    """
+    document = {
+        "wheel": wheel_sha256,
+        "interpreter": [inventory.interpreter, inventory.magic, inventory.cache_tag],
+        "paths": dict(inventory.paths),
+        "hidden": [inventory.runtime_folders, inventory.runtime_files],
+        "folders": {
+            path: None if folder.plain else [folder.mode, folder.uid, folder.gid, folder.mtime]
+            for path, folder in inventory.folders.items()
+        },
+    }
+    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def appended_config(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from builder.engine import Engine
-from builder.inventory import Folder, Inventory
+from builder.inventory import Folder, Installed, Inventory
 from builder.oci import sha256_digest
 from builder.stages.bytecode_script import byte_code
 from builder.stages.layer import Layer, NotAppendable, appended_config, layer_key, make_layer
@@ -200,8 +200,28 @@ async def test_a_wheel_that_writes_outside_of_its_place_is_refused(tmp_path: Pat
 async def test_templates_share_a_layer_only_when_what_it_depends_on_is_equal(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "0.1.1")
     key = layer_key(wheel.sha256, INVENTORY)
-    assert key == layer_key(wheel.sha256, replace(INVENTORY, environment={"x": "y"}))
-    assert key != layer_key(wheel.sha256, replace(INVENTORY, runtime_files=()))
+    built_later = {
+        path: replace(folder, mtime=folder.mtime + 5) for path, folder in INVENTORY.folders.items()
+    }
+    for alike in (
+        {"environment": {"x": "y"}, "installed": {"a": Installed("1", ())}},
+        {"folders": built_later, "runtime_content_sha256": "0" * 64},
+    ):
+        other = replace(INVENTORY, **alike)
+        assert key == layer_key(wheel.sha256, other)
+        assert await _layer(wheel.path) == await _layer(wheel.path, other)
+    owned = {**INVENTORY.folders, f"/{SITE}": replace(PLAIN, uid=1000)}
+    for different in (
+        {"runtime_files": ("/usr/local/bin/older-name",)},
+        {"runtime_folders": ()},
+        {"interpreter": "/usr/bin/python3"},
+        {"cache_tag": "cpython-312"},
+        {"paths": {**INVENTORY.paths, "scripts": "/usr/bin"}},
+        {"folders": owned},
+    ):
+        other = replace(INVENTORY, **different)
+        assert key != layer_key(wheel.sha256, other), different
+        assert await _layer(wheel.path) != await _layer(wheel.path, other), different
     assert key != layer_key("0" * 64, INVENTORY)
 
 
