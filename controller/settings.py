@@ -19,7 +19,15 @@ from controller.model.errors import Terminal
 _PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")
 _SECRET_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
-_OUR_SECRETS: Final = ("PYPI_TOKEN", "GHCR_USER", "GHCR_TOKEN", "TEMPLATE_DISPATCH_TOKEN", "WSR_ADMIN_TOKEN")
+_OUR_SECRETS: Final = (
+    "PYPI_TOKEN",
+    "GHCR_USER",
+    "GHCR_TOKEN",
+    "TEMPLATE_DISPATCH_TOKEN",
+    "WSR_ADMIN_TOKEN",
+    "WSR_RELEASE_TOKEN",
+    "GITHUB_TOKEN",
+)
 """Never passed on to child processes: each run is given the files that it needs, no more."""
 
 
@@ -53,6 +61,20 @@ class BasicCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class GitHubPlace:
+    """Where GitHub is and what may be asked there; in a workflow the runner sets all but `release_token`."""
+
+    api_url: str = "https://api.github.com"
+    server_url: str = "https://github.com"
+    repository: str | None = None
+    """`OWNER/NAME`."""
+    token: str | None = field(default=None, repr=False)
+    """Reads pull requests; what it pushes starts no workflow."""
+    release_token: str | None = field(default=None, repr=False)
+    """Pushes a release's tag, so that the next workflow starts."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says."""
 
@@ -66,6 +88,7 @@ class Settings:
     pypi_token: str | None = field(default=None, repr=False)
     ghcr: BasicCredentials | None = None
     """Credentials for ghcr.io; None is anonymous."""
+    github: GitHubPlace = GitHubPlace()
     image_platform: str | None = None
     on_arm64_mac: bool = False
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -94,6 +117,7 @@ class Settings:
             secrets_dir=secrets_dir or (Path(secrets) if secrets else None),
             pypi_token=given.get("PYPI_TOKEN"),
             ghcr=_ghcr(given),
+            github=_github(given),
             image_platform=_image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
             docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
@@ -161,13 +185,34 @@ def read_secret(directory: Path | None, name: str) -> Mapping[str, Path]:
             fix=f"Write one file per key there, for example {folder}/token, readable only by you.",
         )
     for path in files.values():
-        if path.stat().st_mode & _OTHERS:
-            raise Terminal(
-                "SecretExposed",
-                f"{path} of Secret {name} is accessible to others (mode {path.stat().st_mode & 0o777:04o}).",
-                fix=f"Run: chmod 600 {path}",
-            )
+        _refuse_exposed(path, f"{path} of Secret {name}")
     return files
+
+
+def read_token(path: Path) -> str:
+    """Return the token in a file.
+
+    Raises:
+        Terminal: SecretNotFound, SecretIncomplete (empty, or not readable as text) or SecretExposed (open to others).
+    """
+    if not path.is_file():
+        raise Terminal(
+            "SecretNotFound", f"{path} is no file.", fix="Write the token there, readable only by you."
+        )
+    _refuse_exposed(path, str(path))
+    token = _content(path)
+    if not token:
+        raise Terminal("SecretIncomplete", f"{path} is empty.", fix="Write the token there.")
+    return token
+
+
+def _refuse_exposed(path: Path, shown: str) -> None:
+    if path.stat().st_mode & _OTHERS:
+        raise Terminal(
+            "SecretExposed",
+            f"{shown} is accessible to others (mode {path.stat().st_mode & 0o777:04o}).",
+            fix=f"Run: chmod 600 {path}",
+        )
 
 
 def _content(path: Path) -> str:
@@ -211,6 +256,17 @@ def _ghcr(given: Mapping[str, str]) -> BasicCredentials | None:
         "Invalid",
         f"{present} is set, but {absent} is not.",
         fix=f"Set {absent} as well, or unset {present} for anonymous access to ghcr.io.",
+    )
+
+
+def _github(given: Mapping[str, str]) -> GitHubPlace:
+    usual = GitHubPlace()
+    return GitHubPlace(
+        api_url=given.get("GITHUB_API_URL", usual.api_url).rstrip("/"),
+        server_url=given.get("GITHUB_SERVER_URL", usual.server_url).rstrip("/"),
+        repository=given.get("GITHUB_REPOSITORY"),
+        token=given.get("GITHUB_TOKEN"),
+        release_token=given.get("WSR_RELEASE_TOKEN"),
     )
 
 

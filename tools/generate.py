@@ -130,9 +130,17 @@ def _manual() -> str:
     lines += ["```text", wsr.get_help(context), "```", ""]
     for verb in sorted(VERBS):
         command = getattr(importlib.import_module(f"controller.cli.{verb}"), verb)
-        inner = click.Context(command, info_name=f"wsr {verb}", terminal_width=100, max_content_width=100)
-        lines += [f"## wsr {verb}", "", "```text", command.get_help(inner), "```", ""]
+        for name, each in _with_subcommands(f"wsr {verb}", command):
+            inner = click.Context(each, info_name=name, terminal_width=100, max_content_width=100)
+            lines += [f"## {name}", "", "```text", each.get_help(inner), "```", ""]
     return "\n".join(lines)
+
+
+def _with_subcommands(name: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+    yield name, command
+    if isinstance(command, click.Group):
+        for word, each in sorted(command.commands.items()):
+            yield from _with_subcommands(f"{name} {word}", each)
 
 
 if __name__ == "__main__":

@@ -55,22 +55,27 @@ def _parsed(text: str, *, file: str) -> tuple[yaml.Node | None, object]:
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         return node, loader.construct_document(node) if node else None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        if error.context == "expected a single document in the stream":
-            raise InvalidDocument(
-                f"{file}:{line}: a second document starts here; keep one per file"
-            ) from None
-        raise InvalidDocument(
-            f"{file}:{line}: not readable as YAML: {error.problem}; correct the indentation or quoting there"
-        ) from None
-    except yaml.reader.ReaderError as error:
-        raise InvalidDocument(
-            f"{file}:1: not readable as YAML: character #x{error.character:04x} is not allowed; remove it"
-        ) from None
+    except yaml.YAMLError as error:
+        raise unreadable(error, file=file) from None
     except ValueError as error:
         # A plain scalar that looks like a date and is none.
         raise InvalidDocument(f"{file}:1: not readable as YAML: {error}; put such values in quotes") from None
+
+
+def unreadable(error: yaml.YAMLError, *, file: str) -> InvalidDocument:
+    """Return why a text is no YAML, with the line and the cure."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return InvalidDocument(
+            f"{file}:1: not readable as YAML: character #x{error.character:04x} is not allowed; remove it"
+        )
+    mark = getattr(error, "problem_mark", None)
+    line = mark.line + 1 if mark else 1
+    if getattr(error, "context", None) == "expected a single document in the stream":
+        return InvalidDocument(f"{file}:{line}: a second document starts here; keep one per file")
+    problem = getattr(error, "problem", None) or str(error)
+    return InvalidDocument(
+        f"{file}:{line}: not readable as YAML: {problem}; correct the indentation or quoting there"
+    )
 
 
 def _problem(node: yaml.Node | None, details: ErrorDetails) -> tuple[int, Path, str]:

@@ -61,7 +61,8 @@ class Document(BaseModel):
     )
 
 
-def _version(value: str) -> str:
+def checked_version(value: str) -> str:
+    """Return `value` if it is a normalised PEP 440 version; else raise a ValueError that says what to write."""
     normalised = _normalised(value) or _normalised(value.replace("-", "+", 1))
     if normalised is None:
         raise ValueError(f"{value!r} is not a PEP 440 version; write one like 0.1.6, 0.2.0rc1 or 0.1.6.post1")
@@ -94,7 +95,7 @@ def _amount(value: object) -> object:
 
 
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
-PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(_version)]
+PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(checked_version)]
 ImageRepository = Annotated[str, Field(max_length=255), AfterValidator(_repository)]
 Amount = Annotated[int | str, BeforeValidator(_amount)]
 Url = Annotated[str, Field(max_length=2048, pattern=URL_PATTERN)]

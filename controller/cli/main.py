@@ -12,8 +12,10 @@ from controller.cli.output import Exit
 
 VERBS: Final = {
     "build": "Write the build tree of the runtime package.",
+    "bump": "Write another version into the one line that holds it.",
     "image": "Print the image that a new workspace should use.",
     "plan": "Show what a run would do and why; touch nothing.",
+    "release": "Say which version of the runtime comes next, and tag it.",
     "resume": "Let a version that failed be tried again.",
     "run": "Bring what runs to what the document asks for.",
     "status": "Show what is true, and why.",

@@ -1,11 +1,34 @@
-"""Asks git which commit a folder is at: for the records, never for a decision."""
+"""Runs git: which commit a folder is at, what changed since a tag, and a tag pushed once."""
 
 from __future__ import annotations
 
 import asyncio
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from controller.model.errors import Problem, Terminal, Transient
+from controller.model.redaction import redact
+from controller.model.release import Change
 
 _SECONDS = 10.0
+_NETWORK_SECONDS: Final = 300.0
+_REFUSED: Final = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|[Pp]ermission (?:to .* )?denied|error: 40[13]\b"
+    r"|Repository not found",
+)
+_UNREACHABLE: Final = re.compile(
+    r"unable to access|Could not resolve host|Connection (?:refused|timed out|reset)|Could not read from remote"
+    r"|does not appear to be a git repository"
+)
+_HELPER: Final = '!f() { test "$1" = get || exit 0; printf "username=x-access-token\\npassword=%s\\n" "$WSR_GIT_TOKEN"; }; f'
+_NOBODY: Final = {"GIT_COMMITTER_NAME": "wsr", "GIT_COMMITTER_EMAIL": "wsr@localhost"}
+_PUSH_CURE: Final = (
+    "Give a token that may push: --token-file FILE or WSR_RELEASE_TOKEN; what a workflow pushes with its own "
+    "GITHUB_TOKEN starts no other workflow."
+)
 
 
 async def commit_of(directory: Path) -> str | None:
@@ -16,23 +39,234 @@ async def commit_of(directory: Path) -> str | None:
     return head
 
 
+class Repository:
+    """The repository that a folder belongs to, and one remote of it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        environment: Mapping[str, str],
+        *,
+        remote: str = "origin",
+        token: str | None = None,
+    ) -> None:
+        """`token` goes to the remote's own address, by git's credential mechanism; without one git's own credentials do."""
+        self._folder, self._remote, self._token = folder, remote, token
+        self._environment = {**environment, "LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0"}
+
+    async def head(self) -> str:
+        """Return the commit that is checked out.
+
+        Raises:
+            Terminal: Invalid; no git, no repository, or one without a commit.
+        """
+        try:
+            return await self._run("rev-parse", "--verify", "HEAD^{commit}")
+        except GitFailed as error:
+            raise Terminal(
+                "Invalid",
+                f"{self._folder} is not in a git repository with a commit.",
+                fix="Name one with --repo DIR.",
+            ) from error
+
+    async def remote_url(self) -> str | None:
+        """Return the remote's address, or None when there is no such remote."""
+        try:
+            return await self._run("remote", "get-url", self._remote)
+        except GitFailed:
+            return None
+
+    async def tags(self, pattern: str) -> Mapping[str, str]:
+        """Return commits by tag of the clone here."""
+        form = "--format=%(objectname) %(refname)%0a%(*objectname) %(refname)^{}"
+        return _commits_by_tag(await self._run("for-each-ref", form, f"refs/tags/{pattern}"))
+
+    async def remote_tags(self, pattern: str) -> Mapping[str, str]:
+        """Return commits by tag of the remote.
+
+        Raises:
+            Transient, Terminal: it cannot be asked.
+        """
+        said = await self._ask("read", "ls-remote", "--tags", self._remote, f"refs/tags/{pattern}")
+        return _commits_by_tag(said)
+
+    async def reach(self, tag: str, commit: str) -> None:
+        """See to it that the history from `tag` at `commit` to HEAD is here; a shallow clone is completed.
+
+        Raises:
+            Terminal: HistoryMissing (it cannot be fetched), TagElsewhere (HEAD does not descend from it).
+        """
+        shallow = await self._run("rev-parse", "--is-shallow-repository") == "true"
+        if shallow or not await self._succeeds("cat-file", "-e", f"{commit}^{{commit}}"):
+            what = ["--unshallow", self._remote] if shallow else [self._remote, f"refs/tags/{tag}"]
+            try:
+                await self._ask("read", "fetch", "--quiet", "--no-tags", *what)
+            except Problem as problem:
+                raise Terminal(
+                    "HistoryMissing",
+                    f"The history since {tag} is not in this {'shallow ' if shallow else ''}clone: {problem}",
+                    fix=f"Run: git fetch --tags {' '.join(what)}; in a workflow, check out with fetch-depth: 0.",
+                ) from problem
+        if not await self._succeeds("merge-base", "--is-ancestor", commit, "HEAD"):
+            raise Terminal(
+                "TagElsewhere",
+                f"{tag} ({commit[:7]}) is not in the history of what is checked out ({(await self.head())[:7]}).",
+                fix="Check out the branch that is released from, up to date.",
+            )
+
+    async def changes(self, since: str | None, paths: Sequence[str]) -> tuple[Change, ...]:
+        """Return the commits of HEAD's main line that changed one of `paths`, newest first, since a commit or ever."""
+        span = f"{since}..HEAD" if since else "HEAD"
+        told = await self._run(
+            *("-c", "log.showSignature=false", "log", "-z", "--first-parent", "--format=%H%n%B", span, "--"),
+            *(f":(top){path}" for path in paths),
+        )
+        records = [record.partition("\n") for record in told.split("\0") if record]
+        return tuple(Change(commit, message.strip()) for commit, _, message in records)
+
+    async def push_tag(self, tag: str, commit: str, message: str) -> bool:
+        """Make an annotated tag on the remote; return False when it stood there already, at this commit.
+
+        The tag's object is made without a name and pushed under it, so that a run that dies leaves no tag here alone.
+
+        Raises:
+            Terminal: TagTaken, with both commits, CredentialsMissing, PushRefused.
+            Transient: the remote cannot be reached.
+        """
+        made = await self._run("mktag", stdin=await self._tag_object(tag, commit, message))
+        try:
+            await self._ask("push to", "push", "--quiet", self._remote, f"{made}:refs/tags/{tag}")
+        except Problem:
+            # With the star also what an annotated tag points at is told.
+            theirs = (await self.remote_tags(f"{tag}*")).get(tag)
+            if theirs is None:
+                raise
+            if theirs == commit:
+                return False
+            raise Terminal(
+                "TagTaken",
+                f"{self._remote} has {tag} at {theirs[:7]}, not at {commit[:7]}.",
+                fix="Somebody released meanwhile; run it again, on an up-to-date checkout.",
+            ) from None
+        await self._run("update-ref", f"refs/tags/{tag}", made)
+        return True
+
+    async def _tag_object(self, tag: str, commit: str, message: str) -> bytes:
+        try:
+            tagger = await self._run("var", "GIT_COMMITTER_IDENT")
+        except GitFailed:
+            tagger = await self._run("var", "GIT_COMMITTER_IDENT", more=_NOBODY)
+        return f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n{message}\n".encode()
+
+    async def _ask(self, verb: str, *arguments: str) -> str:
+        """Run a command that talks to the remote."""
+        more = _credentials(await self.remote_url() or "", self._token, self._environment)
+        try:
+            return await self._run(*arguments, more=more, seconds=_NETWORK_SECONDS)
+        except GitFailed as error:
+            raise _translated(f"Cannot {verb} {self._remote}", str(error)) from error
+
+    async def _succeeds(self, *arguments: str) -> bool:
+        try:
+            await self._run(*arguments)
+        except GitFailed:
+            return False
+        return True
+
+    async def _run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        more: Mapping[str, str] | None = None,
+        seconds: float = _NETWORK_SECONDS,
+    ) -> str:
+        environment = {**self._environment, **(more or {})}
+        code, out, err = await _execute(
+            ["-C", str(self._folder), *arguments], environment=environment, stdin=stdin, seconds=seconds
+        )
+        if code != 0:
+            raise GitFailed(
+                redact(err, {self._token} if self._token else ()).strip() or f"git ended with {code}"
+            )
+        return out.strip()
+
+
+class GitFailed(Exception):  # noqa: N818 -- it is told apart from Problem, which leaves this room
+    """Git said no; `str()` is what it said, without secrets. It does not leave this module but by a bug."""
+
+
+def _credentials(url: str, token: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes git give `token` to the remote's own address and to no other, and nothing else there."""
+    if token is None or "://" not in url:
+        return {}
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    first = int(environment.get("GIT_CONFIG_COUNT", "0"))
+    # An empty value forgets what the user's configuration, or a checkout in a workflow, has set before.
+    settings = [
+        (f"credential.{origin}.helper", ""),
+        (f"credential.{origin}.helper", _HELPER),
+        (f"http.{origin}/.extraHeader", ""),
+    ]
+    more = {"WSR_GIT_TOKEN": token, "GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (key, value) in enumerate(settings, start=first):
+        more |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return more
+
+
+def _translated(what: str, said: str) -> Problem:
+    because = next(
+        (line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:", " ! "))), said
+    )
+    if _REFUSED.search(said):
+        return Terminal("CredentialsMissing", f"{what}: {because}.", fix=_PUSH_CURE)
+    if _UNREACHABLE.search(said):
+        return Transient(f"{what}: {because}.")
+    return Terminal("GitRefused", f"{what}: {because}.", fix="Correct what git names.")
+
+
+def _commits_by_tag(lines: str) -> dict[str, str]:
+    """Read `OBJECT refs/tags/NAME` and `COMMIT refs/tags/NAME^{}`, of which the second is for annotated tags."""
+    found: dict[str, str] = {}
+    for line in lines.splitlines():
+        commit, _, name = line.replace("\t", " ").partition(" ")
+        if commit:
+            found[name.removeprefix("refs/tags/").removesuffix("^{}")] = commit
+    return found
+
+
 async def _git(directory: Path, *arguments: str) -> str | None:
+    try:
+        code, out, _ = await _execute(["-C", str(directory), *arguments], environment=None, seconds=_SECONDS)
+    except Problem:
+        return None
+    return out.strip() if code == 0 else None
+
+
+async def _execute(
+    arguments: Sequence[str], *, environment: Mapping[str, str] | None, seconds: float, stdin: bytes = b""
+) -> tuple[int, str, str]:
+    """Run git and return its exit code and what it wrote; Terminal when there is no git, Transient when it takes too long."""
     try:
         process = await asyncio.create_subprocess_exec(
             "git",
-            "-C",
-            str(directory),
             *arguments,
+            stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
         )
-    except OSError:
-        return None
+    except OSError as error:
+        raise Terminal("Invalid", f"git cannot be run: {error.strerror}.", fix="Install git.") from error
     try:
-        async with asyncio.timeout(_SECONDS):
-            output, _ = await process.communicate()
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate(stdin)
     except TimeoutError:
         process.kill()
         await process.wait()
-        return None
-    return output.decode(errors="replace").strip() if process.returncode == 0 else None
+        raise Transient(f"git did not end within {seconds:g} s.") from None
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")

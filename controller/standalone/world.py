@@ -185,7 +185,7 @@ async def open_world(
     host = spec.targets.docker_hosts[0]
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(DockerEngine(host.endpoint, host=host.name))
-        index = await stack.enter_async_context(_index_client(document, settings))
+        index = await stack.enter_async_context(index_client(document, settings))
         records: RecordStore
         registry = None
         if spec.registry.mode == "Engine":
@@ -206,7 +206,8 @@ async def open_world(
         yield StandaloneWorld(parts, registry)
 
 
-def _index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex:
+def index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex:
+    """Return the client of the document's index, not yet entered; raises Terminal for a Secret that cannot be used."""
     index = document.spec.package.index
     name, ca_name = index.credentials_secret_name, index.ca_secret_name
     return PackageIndex(

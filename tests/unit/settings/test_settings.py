@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.errors import Terminal
-from controller.settings import BasicCredentials, Settings
+from controller.settings import BasicCredentials, GitHubPlace, Settings, read_token
 
 HOME = {"HOME": "/home/me"}
 SECRETS = {"GHCR_USER": "me", "GHCR_TOKEN": "hush", "PYPI_TOKEN": "quiet"}
@@ -50,8 +50,57 @@ def test_both_ghcr_variables_make_credentials_that_do_not_print() -> None:
     assert "loud" not in shown
 
 
+def test_github_is_the_public_one_unless_the_runner_says_otherwise() -> None:
+    assert settings().github == GitHubPlace("https://api.github.com", "https://github.com", None, None, None)
+    given = {
+        "GITHUB_API_URL": "https://git.example/api/v3/",
+        "GITHUB_SERVER_URL": "https://git.example/",
+        "GITHUB_REPOSITORY": "team/runtime",
+        "GITHUB_TOKEN": "hush",
+        "WSR_RELEASE_TOKEN": "quiet",
+    }
+    found = settings(**given).github
+    assert found == GitHubPlace(
+        "https://git.example/api/v3", "https://git.example", "team/runtime", "hush", "quiet"
+    )
+    assert "hush" not in repr(found)
+    assert "quiet" not in repr(found)
+
+
+def test_a_token_is_read_from_a_file_that_only_its_owner_reads(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(" hush\n")
+    file.chmod(0o600)
+    assert read_token(file) == "hush"
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        ("hush", 0o640, "{file} is accessible to others (mode 0640). Run: chmod 600 {file}"),
+        ("\n", 0o600, "{file} is empty. Write the token there."),
+        (None, 0o600, "{file} is no file. Write the token there, readable only by you."),
+    ],
+)
+def test_a_token_file_that_gives_no_secret_is_refused(
+    tmp_path: Path, content: str | None, mode: int, words: str
+) -> None:
+    file = tmp_path / "token"
+    if content is not None:
+        file.write_text(content)
+        file.chmod(mode)
+    with pytest.raises(Terminal) as caught:
+        read_token(file)
+    assert str(caught.value) == words.format(file=file)
+
+
 def test_child_processes_inherit_everything_but_our_secrets() -> None:
-    others = {"TEMPLATE_DISPATCH_TOKEN": "x", "WSR_ADMIN_TOKEN": "y"}
+    others = {
+        "TEMPLATE_DISPATCH_TOKEN": "x",
+        "WSR_ADMIN_TOKEN": "y",
+        "WSR_RELEASE_TOKEN": "z",
+        "GITHUB_TOKEN": "g",
+    }
     found = settings(**SECRETS, **others, SSL_CERT_FILE="/ca.pem")
     assert found.child_environment == {**HOME, "SSL_CERT_FILE": "/ca.pem"}
 

@@ -1,0 +1,207 @@
+"""What `wsr release` does: reads tags, index, history and pull requests, lets the plan decide, and pushes the tag."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import click
+
+from controller.api.v1alpha1 import Package, WorkspaceRuntime
+from controller.clients.git import Repository
+from controller.clients.github import GitHub
+from controller.clients.index import PackageIndex
+from controller.model.errors import Terminal, Transient
+from controller.model.release import Change
+from controller.plan.release import INPUTS, TAG_PREFIX, Next, Nothing, decide_release, newest_tag
+from controller.settings import GitHubPlace, Settings, read_token
+from controller.standalone.store import read_document
+from controller.standalone.world import index_client
+
+_INDEX_SECONDS: Final = 60.0
+_PATTERN: Final = f"{TAG_PREFIX}*"
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The options, as typed."""
+
+    labels: tuple[str, ...]
+    file: Path | None
+    index: str | None
+    repo: Path
+    remote: str
+    github: str | None
+    token_file: Path | None
+    secrets: Path | None
+    tags: tuple[str, ...] | None = None
+    """Tags to take instead of the repository's, as git lists them."""
+
+
+def next_release(ask: Ask) -> dict[str, Any]:
+    """Return the next version, or none, and why.
+
+    Raises:
+        Problem: a source cannot be read, or tags and index disagree.
+    """
+    return asyncio.run(_Desk(ask).next())
+
+
+def tag_release(ask: Ask) -> dict[str, Any]:
+    """Tag what is checked out with the next version; return what `next_release` does.
+
+    Raises:
+        Problem: as `next_release`; or the tag cannot be pushed.
+    """
+    return asyncio.run(_Desk(ask).tag())
+
+
+class _Desk:
+    """One question and what it is answered from."""
+
+    def __init__(self, ask: Ask) -> None:
+        settings = Settings.of_process(secrets_dir=ask.secrets)
+        self._ask, self._settings = ask, settings
+        self._document = read_document(ask.file) if ask.file else None
+        given = read_token(ask.token_file) if ask.token_file else None
+        self._token = given or settings.github.release_token
+        self._repository = Repository(
+            ask.repo,
+            settings.child_environment,
+            remote=ask.remote,
+            token=self._token or settings.github.token,
+        )
+
+    async def next(self) -> dict[str, Any]:
+        """See `next_release`."""
+        return _facts(await self._decide())
+
+    async def tag(self) -> dict[str, Any]:
+        """See `tag_release`."""
+        if await self._repository.remote_url() is None:
+            raise Terminal(
+                "Invalid",
+                f"{self._ask.repo} has no remote {self._ask.remote} to push a tag to.",
+                fix="Name one with --remote NAME, or the repository with --repo DIR.",
+            )
+        decided = await self._decide()
+        if isinstance(decided, Nothing):
+            return _facts(decided)
+        commit = await self._repository.head()
+        message = f"Workspace runtime {decided.version}\n\n{decided.reason}"
+        new = await self._repository.push_tag(decided.tag, commit, message)
+        done = f"Pushed {decided.tag}" if new else f"{decided.tag} stood there already"
+        return {**_facts(decided), "commit": commit, "message": f"{done}, at {commit[:7]}: {decided.reason}."}
+
+    async def _decide(self) -> Next | Nothing:
+        served = await self._served()
+        if self._ask.tags is not None:
+            tags, changes = _listed(self._ask.tags), None
+        else:
+            tags, changes = await self._tags_and_changes()
+        ceiling = self._document.spec.package.version_ceiling if self._document else None
+        return decide_release(tags, served=served, changes=changes, labels=self._ask.labels, ceiling=ceiling)
+
+    async def _served(self) -> tuple[str, ...] | None:
+        """Return the versions that the index serves and nobody has yanked; None when there is no index to ask."""
+        client, package = _index(self._ask, self._document, self._settings)
+        if client is None:
+            return None
+        try:
+            async with asyncio.timeout(_INDEX_SECONDS), client as index:
+                releases = (await index.served(package)).releases
+        except TimeoutError:
+            raise Transient(f"The index did not answer for {package} within {_INDEX_SECONDS:g} s.") from None
+        return tuple(
+            version for version, each in releases.items() if not all(file.yanked for file in each.files)
+        )
+
+    async def _tags_and_changes(self) -> tuple[tuple[str, ...], tuple[Change, ...]]:
+        repository = self._repository
+        await repository.head()
+        commits = await repository.tags(_PATTERN)
+        if await repository.remote_url() is not None:
+            here, commits = commits, await repository.remote_tags(_PATTERN)
+            _refuse_unpushed(newest_tag(here), newest_tag(commits), self._ask.remote)
+        newest = newest_tag(commits)
+        if newest is None:
+            return (), await repository.changes(None, INPUTS)
+        await repository.reach(newest, commits[newest])
+        changes = await repository.changes(commits[newest], INPUTS)
+        return tuple(commits), await self._with_pull_requests(changes)
+
+    async def _with_pull_requests(self, changes: tuple[Change, ...]) -> tuple[Change, ...]:
+        if self._ask.labels or not changes:
+            return changes
+        place = self._settings.github
+        name = self._ask.github or place.repository or _on_github(await self._repository.remote_url(), place)
+        if name is None:
+            click.echo(
+                "No repository of GitHub is known, so no labels were read. "
+                "Name it with --github OWNER/NAME, or the labels with --label.",
+                err=True,
+            )
+            return changes
+        async with GitHub(place.api_url, name, token=place.token or self._token) as github:
+            return await github.with_pull_requests(changes)
+
+
+def _facts(decided: Next | Nothing) -> dict[str, Any]:
+    if isinstance(decided, Nothing):
+        return {
+            "version": None,
+            "tag": None,
+            "size": None,
+            "reason": decided.reason,
+            "message": f"Nothing to release: {decided.reason}.",
+        }
+    return {
+        "version": decided.version,
+        "tag": decided.tag,
+        "size": decided.size.name.lower(),
+        "reason": decided.reason,
+        "message": f"{decided.version}: {decided.reason}.",
+    }
+
+
+def _index(
+    ask: Ask, document: WorkspaceRuntime | None, settings: Settings
+) -> tuple[PackageIndex | None, str]:
+    package = document.spec.package.name if document else Package.model_fields["name"].default
+    if ask.index is None:
+        return (index_client(document, settings) if document else None), package
+    if not ask.index.startswith(("http://", "https://")):
+        raise Terminal(
+            "Invalid",
+            f"--index {ask.index!r} is no address of an index.",
+            fix="Give its simple index, like https://packages.example/simple/; in a workflow, set the variable that holds it.",
+        )
+    return PackageIndex(ask.index), package
+
+
+def _listed(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names in what `git tag`, `git for-each-ref` or `git ls-remote --tags` has listed."""
+    words = (line.split()[-1] for line in lines if line.strip())
+    return tuple(word.removeprefix("refs/tags/").removesuffix("^{}") for word in words)
+
+
+def _refuse_unpushed(here: str | None, there: str | None, remote: str) -> None:
+    if here is not None and newest_tag([tag for tag in (here, there) if tag]) != there:
+        raise Terminal(
+            "TagNotPushed",
+            f"{here} is the newest tag here, but {remote} has {f'{there} as its newest' if there else 'no such tag'}.",
+            fix=f"Push it, git push {remote} {here}, or delete it, git tag -d {here}.",
+        )
+
+
+def _on_github(url: str | None, place: GitHubPlace) -> str | None:
+    """Return OWNER/NAME from a remote's address, if it is one of the GitHub that is asked."""
+    host = urlsplit(place.server_url).hostname
+    # git@host:owner/name is the short form of ssh://git@host/owner/name.
+    full = url if url and "://" in url else f"ssh://{(url or '').replace(':', '/', 1)}"
+    parts = urlsplit(full)
+    names = parts.path.strip("/").removesuffix(".git").split("/")
+    return "/".join(names) if parts.hostname == host and len(names) == 2 else None  # noqa: PLR2004 -- OWNER and NAME
