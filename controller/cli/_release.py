@@ -19,7 +19,6 @@ from controller.model.release import Change
 from controller.plan.release import INPUTS, TAG_PREFIX, Next, Nothing, decide_release, newest_tag
 from controller.settings import GitHubPlace, Settings, read_token
 from controller.standalone.store import read_document
-from controller.standalone.world import index_client
 
 _INDEX_SECONDS: Final = 60.0
 _PATTERN: Final = f"{TAG_PREFIX}*"
@@ -171,15 +170,19 @@ def _index(
     ask: Ask, document: WorkspaceRuntime | None, settings: Settings
 ) -> tuple[PackageIndex | None, str]:
     package = document.spec.package.name if document else Package.model_fields["name"].default
-    if ask.index is None:
-        return (index_client(document, settings) if document else None), package
-    if not ask.index.startswith(("http://", "https://")):
-        raise Terminal(
-            "Invalid",
-            f"--index {ask.index!r} is no address of an index.",
-            fix="Give its simple index, like https://packages.example/simple/; in a workflow, set the variable that holds it.",
-        )
-    return PackageIndex(ask.index), package
+    if ask.index is not None:
+        if not ask.index.startswith(("http://", "https://")):
+            raise Terminal(
+                "Invalid",
+                f"--index {ask.index!r} is no address of an index.",
+                fix="Give its simple index, like https://packages.example/simple/; in a workflow, set the variable that holds it.",
+            )
+        return PackageIndex(ask.index), package
+    if document is None:
+        return None, package
+    from controller.standalone.world import index_client  # noqa: PLC0415 -- it brings every client of an engine along
+
+    return index_client(document, settings), package
 
 
 def _listed(lines: tuple[str, ...]) -> tuple[str, ...]:

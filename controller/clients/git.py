@@ -217,7 +217,7 @@ def _credentials(url: str, token: str | None, environment: Mapping[str, str]) ->
 def _translated(what: str, said: str) -> Problem:
     because = next(
         (line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:", " ! "))), said
-    )
+    ).rstrip(" .")
     if _REFUSED.search(said):
         return Terminal("CredentialsMissing", f"{what}: {because}.", fix=_PUSH_CURE)
     if _UNREACHABLE.search(said):

@@ -84,22 +84,22 @@ class GitHub:
         found: list[PullRequest] = []
         while page is not None:
             async with self._slots:
-                entries, page = await self._page(page, commit)
-            found += [_read(entry) for entry in entries if entry["merged_at"]]
+                merged, page = await self._page(page, commit)
+            found += merged
         return tuple(found)
 
-    async def _page(self, url: URL, commit: str) -> tuple[list[Any], URL | None]:
+    async def _page(self, url: URL, commit: str) -> tuple[list[PullRequest], URL | None]:
         shown = str(url.with_query(None))
         try:
             async with self._session.get(url, allow_redirects=False) as answer:
                 if answer.status != HTTPStatus.OK:
                     raise self._refusal(answer, commit, shown)
-                entries = await answer.json()
+                merged = [_read(entry) for entry in await answer.json() if entry["merged_at"]]
                 link = answer.links.get("next")
-        except (aiohttp.ContentTypeError, ValueError) as error:
+        except (aiohttp.ContentTypeError, ValueError, KeyError, TypeError) as error:
             raise Terminal(
                 "GitHubRefused",
-                f"{shown} answered with something that is no JSON.",
+                f"{shown} answered with something that is no list of pull requests.",
                 fix="Check GITHUB_API_URL.",
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -110,7 +110,7 @@ class GitHub:
             raise Terminal(
                 "GitHubRefused", f"{shown} goes on at {following.origin()}.", fix="Check GITHUB_API_URL."
             )
-        return entries, following
+        return merged, following
 
     def _refusal(self, answer: aiohttp.ClientResponse, commit: str, shown: str) -> Problem:
         status, headers = answer.status, answer.headers
@@ -139,7 +139,7 @@ class GitHub:
             case HTTPStatus.NOT_FOUND:
                 return Terminal(
                     "NotFound",
-                    f"GitHub has no repository {self._repository} that {self._who} may see (404).",
+                    f"GitHub has no repository {self._repository} that {self._visible} (404).",
                     fix="Check the name, and that the token reads it; or give the labels with --label.",
                 )
             case HTTPStatus.UNPROCESSABLE_ENTITY:
@@ -153,8 +153,8 @@ class GitHub:
         )
 
     @property
-    def _who(self) -> str:
-        return "this token" if self._token else "everybody"
+    def _visible(self) -> str:
+        return "this token may see" if self._token else "is public"
 
 
 def _read(entry: Mapping[str, Any]) -> PullRequest:
