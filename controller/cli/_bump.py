@@ -1,7 +1,8 @@
-"""What `wsr bump` does: reads a file, has its version replaced, and puts the new file in its place."""
+"""What `wsr bump` does: reads a file, has its version replaced, puts the new file in its place, and pushes it if asked."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import tempfile
@@ -13,8 +14,10 @@ from controller.api.bump import Bumped, bump_document
 from controller.api.load import InvalidDocument
 from controller.api.pin import bump_pin
 from controller.api.v1alpha1 import Package, checked_version
+from controller.clients.git import Repository
 from controller.model.errors import Terminal
 from controller.plan.release import TAG_PREFIX
+from controller.settings import Settings, read_token
 
 _PACKAGE: Final[str] = Package.model_fields["name"].default
 _UNTOUCHED: Final = "Nothing was touched."
@@ -49,12 +52,26 @@ def bump_file(file: str, version: str, *, name: str | None) -> dict[str, Any]:
     }
 
 
+def push_bump(facts: Mapping[str, Any], token_file: Path | None) -> dict[str, Any]:
+    """Commit and push the file of `facts`; return the commit. A file that is pushed already is left as it is.
+
+    Raises:
+        Problem: the token cannot be read, or git refuses.
+    """
+    settings = Settings.of_process()
+    token = read_token(token_file) if token_file else settings.github.release_token
+    path = Path(facts["file"]).resolve()
+    repository = Repository(path.parent, settings.child_environment, token=token)
+    message = f"Run version {facts['after']} of the workspace runtime"
+    return {"commit": asyncio.run(repository.push_file(path, message))}
+
+
 def table(facts: Mapping[str, Any]) -> list[str]:
     """Return the facts as a line for people."""
     where = f"{facts['file']}:{facts['line']}"
-    if not facts["changed"]:
-        return [f"{where}: {facts['after']} already."]
-    return [f"{where}: {facts['before']} is now {facts['after']}."]
+    done = f"{facts['before']} is now {facts['after']}" if facts["changed"] else f"{facts['after']} already"
+    pushed = f", pushed as {facts['commit'][:7]}" if "commit" in facts else ""
+    return [f"{where}: {done}{pushed}."]
 
 
 def _bumped(text: str, version: str, *, file: str, name: str | None) -> Bumped:

@@ -71,7 +71,7 @@ class _Desk:
             ask.repo,
             settings.child_environment,
             remote=ask.remote,
-            token=self._token or settings.github.token,
+            token=self._token,
         )
 
     async def next(self) -> dict[str, Any]:

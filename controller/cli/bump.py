@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from controller.cli.output import OUTPUT, Exit, fail, print_facts
@@ -12,8 +14,16 @@ from controller.model.errors import Problem
 @click.argument("file")
 @click.argument("version")
 @click.option("--name", help="The object to change, where FILE holds several.")
+@click.option("--push", is_flag=True, help="Commit FILE and push the branch that is checked out.")
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="With --push: the token for git; default WSR_RELEASE_TOKEN, else git's own credentials.",
+)
 @OUTPUT
-def bump(*, file: str, version: str, name: str | None, output: str) -> int:
+def bump(  # noqa: PLR0913 -- one parameter per documented option
+    *, file: str, version: str, name: str | None, push: bool, token_file: Path | None, output: str
+) -> int:
     """Write VERSION into FILE and leave every other byte of it as it is.
 
     FILE is a document with a WorkspaceRuntime, whose spec.version is changed, or a template's requirements.txt (any *.txt),
@@ -21,10 +31,14 @@ def bump(*, file: str, version: str, name: str | None, output: str) -> int:
 
     Example: wsr bump runtime.yaml 0.1.7
     """
-    from controller.cli._bump import bump_file, table  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
+    if token_file is not None and not push:
+        raise click.UsageError("--token-file goes with --push.")
+    from controller.cli._bump import bump_file, push_bump, table  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
 
     try:
         facts = bump_file(file, version, name=name)
+        if push:
+            facts |= push_bump(facts, token_file)
     except Problem as problem:
         return fail(problem)
     print_facts(facts, output, table(facts))

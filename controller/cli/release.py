@@ -44,7 +44,7 @@ _OPTIONS = [
     click.option(
         "--token-file",
         type=click.Path(path_type=Path, dir_okay=False),
-        help="The token for git and GitHub; default WSR_RELEASE_TOKEN, and for reading GITHUB_TOKEN.",
+        help="The token for git and GitHub; default WSR_RELEASE_TOKEN. GITHUB_TOKEN, where set, asks GitHub.",
     ),
     SECRETS,
     OUTPUT,

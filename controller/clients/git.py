@@ -1,34 +1,24 @@
-"""Runs git: which commit a folder is at, what changed since a tag, and a tag pushed once."""
+"""Asks git which commit a folder is at and what changed since a tag, and pushes a tag, or one file, once."""
 
 from __future__ import annotations
 
-import asyncio
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
 
-from controller.model.errors import Problem, Terminal, Transient
+from controller.clients._git_process import GitFailed, credentials, execute, translated
+from controller.model.errors import Problem, Terminal
 from controller.model.redaction import redact
 from controller.model.release import Change
 
 _SECONDS = 10.0
 _NETWORK_SECONDS: Final = 300.0
-_REFUSED: Final = re.compile(
-    r"Authentication failed|could not read (?:Username|Password)|[Pp]ermission (?:to .* )?denied|error: 40[13]\b"
-    r"|Repository not found",
-)
-_UNREACHABLE: Final = re.compile(
-    r"unable to access|Could not resolve host|Connection (?:refused|timed out|reset)|Could not read from remote"
-    r"|does not appear to be a git repository"
-)
-_HELPER: Final = '!f() { test "$1" = get || exit 0; printf "username=x-access-token\\npassword=%s\\n" "$WSR_GIT_TOKEN"; }; f'
-_NOBODY: Final = {"GIT_COMMITTER_NAME": "wsr", "GIT_COMMITTER_EMAIL": "wsr@localhost"}
-_PUSH_CURE: Final = (
-    "Give a token that may push: --token-file FILE or WSR_RELEASE_TOKEN; what a workflow pushes with its own "
-    "GITHUB_TOKEN starts no other workflow."
-)
+_NOBODY: Final = {
+    f"GIT_{role}_{fact}": value
+    for role in ("AUTHOR", "COMMITTER")
+    for fact, value in (("NAME", "wsr"), ("EMAIL", "wsr@localhost"))
+}
+"""Who signs where nobody has told git who they are, as on a workflow's runner."""
 
 
 async def commit_of(directory: Path) -> str | None:
@@ -151,20 +141,43 @@ class Repository:
         await self._run("update-ref", f"refs/tags/{tag}", made)
         return True
 
-    async def _tag_object(self, tag: str, commit: str, message: str) -> bytes:
+    async def push_file(self, path: Path, message: str) -> str:
+        """Commit one file, where it differs from what is checked out, and push the branch; return the commit.
+
+        Raises:
+            Terminal: NoBranch (nothing to push to), PushRefused (the branch moved meanwhile), CredentialsMissing, GitRefused.
+            Transient: the remote cannot be reached.
+        """
         try:
-            tagger = await self._run("var", "GIT_COMMITTER_IDENT")
-        except GitFailed:
-            tagger = await self._run("var", "GIT_COMMITTER_IDENT", more=_NOBODY)
+            branch = await self._run("symbolic-ref", "HEAD")
+        except GitFailed as error:
+            raise Terminal(
+                "NoBranch", f"{self._folder} has no branch checked out to push to.", fix="Check one out."
+            ) from error
+        try:
+            if await self._run("status", "--porcelain", "--", str(path)):
+                await self._run("add", "--", str(path))
+                signed = await self._signature()
+                await self._run("commit", "--quiet", "--message", message, "--", str(path), more=signed)
+        except GitFailed as error:
+            raise translated(f"Cannot commit {path}", str(error)) from error
+        await self._ask("push to", "push", "--quiet", self._remote, f"HEAD:{branch}")
+        return await self.head()
+
+    async def _signature(self) -> Mapping[str, str]:
+        return {} if await self._succeeds("var", "GIT_COMMITTER_IDENT") else _NOBODY
+
+    async def _tag_object(self, tag: str, commit: str, message: str) -> bytes:
+        tagger = await self._run("var", "GIT_COMMITTER_IDENT", more=await self._signature())
         return f"object {commit}\ntype commit\ntag {tag}\ntagger {tagger}\n\n{message}\n".encode()
 
     async def _ask(self, verb: str, *arguments: str) -> str:
         """Run a command that talks to the remote."""
-        more = _credentials(await self.remote_url() or "", self._token, self._environment)
+        more = credentials(await self.remote_url() or "", self._token, self._environment)
         try:
             return await self._run(*arguments, more=more, seconds=_NETWORK_SECONDS)
         except GitFailed as error:
-            raise _translated(f"Cannot {verb} {self._remote}", str(error)) from error
+            raise translated(f"Cannot {verb} {self._remote}", str(error)) from error
 
     async def _succeeds(self, *arguments: str) -> bool:
         try:
@@ -181,7 +194,7 @@ class Repository:
         seconds: float = _NETWORK_SECONDS,
     ) -> str:
         environment = {**self._environment, **(more or {})}
-        code, out, err = await _execute(
+        code, out, err = await execute(
             ["-C", str(self._folder), *arguments], environment=environment, stdin=stdin, seconds=seconds
         )
         if code != 0:
@@ -189,40 +202,6 @@ class Repository:
                 redact(err, {self._token} if self._token else ()).strip() or f"git ended with {code}"
             )
         return out.strip()
-
-
-class GitFailed(Exception):  # noqa: N818 -- it is told apart from Problem, which leaves this room
-    """Git said no; `str()` is what it said, without secrets. It does not leave this module but by a bug."""
-
-
-def _credentials(url: str, token: str | None, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return what makes git give `token` to the remote's own address and to no other, and nothing else there."""
-    if token is None or "://" not in url:
-        return {}
-    parts = urlsplit(url)
-    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    first = int(environment.get("GIT_CONFIG_COUNT", "0"))
-    # An empty value forgets what the user's configuration, or a checkout in a workflow, has set before.
-    settings = [
-        (f"credential.{origin}.helper", ""),
-        (f"credential.{origin}.helper", _HELPER),
-        (f"http.{origin}/.extraHeader", ""),
-    ]
-    more = {"WSR_GIT_TOKEN": token, "GIT_CONFIG_COUNT": str(first + len(settings))}
-    for number, (key, value) in enumerate(settings, start=first):
-        more |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
-    return more
-
-
-def _translated(what: str, said: str) -> Problem:
-    because = next(
-        (line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:", " ! "))), said
-    ).rstrip(" .")
-    if _REFUSED.search(said):
-        return Terminal("CredentialsMissing", f"{what}: {because}.", fix=_PUSH_CURE)
-    if _UNREACHABLE.search(said):
-        return Transient(f"{what}: {because}.")
-    return Terminal("GitRefused", f"{what}: {because}.", fix="Correct what git names.")
 
 
 def _commits_by_tag(lines: str) -> dict[str, str]:
@@ -237,36 +216,7 @@ def _commits_by_tag(lines: str) -> dict[str, str]:
 
 async def _git(directory: Path, *arguments: str) -> str | None:
     try:
-        code, out, _ = await _execute(["-C", str(directory), *arguments], environment=None, seconds=_SECONDS)
+        code, out, _ = await execute(["-C", str(directory), *arguments], environment=None, seconds=_SECONDS)
     except Problem:
         return None
     return out.strip() if code == 0 else None
-
-
-async def _execute(
-    arguments: Sequence[str], *, environment: Mapping[str, str] | None, seconds: float, stdin: bytes = b""
-) -> tuple[int, str, str]:
-    """Run git and return its exit code and what it wrote; Terminal when there is no git, Transient when it takes too long."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            "git",
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-        )
-    except OSError as error:
-        raise Terminal("Invalid", f"git cannot be run: {error.strerror}.", fix="Install git.") from error
-    try:
-        async with asyncio.timeout(seconds):
-            out, err = await process.communicate(stdin)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise Transient(f"git did not end within {seconds:g} s.") from None
-    except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
-        raise
-    return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")

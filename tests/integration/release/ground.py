@@ -34,7 +34,8 @@ class Ground:
         return self.root / "clone"
 
     @property
-    def _environment(self) -> dict[str, str]:
+    def given(self) -> dict[str, str]:
+        """The whole environment of what runs here: nothing of this machine's configuration of git."""
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.root / "home"),
@@ -82,7 +83,7 @@ class Ground:
         return subprocess.run(
             [str(WSR), "release", *arguments],
             cwd=cwd or self.folder,
-            env=self._environment,
+            env=self.given,
             capture_output=True,
             text=True,
             check=False,

@@ -1,0 +1,94 @@
+"""Runs the git program: its environment, its token, and what its words mean in our error taxonomy."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final
+from urllib.parse import urlsplit
+
+from controller.model.errors import Problem, Terminal, Transient
+
+_REFUSED: Final = re.compile(
+    r"Authentication failed|could not read (?:Username|Password)|[Pp]ermission (?:to .* )?denied|error: 40[13]\b"
+    r"|Repository not found",
+)
+_UNREACHABLE: Final = re.compile(
+    r"unable to access|Could not resolve host|Connection (?:refused|timed out|reset)|Could not read from remote"
+    r"|does not appear to be a git repository"
+)
+_HELPER: Final = '!f() { test "$1" = get || exit 0; printf "username=x-access-token\\npassword=%s\\n" "$WSR_GIT_TOKEN"; }; f'
+_PUSH_CURE: Final = (
+    "Give a token that may push: --token-file FILE or WSR_RELEASE_TOKEN; what a workflow pushes with its own "
+    "GITHUB_TOKEN starts no other workflow."
+)
+
+
+class GitFailed(Exception):  # noqa: N818 -- it is told apart from Problem, which leaves this room
+    """Git said no; `str()` is what it said, without secrets. It does not leave `clients/`."""
+
+
+def credentials(url: str, token: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return what makes git give `token` to the remote's own address and to no other, and nothing else there."""
+    if token is None or "://" not in url:
+        return {}
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    first = int(environment.get("GIT_CONFIG_COUNT", "0"))
+    # An empty value forgets what the user's configuration, or a checkout in a workflow, has set before.
+    settings = [
+        (f"credential.{origin}.helper", ""),
+        (f"credential.{origin}.helper", _HELPER),
+        (f"http.{origin}/.extraHeader", ""),
+    ]
+    more = {"WSR_GIT_TOKEN": token, "GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (key, value) in enumerate(settings, start=first):
+        more |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
+    return more
+
+
+def translated(what: str, said: str) -> Problem:
+    because = next(
+        (line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:", " ! "))), said
+    ).rstrip(" .")
+    if "[rejected]" in said:
+        return Terminal(
+            "PushRefused",
+            f"{what}: it has moved on since it was fetched.",
+            fix="Run it again, on an up-to-date checkout.",
+        )
+    if _REFUSED.search(said):
+        return Terminal("CredentialsMissing", f"{what}: {because}.", fix=_PUSH_CURE)
+    if _UNREACHABLE.search(said):
+        return Transient(f"{what}: {because}.")
+    return Terminal("GitRefused", f"{what}: {because}.", fix="Correct what git names.")
+
+
+async def execute(
+    arguments: Sequence[str], *, environment: Mapping[str, str] | None, seconds: float, stdin: bytes = b""
+) -> tuple[int, str, str]:
+    """Run git and return its exit code and what it wrote; Terminal when there is no git, Transient when it takes too long."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            "git",
+            *arguments,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            env=environment,
+        )
+    except OSError as error:
+        raise Terminal("Invalid", f"git cannot be run: {error.strerror}.", fix="Install git.") from error
+    try:
+        async with asyncio.timeout(seconds):
+            out, err = await process.communicate(stdin)
+    except TimeoutError:
+        process.kill()
+        await process.wait()
+        raise Transient(f"git did not end within {seconds:g} s.") from None
+    except asyncio.CancelledError:
+        process.kill()
+        await process.wait()
+        raise
+    return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
