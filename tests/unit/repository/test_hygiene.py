@@ -22,7 +22,7 @@ PUBLIC_INDEXES = {"pypi" + ".org", "files.python" + "hosted.org"}
 # Where every container has a folder, a checkout or a home may be too.
 COMMON_PLACES = {"/", "/app", "/tmp", "/workspace"}  # noqa: S108
 MACHINE_PLACES = {str(ROOT), str(Path.home()), "/" + "root", "/" + "work"} - COMMON_PLACES
-DOCUMENTS = ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "SECURITY.md"]
+DOCUMENTS = ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "SECURITY.md", "docs/releasing.md", "docs/migrating.md"]
 MACHINE_PATH = re.compile(rf"(?<![\w.$}}~-])(?:{'|'.join(map(re.escape, MACHINE_PLACES))})/\w")
 
 
@@ -55,6 +55,7 @@ def shell_lines(document: str) -> list[list[str]]:
     text = (ROOT / document).read_text()
     blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    lines += re.findall(r"`(wsr [^`\n]+)`", text)
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
 
