@@ -1,6 +1,7 @@
 """`wsr release next` against real repositories, a real index, and a stand-in for GitHub."""
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import yaml
 from tests.integration.release.ground import Ground
 from tests.parts.github_api import GitHubApi
 from tests.parts.index import running_pypiserver
+from tests.parts.servers import free_port, serving, status_of
 from tests.parts.small_wheel import make_wheel
 
+SAMPLE = Path(__file__).resolve().parents[3] / "crds" / "samples" / "standalone.yaml"
 UNKNOWN = (
     "No repository of GitHub is known, so no labels were read. "
     "Name it with --github OWNER/NAME, or the labels with --label.\n"
@@ -26,6 +29,16 @@ def test_the_version_is_on_stdout_alone_and_the_reason_beside_it(ground: Ground)
     done = ground.release("next")
     assert (done.returncode, done.stdout) == (0, "0.1.11\n")
     assert done.stderr == f"{UNKNOWN}0.1.11: 1 change since runtime-v0.1.10; no release label.\n"
+
+
+def test_a_tag_that_a_person_pushed_without_a_message_counts_as_well(ground: Ground) -> None:
+    ground.commit("workspace/main.py", "One")
+    ground.git("tag", "runtime-v0.1.6")
+    ground.git("push", "--quiet", "origin", "runtime-v0.1.6")
+    ground.commit("workspace/main.py", "Two")
+    assert ground.release("next").stdout == "0.1.7\n"
+    ground.git("remote", "remove", "origin")
+    assert ground.release("next").stdout == "0.1.7\n"
 
 
 def test_the_first_release_needs_no_tag(ground: Ground) -> None:
@@ -189,10 +202,10 @@ def test_a_tag_that_is_here_only_is_refused(ground: Ground) -> None:
     )
 
 
-@pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[tuple[str, Path]]:
     """A real index; versions are put into its folder."""
-    folder = tmp_path_factory.mktemp("index")
+    folder = tmp_path / "index"
     with running_pypiserver(folder, address="127.0.0.1") as running:
         yield running.simple_url, folder / "packages"
 
@@ -215,6 +228,62 @@ def test_tags_and_a_real_index_must_agree(ground: Ground, index: tuple[str, Path
     stray = ground.release("next", "--index", url)
     assert (stray.returncode, stray.stdout) == (1, "")
     assert "The index serves 0.1.999999, but the newest tag is runtime-v0.1.6.\n" in stray.stderr
+
+
+def test_a_document_names_the_index_and_the_ceiling(ground: Ground, index: tuple[str, Path]) -> None:
+    url, packages = index
+    make_wheel(packages, "0.3.0")
+    ground.commit("workspace/main.py", "One")
+    ground.tagged("0.3.0")
+    ground.commit("workspace/main.py", "Two")
+    document = yaml.safe_load(SAMPLE.read_text())
+    document["spec"]["package"] = {
+        "name": "molecule-ai-workspace-runtime",
+        "versionCeiling": "1.0",
+        "index": {"uploadURL": url, "simpleURL": url},
+    }
+    (ground.root / "runtime.yaml").write_text(yaml.safe_dump(document))
+    assert ground.release("next", "-f", "../runtime.yaml").stdout == "0.3.1\n"
+    ceiling = ground.release("next", "-f", "../runtime.yaml", "--label", "release:major")
+    assert (ceiling.returncode, ceiling.stdout) == (1, "")
+    assert ceiling.stderr.startswith(
+        "The next version would be 1.0.0, at or above package.versionCeiling 1.0.\n"
+    )
+    make_wheel(packages, "0.4.0")
+    assert "The index serves 0.4.0, but" in ground.release("next", "-f", "../runtime.yaml").stderr
+
+
+def test_a_stray_version_that_was_yanked_does_not_count(ground: Ground) -> None:
+    """A static simple index (PEP 503, PEP 592), as any web server can be one."""
+    page = ground.root / "site" / "simple" / "molecule-ai-workspace-runtime" / "index.html"
+    page.parent.mkdir(parents=True)
+    wheel = "molecule_ai_workspace_runtime-{}-py3-none-any.whl"
+    files = [
+        f'<a href="{wheel.format("0.1.6")}">a</a>',
+        f'<a data-yanked="stray" href="{wheel.format("9.9.9")}">b</a>',
+    ]
+    page.write_text(f"<!DOCTYPE html><html><body>{''.join(files)}</body></html>")
+    ground.commit("workspace/main.py", "One")
+    ground.tagged("0.1.6")
+    ground.commit("workspace/main.py", "Two")
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "http.server",
+        str(port),
+        "--bind",
+        "127.0.0.1",
+        "--directory",
+        str(page.parents[2]),
+    ]
+    url = f"http://127.0.0.1:{port}/simple/"
+    with serving(
+        command, answers=lambda: status_of(url) == 200, what="a static index", log=ground.root / "log"
+    ):
+        assert ground.release("next", "--index", url).stdout == "0.1.7\n"
+        page.write_text(page.read_text().replace('data-yanked="stray" ', ""))
+        assert "The index serves 9.9.9" in ground.release("next", "--index", url).stderr
 
 
 @pytest.mark.parametrize(

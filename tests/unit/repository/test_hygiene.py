@@ -22,7 +22,14 @@ PUBLIC_INDEXES = {"pypi" + ".org", "files.python" + "hosted.org"}
 # Where every container has a folder, a checkout or a home may be too.
 COMMON_PLACES = {"/", "/app", "/tmp", "/workspace"}  # noqa: S108
 MACHINE_PLACES = {str(ROOT), str(Path.home()), "/" + "root", "/" + "work"} - COMMON_PLACES
-DOCUMENTS = ["README.md", "CHANGELOG.md", "ARCHITECTURE.md", "SECURITY.md", "docs/releasing.md", "docs/migrating.md"]
+DOCUMENTS = [
+    "README.md",
+    "CHANGELOG.md",
+    "ARCHITECTURE.md",
+    "SECURITY.md",
+    "docs/releasing.md",
+    "docs/migrating.md",
+]
 MACHINE_PATH = re.compile(rf"(?<![\w.$}}~-])(?:{'|'.join(map(re.escape, MACHINE_PLACES))})/\w")
 
 
