@@ -154,21 +154,48 @@ class PackageRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerifyRun:
-    """What `verify` is given: a wheel that somebody else built, and what it must be.
+    """What `verify` is given: a wheel, whoever built it, and what it must be.
 
-    Facts of its report: `version`, `sha256`, `contentSha256`, `requires`.
+    Without `static` it is compared with the release before it, installed into a clean environment, and booted.
+
+    Facts of its report: `wheel` (file name), `static`, `verified`, `notes` (a count), `seconds`, and as far as it came:
+    `version`, `sha256`, `contentSha256`, `requires`, `previous` (the version that it was compared with; null when there
+    is none). Errors among the findings refuse it (reason ProofFailed); the report's message is the first of them.
     """
 
     wheel: Path
-    version: str
+    version: str | None = None
     name: str = DEFAULT_NAME
     module: str = DEFAULT_MODULE
+    static: bool = False
+    index_url: str | None = None
+    """A simple index, for dependencies and for the release before; None is what pip is set to where this runs."""
+    previous: Path | None = None
+    """The release before, where no index is to be asked for it."""
+    removed: tuple[str, ...] = ()
+    """Public names, dotted, that may be gone."""
+    deadline_seconds: float = 60.0
+    """For the start of the process, and again for its end."""
+    findings: Path | None = None
+    """Where all findings go, in `format`; without it they go to stderr as text."""
+    format: str = "text"
+    """`text`, `json` (the facts, and `findings`) or `sarif`."""
 
     def arguments(self) -> tuple[str, ...]:
         """Return what follows `verify` on the command line."""
-        return _options(
-            {"wheel": self.wheel, "version": self.version, "name": self.name, "module": self.module}
-        )
+        options = {
+            "wheel": self.wheel,
+            "version": self.version,
+            "name": self.name,
+            "module": self.module,
+            "index-url": self.index_url,
+            "previous": self.previous,
+            "deadline": f"{self.deadline_seconds:g}",
+            "findings": self.findings,
+            "format": self.format,
+        }
+        removed = tuple(f"--removed={name}" for name in self.removed)
+        return (*_options(options), *removed, *(("--static",) if self.static else ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

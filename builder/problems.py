@@ -10,12 +10,14 @@ from dataclasses import dataclass
 class Complaint:
     """One thing that is wrong, where a person finds it: `path:line: message`.
 
-    `path` is POSIX and relative to the source; `line` counts from 1, 0 when the file as a whole is meant.
+    `path` is POSIX and relative to the source; `line` counts from 1, 0 when the file as a whole is meant. `rule` is one
+    of `builder.rules`, where a wheel is held to it.
     """
 
     path: str
     line: int
     message: str
+    rule: str = ""
 
     def __str__(self) -> str:
         place = f"{self.path}:{self.line}" if self.line else self.path

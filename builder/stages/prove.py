@@ -19,9 +19,9 @@ from types import CodeType
 from typing import Final
 
 from builder.problems import Complaint, Refused
-from builder.wheel import Wheel
 
 _IMPORT_NAME: Final = dis.opmap["IMPORT_NAME"]
+_MAIN: Final = ("main", "main_sync")
 
 
 def prove_package(files: Mapping[str, bytes], source: Path, module: str) -> None:
@@ -77,35 +77,22 @@ def prove_wheel(wheel: Path, proven: Mapping[str, bytes], *, module: str, script
         raise Refused("ProofFailed", complaints)
 
 
-def prove_foreign_wheel(wheel: Path, *, module: str, script: str) -> None:
-    """Prove a wheel whose source is not at hand: everything compiles, no first-party import is bare or leads nowhere.
+def examine_code(files: Mapping[str, bytes], module: str) -> list[Complaint]:
+    """Return what would fail in a package whose source is not at hand: what does not compile, what imports lead nowhere."""
+    imports = _Imports(files, module)
+    return sorted(
+        {complaint for path in files if path.endswith((".py", ".pyi")) for complaint in imports.check(path)}
+    )
 
-    `script` is the console script that it must have, with a target that can be called.
 
-    Raises:
-        Refused: reason ProofFailed.
-    """
-    with zipfile.ZipFile(wheel) as archive:
-        files = {
-            name.removeprefix(module + "/"): archive.read(name)
-            for name in archive.namelist()
-            if name.startswith(module + "/") and not name.endswith("/")
-        }
-    if "__init__.py" not in files:
-        raise Refused("ProofFailed", [f"{wheel.name}: holds no package {module}."])
-    complaints = list(map(str, sorted(set(_code(files, module)))))
-    if script not in Wheel.read(wheel).scripts:
-        complaints.append(f"{wheel.name}: has no console script {script}.")
-    if complaints:
-        raise Refused("ProofFailed", complaints)
+def examine_script(files: Mapping[str, bytes], module: str, target: tuple[str, str]) -> list[Complaint]:
+    """Return why a console script cannot call its target (module below the package, function); empty when it can."""
+    return list(_console_script(files, module, target))
 
 
 def _code(files: Mapping[str, bytes], module: str) -> Iterator[Complaint]:
     yield from _console_script(files, module)
-    imports = _Imports(files, module)
-    for path in files:
-        if path.endswith((".py", ".pyi")):
-            yield from imports.check(path)
+    yield from examine_code(files, module)
 
 
 def _file_set(files: Mapping[str, bytes], source: Path) -> Iterator[Complaint]:
@@ -148,9 +135,11 @@ def prove_console_script(files: Mapping[str, bytes], module: str) -> None:
         raise Refused("ProofFailed", complaints)
 
 
-def _console_script(files: Mapping[str, bytes], package: str) -> Iterator[Complaint]:
-    """Follow `main.main_sync` to a function that can be called without arguments."""
-    module, name, seen = "main", "main_sync", set[str]()
+def _console_script(
+    files: Mapping[str, bytes], package: str, target: tuple[str, str] = _MAIN
+) -> Iterator[Complaint]:
+    """Follow a module's name, as a rule `main.main_sync`, to a function that can be called without arguments."""
+    (module, name), seen = target, set[str]()
     while True:
         path = next((path for path in _places(module) if path in files), None)
         if path is None:
@@ -236,7 +225,8 @@ class _Imports:
                 code = compile(self._files[path], path, "exec", dont_inherit=True)
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             line = getattr(error, "lineno", None) or 1
-            yield Complaint(path, line, f"Python cannot compile this file: {getattr(error, 'msg', error)}.")
+            message = f"Python cannot compile this file: {getattr(error, 'msg', error)}."
+            yield Complaint(path, line, message, "DoesNotCompile")
             return
         for line, level, name in _imports(code):
             if level:

@@ -11,8 +11,7 @@ import enum
 import hashlib
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -117,27 +116,6 @@ def _identity(path: Path) -> tuple[str, Version]:
         return parse_sdist_filename(path.name)
     except (InvalidWheelFilename, InvalidSdistFilename) as error:
         raise Refused("BadDistribution", [f"{path} is neither a wheel nor an sdist: {error}."]) from error
-
-
-@asynccontextmanager
-async def open_index(
-    url: str, *, credentials: simple.Credentials | None, ca: Path | None
-) -> AsyncIterator[simple.Index]:
-    """Open the simple index, with its failures as ours.
-
-    Raises:
-        Refused: CredentialsRejected, IndexRefused.
-        TryAgain: IndexUnavailable.
-    """
-    try:
-        async with simple.Index(url, credentials=credentials, ca_file=ca) as index:
-            yield index
-    except simple.Unauthorized as error:
-        raise Refused("CredentialsRejected", [str(error)]) from error
-    except simple.Unavailable as error:
-        raise TryAgain("IndexUnavailable", str(error), retry_after=error.retry_after) from error
-    except simple.IndexProblem as error:
-        raise Refused("IndexRefused", [str(error)]) from error
 
 
 async def already_served(index: simple.Index, release: Release) -> set[str]:

@@ -7,15 +7,18 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from yarl import URL
 
 from builder.contract import Outcome, PublishRun, Report
 from builder.index import Credentials
 from builder.problems import Refused
+from builder.simple_index import open_index
 from builder.stages import publish as stage
-from builder.verbs._arguments import Arguments
+from builder.verbs._arguments import Arguments, plain_url
+
+_INSTEAD: Final = "Give them as files, by --credentials."
 
 
 def run(arguments: Sequence[str]) -> Report:
@@ -48,8 +51,8 @@ def parse(arguments: Sequence[str]) -> PublishRun:
     given = parser.parse_args(arguments)
     return PublishRun(
         files=tuple(given.dist),
-        upload_url=_plain(given.upload_url),
-        simple_url=_plain(given.simple_url),
+        upload_url=plain_url(given.upload_url, instead=_INSTEAD),
+        simple_url=plain_url(given.simple_url, instead=_INSTEAD),
         deadline_seconds=given.deadline,
         credentials=given.credentials,
         ca=given.ca,
@@ -67,7 +70,7 @@ async def publish(given: PublishRun) -> Report:
     credentials = _credentials(given.credentials)
     # NOTE: elsewhere the simple index gets no credentials: it may belong to somebody else (a mirror, a cache)
     reader = credentials if URL(given.simple_url).origin() == URL(given.upload_url).origin() else None
-    async with stage.open_index(given.simple_url, credentials=reader, ca=given.ca) as index:
+    async with open_index(given.simple_url, credentials=reader, ca=given.ca) as index:
         there = await stage.already_served(index, release)
         uploaded = await _upload(given, credentials, stage.missing_files(release, there))
         await stage.wait_until_served(index, release, deadline_seconds=given.deadline_seconds)
@@ -122,19 +125,3 @@ def _credentials(folder: Path | None) -> Credentials | None:
 
 def _secret(file: Path) -> str:
     return file.read_text().strip()
-
-
-def _plain(url: str) -> str:
-    try:
-        parsed = URL(url)
-        parsed.origin()
-    except ValueError as error:
-        raise Refused("BadURL", [f"{url!r} is no HTTP address: {error}."]) from error
-    if parsed.scheme not in {"http", "https"}:
-        raise Refused("BadURL", [f"{url!r} is no HTTP address."])
-    if parsed.user is not None or parsed.password is not None:
-        shown = parsed.with_user(None)
-        raise Refused(
-            "BadURL", [f"The address of {shown} holds credentials. Give them as files, by --credentials."]
-        )
-    return url

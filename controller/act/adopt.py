@@ -35,7 +35,10 @@ async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
         )
     wheel = await _keep(parts, release.wheel)
     sdist = await _keep(parts, release.sdist) if release.sdist else None
-    given = VerifyRun(wheel=wheel, name=wanted.name, module=wanted.module, version=action.version)
+    # its boot is the gate's, in each template's image
+    given = VerifyRun(
+        wheel=wheel, name=wanted.name, module=wanted.module, version=action.version, static=True
+    )
     report = await parts.runs.run(
         Run("verify", given.arguments(), {"wheel": release.wheel.sha256 or ""}), progress=parts.say
     )

@@ -19,6 +19,7 @@ VERBS: Final = {
     "resume": "Let a version that failed be tried again.",
     "run": "Bring what runs to what the document asks for.",
     "status": "Show what is true, and why.",
+    "verify": "Prove a wheel: its bytes, a clean install, a boot, two turns.",
     "why": "Show what one target runs and where it came from.",
 }
 """Each verb is the command of its name in the module of its name; the help of all needs none of them."""
