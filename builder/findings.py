@@ -62,13 +62,19 @@ def rendered(findings: Sequence[Finding], form: str, facts: Mapping[str, Any]) -
     if form == "sarif":
         return json.dumps(_sarif(findings), indent=2) + "\n"
     stopping = len(errors(findings))
-    summary = f"{facts['wheel']}: {stopping or 'no'} {'error' if stopping == 1 else 'errors'}, {len(findings) - stopping or 'no'} notes."
+    summary = (
+        f"{facts['wheel']}: {_counted(stopping, 'error')}, {_counted(len(findings) - stopping, 'note')}."
+    )
     return "".join(f"{line}\n" for line in [*text_lines(findings), summary])
 
 
 def text_lines(findings: Iterable[Finding]) -> list[str]:
     """Return two lines per finding: where and what, and the cure."""
     return [line for finding in findings for line in (str(finding), f"    {finding.remedy}")]
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number or 'no'} {what}{'' if number == 1 else 's'}"
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

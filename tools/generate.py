@@ -1,4 +1,4 @@
-"""Renders what is derived from the code: the document's JSON schema, its field table, and the manual of `wsr`.
+"""Renders what is derived from the code: the document's JSON schema, its field table, the rules of `wsr verify`, its manual.
 
 `make generate` writes the files, `make verify` (`--check`) fails when a committed one differs from what the code says.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 import click
 
+from builder.rules import RULES, Level
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.cli.main import VERBS, wsr
 
@@ -48,6 +49,7 @@ def rendered() -> Mapping[str, str]:
     return {
         "crds/workspaceruntime.schema.json": json.dumps(schema, indent=2) + "\n",
         "docs/fields.md": _fields(schema),
+        "docs/verify.md": _rules(),
         "docs/wsr.md": _manual(),
     }
 
@@ -122,6 +124,23 @@ def _type(schema: Mapping[str, Any], field: Mapping[str, Any]) -> str:
     }
     said = [f"{word} {field[key]}" for key, word in bounds.items() if key in field]
     return ", ".join([text, *said])
+
+
+def _rules() -> str:
+    lines = [
+        GENERATED,
+        "# Rules of `wsr verify`",
+        "",
+        "What a wheel is held to, in this order. What needs an index, an installation or a boot is looked at only in a wheel",
+        "that holds all before it; with `--static` it is not looked at. Rules keep their names.",
+        "",
+        "| rule | what must hold | where it does not |",
+        "|---|---|---|",
+    ]
+    for rule in RULES.values():
+        note = " (A note: it stops nothing.)" if rule.level is Level.NOTE else ""
+        lines.append(f"| `{rule.id}` | {rule.what}{note} | {rule.cure} |")
+    return "\n".join(lines) + "\n"
 
 
 def _manual() -> str:

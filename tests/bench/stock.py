@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,23 +20,30 @@ from tests.templates.generate import DEPENDENCIES
 
 
 @contextmanager
-def stocked_index(folder: Path, *, address: str) -> Iterator[Index]:
-    """An index with the dependencies of the runtime and of all templates, and with the build backend.
+def stocked_index(
+    folder: Path, *, address: str, requirements: Sequence[str] | None = None
+) -> Iterator[Index]:
+    """An index with what `requirements` need: as a rule the runtime, all templates, and the build backend.
 
     They are downloaded once per machine and list, from where pip on this machine is set to.
 
     Raises:
         PartError: they could not be downloaded.
     """
-    shutil.copytree(_downloaded(_requirements()), folder / "packages")
+    shutil.copytree(_downloaded(list(requirements or all_requirements())), folder / "packages")
     with running_pypiserver(folder, address=address) as index:
         yield index
 
 
-def _requirements() -> list[str]:
+def all_requirements() -> list[str]:
+    """What the releases of a benchmark need."""
+    return [*runtime_requirements(), *(requirement for requirement, _ in DEPENDENCIES.values()), BACKEND]
+
+
+def runtime_requirements() -> list[str]:
+    """What the runtime needs."""
     runtime = (REPOSITORY / "workspace" / "requirements.txt").read_text().splitlines()
-    own = [line for line in runtime if line and not line.startswith("#")]
-    return [*own, *(requirement for requirement, _ in DEPENDENCIES.values()), BACKEND]
+    return [line for line in runtime if line and not line.startswith("#")]
 
 
 def _downloaded(requirements: list[str]) -> Path:

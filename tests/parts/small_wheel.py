@@ -40,9 +40,29 @@ def make_wheel(
     return SmallWheel(path, version, wheel_sha256, hashlib.sha256(lines.encode()).hexdigest())
 
 
-def make_dependency(folder: Path, name: str, version: str) -> Path:
-    """A wheel of anything else, with one empty module."""
-    return _write(folder, (name, version, ()), {f"{name.replace('-', '_')}.py": b""}, {})
+def make_dependency(
+    folder: Path, name: str, version: str, *, files: Sequence[str] = (), requires: Sequence[str] = ()
+) -> Path:
+    """A wheel of anything else, with empty modules: the given files, or one of its name."""
+    modules = files or (f"{name.replace('-', '_')}.py",)
+    return _write(folder, (name, version, requires), dict.fromkeys(modules, b""), {})
+
+
+def alter(wheel: Path, changes: Mapping[str, bytes | None], *, record: bool = True) -> Path:
+    """Put files into a wheel, or take them out (None); RECORD is made anew unless it is among them or told not to be.
+
+    `*` in front of a path stands for the wheel's `.dist-info` folder.
+    """
+    with zipfile.ZipFile(wheel) as archive:
+        entries = {name: archive.read(name) for name in archive.namelist()}
+    folder = next(name.partition("/")[0] for name in entries if name.endswith(".dist-info/RECORD"))
+    given = {path.replace("*", folder): data for path, data in changes.items()}
+    entries = {path: data for path, data in (entries | given).items() if data is not None}
+    if record and f"{folder}/RECORD" not in given:
+        del entries[f"{folder}/RECORD"]
+        entries[f"{folder}/RECORD"] = _record(folder, entries)
+    _zip(wheel, entries)
+    return wheel
 
 
 def _write(
@@ -58,14 +78,22 @@ def _write(
     wheel = b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
     described = {"METADATA": metadata.encode(), "WHEEL": wheel, **more}
     entries = {**content, **{f"{stem}.dist-info/{file}": data for file, data in described.items()}}
-    record = "".join(f"{path},sha256={_record_hash(data)},{len(data)}\n" for path, data in entries.items())
-    entries[f"{stem}.dist-info/RECORD"] = f"{record}{stem}.dist-info/RECORD,,\n".encode()
+    entries[f"{stem}.dist-info/RECORD"] = _record(f"{stem}.dist-info", entries)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{stem}-py3-none-any.whl"
+    _zip(path, entries)
+    return path
+
+
+def _zip(path: Path, entries: Mapping[str, bytes]) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         for file, data in entries.items():
             archive.writestr(zipfile.ZipInfo(file), data)
-    return path
+
+
+def _record(folder: str, entries: Mapping[str, bytes]) -> bytes:
+    lines = "".join(f"{path},sha256={_record_hash(data)},{len(data)}\n" for path, data in entries.items())
+    return f"{lines}{folder}/RECORD,,\n".encode()
 
 
 def _record_hash(data: bytes) -> str:

@@ -1,0 +1,302 @@
+"""`verify` and `wsr verify` on whole wheels, with a real pip, a real index and real processes."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from builder.contract import Outcome, PackageRun, Report, VerifyRun
+from builder.problems import Refused, TryAgain
+from builder.stages.clean_install import index_of_pip
+from builder.verbs.package import package
+from builder.verbs.verify import verify
+from tests.bench.stock import runtime_requirements, stocked_index
+from tests.contract.lying_proxy import lying_proxy
+from tests.integration.verify.mini_runtime import mini_runtime
+from tests.parts.ground import REPOSITORY
+from tests.parts.index import Index, running_pypiserver
+from tests.parts.servers import free_port
+from tests.parts.small_wheel import alter, make_dependency, make_wheel
+
+WSR = Path(sys.executable).parent / "wsr"
+HONEST = """dict(
+    version=__import__("importlib.metadata").metadata.version("molecule-ai-workspace-runtime"),
+    contentSha256=__import__("molecule_runtime.own", fromlist=["own"]).content_sha256(),
+)"""
+OWN = """\
+import hashlib, pathlib
+
+def content_sha256():
+    folder = pathlib.Path(__file__).parent
+    names = sorted(f"molecule_runtime/{path.name}" for path in folder.glob("*.py"))
+    lines = (f"{hashlib.sha256((folder.parent / name).read_bytes()).hexdigest()} {name}\\n" for name in names)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+"""
+"""The digest by code of its own, as the runtime computes it."""
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """An index, and the folder whose files it serves."""
+
+    index: Index
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return self.index.simple_url
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    with running_pypiserver(tmp_path / "index", address="127.0.0.1") as index:
+        yield Shelf(index, tmp_path / "index" / "packages")
+
+
+def mini_wheel(
+    folder: Path, version: str = "1.0", *, case: str = "", code: str = "", requires: tuple[str, ...] = ()
+) -> Path:
+    files = {"main.py": mini_runtime(case, identity=HONEST), "own.py": OWN, "more.py": code}
+    return make_wheel(folder, version, files=files, requires=requires).path
+
+
+def told(wheel: Path, shelf: Shelf, **given: Any) -> tuple[Report, list[str]]:  # noqa: ANN401 -- fields of VerifyRun
+    file = wheel.parent / "findings"
+    report = verify(VerifyRun(wheel=wheel, index_url=shelf.url, findings=file, format="json", **given))
+    findings = json.loads(file.read_text())["findings"]
+    return report, [f"{each['path']}:{each['line']}: {each['message']} [{each['rule']}]" for each in findings]
+
+
+def wsr(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [str(WSR), "verify", *arguments], capture_output=True, text=True, check=False, timeout=120
+    )
+
+
+def test_the_runtime_of_this_repository_passes_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for version in ("0.1.0", "0.1.1"):
+        package(
+            PackageRun(
+                source=REPOSITORY / "workspace",
+                version=version,
+                out=tmp_path / "tree" / version,
+                dist=tmp_path / version,
+            )
+        )
+    [before], [wheel] = ((tmp_path / version).glob("*.whl") for version in ("0.1.0", "0.1.1"))
+    monkeypatch.chdir("/")
+    with stocked_index(tmp_path / "index", address="127.0.0.1", requirements=runtime_requirements()) as index:
+        before.rename(tmp_path / "index" / "packages" / before.name)
+        done = wsr(str(wheel), "--index-url", index.simple_url, "--format", "json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    facts = json.loads(done.stdout)
+    assert (facts["findings"], facts["version"], facts["previous"]) == ([], "0.1.1", "0.1.0")
+    assert done.stderr.splitlines() == [
+        "Comparing public names with those of 0.1.0.",
+        "Installing into a clean environment.",
+        "Booting it and holding two turns.",
+    ]
+
+
+def test_the_newest_lower_final_release_is_what_a_wheel_is_compared_with(
+    tmp_path: Path, shelf: Shelf
+) -> None:
+    for version in ("0.8", "0.9", "1.0rc1", "1.0.dev2", "1.1"):
+        mini_wheel(shelf.folder, version, code=f"since_{version.replace('.', '_')} = 1\n")
+    report, findings = told(mini_wheel(tmp_path), shelf)
+    assert report.outcome is Outcome.REFUSED
+    assert report.facts["previous"] == "0.9"
+    assert findings == [
+        "molecule_runtime/more.py:1: molecule_runtime.more.since_0_9 was public here in 0.9, and is gone. [PublicNameRemoved]"
+    ]
+    report, findings = told(
+        tmp_path / "molecule_ai_workspace_runtime-1.0-py3-none-any.whl",
+        shelf,
+        removed=("molecule_runtime.more.since_0_9",),
+    )
+    assert (report.outcome, findings) == (Outcome.DONE, [])
+
+
+def test_a_first_release_is_said_to_be_one(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mini_wheel(shelf.folder, "1.0rc1")
+    report, findings = told(mini_wheel(tmp_path), shelf)
+    assert (report.outcome, findings, report.facts["previous"]) == (Outcome.DONE, [], None)
+    assert capsys.readouterr().err.splitlines() == [
+        "No release before 1.0 to compare with: this is the first one.",
+        "Installing into a clean environment.",
+        "Booting it and holding two turns.",
+    ]
+
+
+def test_a_removal_from_a_first_release_is_wrong_use(tmp_path: Path, shelf: Shelf) -> None:
+    with pytest.raises(Refused) as caught:
+        told(mini_wheel(tmp_path), shelf, removed=("molecule_runtime.x",))
+    assert (caught.value.reason, caught.value.message) == (
+        "NothingRemoved",
+        "--removed molecule_runtime.x: there is no release before 1.0. Leave it out.",
+    )
+
+
+def test_what_the_index_does_not_have_is_told_at_the_requirement(tmp_path: Path, shelf: Shelf) -> None:
+    make_dependency(shelf.folder, "there", "1.0")
+    report, findings = told(mini_wheel(tmp_path, requires=("there>=1", "nowhere-at-all>=2")), shelf)
+    assert report.outcome is Outcome.REFUSED
+    assert findings == [
+        "molecule_ai_workspace_runtime-1.0.dist-info/METADATA:5: pip: Could not find a version that satisfies the requirement nowhere-at-all>=2 (from molecule-ai-workspace-runtime) (from versions: none) [DependencyUnresolvable]"
+    ]
+
+
+def test_a_python_that_the_wheel_does_not_admit_is_told_at_its_field(tmp_path: Path, shelf: Shelf) -> None:
+    wheel = mini_wheel(tmp_path)
+    metadata = (
+        "Metadata-Version: 2.1\nName: molecule-ai-workspace-runtime\nVersion: 1.0\nRequires-Python: >=99\n"
+    )
+    _, [finding] = told(alter(wheel, {"*/METADATA": metadata.encode()}), shelf)
+    python = ".".join(map(str, sys.version_info[:3]))
+    assert finding == (
+        "molecule_ai_workspace_runtime-1.0.dist-info/METADATA:4: pip: Package 'molecule-ai-workspace-runtime' requires "
+        f"a different Python: {python} not in '>=99' [DependencyUnresolvable]"
+    )
+
+
+def test_what_only_a_dependency_brings_is_not_declared(tmp_path: Path, shelf: Shelf) -> None:
+    make_dependency(shelf.folder, "carrier", "1.0", requires=("cargo",))
+    make_dependency(shelf.folder, "cargo", "1.0", files=("freight/__init__.py", "freight/box.py"))
+    code = "import carrier\n\ndef late():\n    from freight import box\n\ntry:\n    import absent\nexcept ImportError:\n    pass\n"
+    report, findings = told(mini_wheel(tmp_path, code=code, requires=("carrier",)), shelf)
+    assert (report.outcome, report.facts["notes"]) == (Outcome.REFUSED, 1)
+    assert findings == [
+        "molecule_runtime/more.py:4: 'freight' is imported and comes with cargo, which the wheel does not declare. [UndeclaredImport]",
+        "molecule_runtime/more.py:7: 'absent' is imported where it is there, and no declared distribution provides it. [OptionalImport]",
+    ]
+
+
+def test_what_does_not_fit_together_once_installed_is_told(tmp_path: Path, shelf: Shelf) -> None:
+    foreign = b"Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: cp27-none-win32\n"
+    alter(make_dependency(shelf.folder, "foreign", "1.0"), {"*/WHEEL": foreign})
+    report, findings = told(mini_wheel(tmp_path, requires=("foreign",)), shelf)
+    assert report.outcome is Outcome.REFUSED
+    assert findings == [
+        "molecule_ai_workspace_runtime-1.0.dist-info/METADATA:0: pip check: foreign 1.0 is not supported on this platform [DependencyConflict]"
+    ]
+
+
+def test_a_wheel_that_does_not_boot_is_refused_and_the_log_is_passed_on(
+    tmp_path: Path, shelf: Shelf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report, findings = told(mini_wheel(tmp_path, case="says why"), shelf)
+    assert (report.outcome, report.reason) == (Outcome.REFUSED, "ProofFailed")
+    assert findings == [
+        "molecule_runtime/main.py:0: The process ended with exit code 78 before it served its agent card; its last words: Configuration error: x is wrong. [BootFailed]"
+    ]
+    assert capsys.readouterr().err.splitlines()[-1] == "  Configuration error: x is wrong"
+
+
+def test_a_hanging_boot_ends_at_the_deadline(tmp_path: Path, shelf: Shelf) -> None:
+    _, [finding] = told(mini_wheel(tmp_path, case="hangs"), shelf, deadline_seconds=1.0)
+    assert finding.endswith(
+        "served no agent card within 1 s; the last attempt: nothing listens. [BootFailed]"
+    )
+
+
+def test_an_index_that_is_down_is_no_first_release_and_no_fault_of_the_wheel(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/simple/"
+    wheel = mini_wheel(tmp_path / "new")
+    for previous in (None, mini_wheel(tmp_path / "old", "0.9")):
+        with pytest.raises(TryAgain) as caught:
+            verify(VerifyRun(wheel=wheel, index_url=url, previous=previous))
+        assert caught.value.reason == "IndexUnavailable"
+        assert caught.value.message.startswith(
+            f"{url}molecule-ai-workspace-runtime/ cannot be reached: Cannot connect to host 127.0.0.1:"
+        )
+
+
+async def test_an_index_that_fails_at_a_dependency_is_no_fault_of_the_wheel(
+    tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoil(request: web.Request, answer: web.Response) -> web.Response:
+        return web.Response(status=503) if "carrier" in request.path else answer
+
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    make_dependency(shelf.folder, "carrier", "1.0")
+    wheel = mini_wheel(tmp_path, requires=("carrier",))
+    async with lying_proxy(shelf.url.split("/")[2]) as proxy:
+        proxy.spoil = spoil
+        url = f"http://{proxy.address}/simple/"
+        with pytest.raises(TryAgain) as caught:
+            await asyncio.to_thread(verify, VerifyRun(wheel=wheel, index_url=url))
+    assert (caught.value.reason, caught.value.message) == (
+        "IndexUnavailable",
+        f"{url}carrier/ answered 503.",
+    )
+
+
+def test_without_a_setting_pip_tells_its_own_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert index_of_pip(None).url.startswith("https://")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://packages.example/simple/")
+    assert index_of_pip(None).url == "http://packages.example/simple/"
+    assert index_of_pip("http://other.example/simple/").url == "http://other.example/simple/"
+
+
+def test_a_named_index_is_the_only_one(tmp_path: Path, shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_dependency(tmp_path / "elsewhere", "elsewhere", "1.0")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "elsewhere"))
+    wheel = mini_wheel(tmp_path, requires=("elsewhere",))
+    _, [finding] = told(wheel, shelf)
+    assert "[DependencyUnresolvable]" in finding
+    monkeypatch.setenv("PIP_INDEX_URL", shelf.url)
+    assert verify(VerifyRun(wheel=wheel)).outcome is Outcome.DONE
+
+
+@pytest.mark.parametrize(
+    ("form", "start"),
+    [("text", "molecule_runtime/more.py:1: The import of 'own' still"), ("json", "{"), ("sarif", "{")],
+)
+def test_wsr_tells_findings_on_stdout_in_each_form_and_ends_with_1(
+    tmp_path: Path, form: str, start: str
+) -> None:
+    done = wsr(str(mini_wheel(tmp_path, code="import own\n")), "--format", form)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(start)
+    if form == "sarif":
+        [result] = json.loads(done.stdout)["runs"][0]["results"]
+        assert result["ruleId"] == "UnresolvedImport"
+
+
+def test_wsr_says_that_a_wheel_is_proven(tmp_path: Path) -> None:
+    wheel = mini_wheel(tmp_path)
+    done = wsr(str(wheel), "--static")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{wheel.name}: no errors, no notes.\n"
+
+
+def test_wsr_tells_wrong_use_from_a_wrong_wheel(tmp_path: Path) -> None:
+    wheel, before = str(mini_wheel(tmp_path / "new")), str(mini_wheel(tmp_path / "old", "0.9"))
+    refused = wsr(wheel, "--static", "--previous", before, "--removed", "molecule_runtime.x")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == (
+        "Comparing public names with those of 0.9.\n"
+        "--removed molecule_runtime.x: nothing of this name was public in 0.9 and is gone. Leave it out, or correct it.\n"
+    )
+    assert wsr(f"{wheel}.absent").returncode == 2
+    assert wsr(wheel, "--format", "xml").returncode == 2
+
+
+def test_wsr_says_when_the_index_is_down(tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{free_port()}/simple/"
+    done = wsr(str(mini_wheel(tmp_path)), "--index-url", url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"{url}molecule-ai-workspace-runtime/ cannot be reached: ")
