@@ -174,17 +174,25 @@ def _compared(
             )
         _say(f"No release before {archive.version} to compare with: this is the first one.")
         return []
-    earlier = Archive.read(path)
-    if earlier.name != archive.name:
-        raise Refused(
-            "WrongWheel", [f"{path.name} is no release of {archive.name}. Give the release before."]
-        )
+    earlier = _earlier(path, archive)
     known.facts["previous"] = str(earlier.version)
     _say(f"Comparing public names with those of {earlier.version}.")
     before, after = (
         public_names.public_names(each.package(given.module), given.module) for each in (earlier, archive)
     )
     return public_names.removals(before, after, version=str(earlier.version), allowed=given.removed)
+
+
+def _earlier(path: Path, archive: Archive) -> Archive:
+    try:
+        earlier = Archive.read(path)
+    except Refused as refusal:
+        raise Refused(refusal.reason, [f"{path.name}: {refusal.message}"]) from refusal
+    if earlier.name != archive.name:
+        raise Refused(
+            "WrongWheel", [f"{path.name} is no release of {archive.name}. Give the release before."]
+        )
+    return earlier
 
 
 def _installed(

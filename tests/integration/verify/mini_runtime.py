@@ -3,6 +3,8 @@
 It is a template: CASE and the identity are put in where a wheel or a script is made of it.
 """
 
+from pathlib import Path
+
 TEXT = """\
 import json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -71,3 +73,15 @@ def main_sync():
 def mini_runtime(case: str = "", *, identity: str = "{}") -> str:
     """Its `main.py`; `identity` is the expression for what it says at `/runtime`."""
     return TEXT.replace("@CASE@", case).replace("@IDENTITY@", identity)
+
+
+def running(folder: Path) -> list[str]:
+    """Words in the command lines of live processes that name something in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            command = process.read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        found += [word for word in command if word.startswith(str(folder))]
+    return found

@@ -11,7 +11,7 @@ import pytest
 
 from builder.findings import Finding
 from builder.stages.boot import BootOrder, examine_boot
-from tests.integration.verify.mini_runtime import mini_runtime
+from tests.integration.verify.mini_runtime import mini_runtime, running
 
 IDENTITY = {"version": "1.0", "contentSha256": "c" * 64}
 
@@ -91,17 +91,6 @@ def test_nothing_is_waited_for_longer_than_the_deadline_and_nothing_stays(
     [finding] = boot(tmp_path, mini(case), seconds=1.0)
     assert finding.message == message
     assert running(tmp_path) == []
-
-
-def running(folder: Path) -> list[str]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            command = process.read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        found += [word for word in command if word.startswith(str(folder))]
-    return found
 
 
 def test_the_process_gets_a_foreign_folder_and_nothing_of_our_environment(

@@ -3,8 +3,10 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +22,7 @@ from builder.verbs.package import package
 from builder.verbs.verify import verify
 from tests.bench.stock import runtime_requirements, stocked_index
 from tests.contract.lying_proxy import lying_proxy
-from tests.integration.verify.mini_runtime import mini_runtime
+from tests.integration.verify.mini_runtime import mini_runtime, running
 from tests.parts.ground import REPOSITORY
 from tests.parts.index import Index, running_pypiserver
 from tests.parts.servers import free_port
@@ -170,9 +172,9 @@ def test_a_python_that_the_wheel_does_not_admit_is_told_at_its_field(tmp_path: P
 
 
 def test_what_only_a_dependency_brings_is_not_declared(tmp_path: Path, shelf: Shelf) -> None:
-    make_dependency(shelf.folder, "carrier", "1.0", requires=("cargo",))
-    make_dependency(shelf.folder, "cargo", "1.0", files=("freight/__init__.py", "freight/box.py"))
-    code = "import carrier\n\ndef late():\n    from freight import box\n\ntry:\n    import absent\nexcept ImportError:\n    pass\n"
+    make_dependency(shelf.folder, "carrier", "1.0", files=("freight/crate.py",), requires=("cargo",))
+    make_dependency(shelf.folder, "cargo", "1.0", files=("freight/box.py",))
+    code = "from freight import crate\n\ndef late():\n    from freight import box\n\ntry:\n    import absent\nexcept ImportError:\n    pass\n"
     report, findings = told(mini_wheel(tmp_path, code=code, requires=("carrier",)), shelf)
     assert (report.outcome, report.facts["notes"]) == (Outcome.REFUSED, 1)
     assert findings == [
@@ -207,6 +209,22 @@ def test_a_hanging_boot_ends_at_the_deadline(tmp_path: Path, shelf: Shelf) -> No
     assert finding.endswith(
         "served no agent card within 1 s; the last attempt: nothing listens. [BootFailed]"
     )
+
+
+def test_a_run_that_is_ended_leaves_no_process_and_no_folder(tmp_path: Path, shelf: Shelf) -> None:
+    wheel = mini_wheel(tmp_path, case="hangs")
+    (scratch := tmp_path / "scratch").mkdir()
+    command = [sys.executable, "-m", "builder", "verify", f"--wheel={wheel}", f"--index-url={shelf.url}"]
+    with subprocess.Popen(
+        command, env=os.environ | {"TMPDIR": str(scratch)}, stderr=subprocess.PIPE, text=True, cwd=REPOSITORY
+    ) as run:
+        deadline = time.monotonic() + 60
+        while not any(word.endswith("/molecule-runtime") for word in running(scratch)):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        run.terminate()
+        assert run.wait(20) == 128 + signal.SIGTERM
+    assert (running(scratch), list(scratch.iterdir())) == ([], [])
 
 
 def test_an_index_that_is_down_is_no_first_release_and_no_fault_of_the_wheel(tmp_path: Path) -> None:

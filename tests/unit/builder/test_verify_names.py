@@ -123,10 +123,13 @@ def test_a_name_that_moved_to_a_base_class_or_is_imported_into_all_is_still_ther
     assert compared(tmp_path, after) == (Outcome.DONE, [], [])
 
 
-def test_the_release_before_must_be_of_the_same_package(tmp_path: Path) -> None:
-    other = make_dependency(tmp_path, "other", "0.9")
-    with pytest.raises(Refused) as caught:
-        verify(VerifyRun(wheel=make_wheel(tmp_path, "1.0").path, static=True, previous=other))
-    assert caught.value.message == (
-        "other-0.9-py3-none-any.whl is no release of molecule-ai-workspace-runtime. Give the release before."
-    )
+def test_the_release_before_must_be_a_wheel_of_the_same_package(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "1.0").path
+    (broken := tmp_path / "broken-0.9-py3-none-any.whl").write_bytes(b"")
+    for before, message in (
+        (make_dependency(tmp_path, "other", "0.9"), "other-0.9-py3-none-any.whl is no release of molecule-ai-workspace-runtime. Give the release before."),
+        (broken, f"{broken.name}: This cannot be read as an archive: File is not a zip file."),
+    ):  # fmt: skip
+        with pytest.raises(Refused) as caught:
+            verify(VerifyRun(wheel=wheel, static=True, previous=before))
+        assert caught.value.message == message

@@ -93,6 +93,7 @@ def test_a_right_wheel_passes_and_its_facts_are_told(tmp_path: Path) -> None:
         ({"*/entry_points.txt": POINTS + b"more = molecule_runtime:nope\n"}, "molecule_runtime/__init__.py:1: The console script needs a function 'nope' here. Define it with def. [EntryPointBroken]"),
         ({"*/entry_points.txt": POINTS + b"[plugins]\nmain_sync = molecule_runtime.main:Gone.attribute\n"}, f"{INFO}/entry_points.txt:4: The entry point main_sync of plugins names Gone.attribute, which molecule_runtime/main.py does not define. [EntryPointBroken]"),
         ({"*/entry_points.txt": POINTS + b"[plugins]\nodd = not a module\n"}, f"{INFO}/entry_points.txt:4: The entry point odd of plugins is 'not a module', which is not written as module:name. [EntryPointBroken]"),
+        ({"*/entry_points.txt": b"[plugins]\nmolecule-runtime = molecule_runtime.main:Gone\n" + POINTS}, f"{INFO}/entry_points.txt:2: The entry point molecule-runtime of plugins names Gone, which molecule_runtime/main.py does not define. [EntryPointBroken]"),
         ({"molecule_runtime/main.py": b"def main_sync(argv): ...\n"}, "molecule_runtime/main.py:1: The console script calls 'main_sync' without arguments. Give them defaults. [EntryPointBroken]"),
     ],
 )  # fmt: skip
