@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import email.parser
 import hashlib
 import zipfile
 import zlib
@@ -69,6 +70,15 @@ class Archive:
         """The name of its `.dist-info` folder; empty when there is not exactly one."""
         found = self.dist_infos
         return found[0] if len(found) == 1 else ""
+
+    @property
+    def requires(self) -> list[str]:
+        """Its requirements, as METADATA writes them."""
+        metadata = self.files.get(f"{self.dist_info}/METADATA", b"")
+        return [
+            str(value)
+            for value in email.parser.BytesParser().parsebytes(metadata).get_all("Requires-Dist") or []
+        ]
 
     def package(self, module: str) -> dict[str, bytes]:
         """Return the files of a package, by path below its folder."""

@@ -13,6 +13,7 @@ from packaging.utils import canonicalize_name
 
 from builder.archive import Archive
 from builder.findings import Finding
+from builder.syntax import parsed
 
 _CATCHES_IMPORT_ERROR: Final = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 _OF_THIS_PLATFORM: Final = frozenset({"version_info", "platform", "implementation", "name", "hexversion"})
@@ -40,8 +41,8 @@ def third_party_imports(archive: Archive, module: str) -> list[Import]:
     own = {module, "__future__", *sys.stdlib_module_names}
     found: set[Import] = set()
     for path, content in archive.package(module).items():
-        if path.endswith(".py"):
-            tree = ast.parse(content)  # every file compiles: an earlier rule
+        tree = parsed(content) if path.endswith(".py") else None
+        if tree is not None:
             found.update(
                 each
                 for each in _imports(f"{module}/{path}", tree.body, optional=False)

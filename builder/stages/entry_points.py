@@ -11,6 +11,7 @@ from typing import Final
 from builder.archive import Archive
 from builder.findings import Finding
 from builder.problems import Complaint
+from builder.syntax import parsed
 
 Follow = Callable[[Mapping[str, bytes], str, tuple[str, str]], list[Complaint]]
 """Says why a console script cannot call its target: `stages.prove.examine_script`."""
@@ -21,11 +22,13 @@ _SCRIPTS: Final = frozenset({"console_scripts", "gui_scripts"})
 def examine_entry_points(archive: Archive, *, module: str, script: str, follow: Follow) -> list[Finding]:
     """Return which entry points lead nowhere, and whether the console script `script` is missing."""
     path = f"{archive.dist_info}/entry_points.txt"
-    text = archive.files.get(path, b"").decode(errors="replace")
     parser = configparser.ConfigParser(delimiters=("=",), interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # names keep their case
     try:
+        text = archive.files.get(path, b"").decode()
         parser.read_string(text)
+    except UnicodeDecodeError:
+        return [Finding(path, 0, "EntryPointBroken", "This file is not UTF-8.")]
     except configparser.Error as error:
         line = getattr(error, "lineno", None) or 0
         message = f"This file cannot be read: {str(error).splitlines()[0]}"
@@ -76,9 +79,8 @@ def _places(module: str) -> tuple[str, ...]:
 
 def _binds(content: bytes, name: str) -> bool:
     """Tell whether a module defines a name, or may: by a star import or `__getattr__`."""
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):
+    tree = parsed(content)
+    if tree is None:
         return True  # told by another rule
     return any(
         name in names or not names.isdisjoint({"*", "__getattr__"}) for names in map(_bound, ast.walk(tree))

@@ -16,6 +16,7 @@ from typing import Final
 
 from builder.findings import Finding
 from builder.problems import Refused
+from builder.syntax import parsed
 
 _DEFINITIONS: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _SCOPES: Final = (*_DEFINITIONS, ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -126,9 +127,8 @@ def _dotted(path: str, module: str) -> str:
 def _read(path: str, content: bytes, dotted: str, root: str) -> _Module:
     """Read one module; what does not parse offers nothing."""
     found = _Module(path)
-    try:
-        tree = ast.parse(content)
-    except (SyntaxError, ValueError):
+    tree = parsed(content)
+    if tree is None:
         return found
     offers_imports = path.endswith("/__init__.py")
     for node in _top_level(tree):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from installer.records import InvalidRecordEntry, RecordEntry, parse_record_file
@@ -112,7 +113,7 @@ def _record(archive: Archive) -> Iterator[Finding]:
     if path not in archive.files:
         yield Finding(path, 0, "RecordMismatch", "There is no such file.")
         return
-    for entry in sorted({entry for entry in archive.entries if archive.entries.count(entry) > 1}):
+    for entry in _repeated(archive.entries):
         yield Finding(entry, 0, "RecordMismatch", "The archive holds this file more than once.")
     try:
         rows = list(parse_record_file(archive.files[path].decode(errors="replace").splitlines()))
@@ -122,9 +123,15 @@ def _record(archive: Archive) -> Iterator[Finding]:
     for number, row in enumerate(rows, 1):
         if complaint := _row(archive, row, path):
             yield Finding(path, number, "RecordMismatch", complaint)
+    for entry in _repeated(row[0] for row in rows):
+        yield Finding(path, 0, "RecordMismatch", f"{entry} is listed more than once.")
     unlisted = archive.files.keys() - {row[0] for row in rows}
     for entry in sorted(unlisted - {f"{archive.dist_info}/{name}" for name in _SIGNATURES}):
         yield Finding(entry, 0, "RecordMismatch", "RECORD does not list this file.")
+
+
+def _repeated(entries: Iterable[str]) -> list[str]:
+    return [entry for entry, times in Counter(entries).items() if times > 1]
 
 
 def _row(archive: Archive, row: tuple[str, str, str], record: str) -> str:

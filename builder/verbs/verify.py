@@ -25,7 +25,6 @@ from builder.stages._folder import writing
 from builder.stages.wheel import content_sha256
 from builder.stages.wheel_metadata import examine_metadata
 from builder.verbs._arguments import Arguments, plain_url
-from builder.wheel import Wheel
 
 
 def run(arguments: Sequence[str]) -> Report:
@@ -109,7 +108,7 @@ def _prove(given: VerifyRun, archive: Archive, known: _Verified, scratch: Path) 
     if errors(known.findings):
         return
     known.facts["contentSha256"] = content_sha256(archive.path, given.module)
-    known.facts["requires"] = list(Wheel.read(archive.path).requires)
+    known.facts["requires"] = archive.requires
     if given.static and given.previous is None:
         return
     index = None if given.static else clean_install.index_of_pip(given.index_url)
@@ -209,7 +208,8 @@ def _installed(
         return environment
     imports = declared.third_party_imports(archive, given.module)
     providers = environment.providers([each.name for each in imports])
-    known.findings += declared.undeclared(imports, requires, providers)
+    # the wheel may hold more than the package: what it brings itself needs no declaration
+    known.findings += declared.undeclared(imports, [archive.name, *requires], providers)
     return environment
 
 

@@ -5,6 +5,8 @@ It is a template: CASE and the identity are put in where a wheel or a script is 
 
 from pathlib import Path
 
+from tests.parts.small_wheel import make_wheel
+
 TEXT = """\
 import json, os, signal, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -73,6 +75,30 @@ def main_sync():
 def mini_runtime(case: str = "", *, identity: str = "{}") -> str:
     """Its `main.py`; `identity` is the expression for what it says at `/runtime`."""
     return TEXT.replace("@CASE@", case).replace("@IDENTITY@", identity)
+
+
+HONEST = """dict(
+    version=__import__("importlib.metadata").metadata.version("molecule-ai-workspace-runtime"),
+    contentSha256=__import__("molecule_runtime.own", fromlist=["own"]).content_sha256(),
+)"""
+OWN = """\
+import hashlib, pathlib
+
+def content_sha256():
+    folder = pathlib.Path(__file__).parent
+    names = sorted(f"molecule_runtime/{path.name}" for path in folder.glob("*.py"))
+    lines = (f"{hashlib.sha256((folder.parent / name).read_bytes()).hexdigest()} {name}\\n" for name in names)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+"""
+"""The digest by code of its own, as the runtime computes it."""
+
+
+def mini_wheel(
+    folder: Path, version: str = "1.0", *, case: str = "", code: str = "", requires: tuple[str, ...] = ()
+) -> Path:
+    """A wheel of it that reports honestly, with `code` as `more.py`."""
+    files = {"main.py": mini_runtime(case, identity=HONEST), "own.py": OWN, "more.py": code}
+    return make_wheel(folder, version, files=files, requires=requires).path
 
 
 def running(folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""`verify` and `wsr verify` on whole wheels, with a real pip, a real index and real processes."""
+"""The verb on whole wheels, with a real pip, a real index and real processes."""
 
 import asyncio
 import json
@@ -15,34 +15,18 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from builder.contract import Outcome, PackageRun, Report, VerifyRun
+from builder.contract import Outcome, Report, VerifyRun
 from builder.problems import Refused, TryAgain
 from builder.stages.clean_install import index_of_pip
-from builder.verbs.package import package
 from builder.verbs.verify import verify
-from tests.bench.stock import runtime_requirements, stocked_index
 from tests.contract.lying_proxy import lying_proxy
-from tests.integration.verify.mini_runtime import mini_runtime, running
+from tests.integration.verify.mini_runtime import mini_wheel, running
 from tests.parts.ground import REPOSITORY
 from tests.parts.index import Index, running_pypiserver
 from tests.parts.servers import free_port
-from tests.parts.small_wheel import alter, make_dependency, make_wheel
+from tests.parts.small_wheel import alter, make_dependency
 
 WSR = Path(sys.executable).parent / "wsr"
-HONEST = """dict(
-    version=__import__("importlib.metadata").metadata.version("molecule-ai-workspace-runtime"),
-    contentSha256=__import__("molecule_runtime.own", fromlist=["own"]).content_sha256(),
-)"""
-OWN = """\
-import hashlib, pathlib
-
-def content_sha256():
-    folder = pathlib.Path(__file__).parent
-    names = sorted(f"molecule_runtime/{path.name}" for path in folder.glob("*.py"))
-    lines = (f"{hashlib.sha256((folder.parent / name).read_bytes()).hexdigest()} {name}\\n" for name in names)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
-"""
-"""The digest by code of its own, as the runtime computes it."""
 
 
 @dataclass(frozen=True)
@@ -63,49 +47,11 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
         yield Shelf(index, tmp_path / "index" / "packages")
 
 
-def mini_wheel(
-    folder: Path, version: str = "1.0", *, case: str = "", code: str = "", requires: tuple[str, ...] = ()
-) -> Path:
-    files = {"main.py": mini_runtime(case, identity=HONEST), "own.py": OWN, "more.py": code}
-    return make_wheel(folder, version, files=files, requires=requires).path
-
-
 def told(wheel: Path, shelf: Shelf, **given: Any) -> tuple[Report, list[str]]:  # noqa: ANN401 -- fields of VerifyRun
     file = wheel.parent / "findings"
     report = verify(VerifyRun(wheel=wheel, index_url=shelf.url, findings=file, format="json", **given))
     findings = json.loads(file.read_text())["findings"]
     return report, [f"{each['path']}:{each['line']}: {each['message']} [{each['rule']}]" for each in findings]
-
-
-def wsr(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(WSR), "verify", *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
-
-
-def test_the_runtime_of_this_repository_passes_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for version in ("0.1.0", "0.1.1"):
-        package(
-            PackageRun(
-                source=REPOSITORY / "workspace",
-                version=version,
-                out=tmp_path / "tree" / version,
-                dist=tmp_path / version,
-            )
-        )
-    [before], [wheel] = ((tmp_path / version).glob("*.whl") for version in ("0.1.0", "0.1.1"))
-    monkeypatch.chdir("/")
-    with stocked_index(tmp_path / "index", address="127.0.0.1", requirements=runtime_requirements()) as index:
-        before.rename(tmp_path / "index" / "packages" / before.name)
-        done = wsr(str(wheel), "--index-url", index.simple_url, "--format", "json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    facts = json.loads(done.stdout)
-    assert (facts["findings"], facts["version"], facts["previous"]) == ([], "0.1.1", "0.1.0")
-    assert done.stderr.splitlines() == [
-        "Comparing public names with those of 0.1.0.",
-        "Installing into a clean environment.",
-        "Booting it and holding two turns.",
-    ]
 
 
 def test_the_newest_lower_final_release_is_what_a_wheel_is_compared_with(
@@ -181,6 +127,11 @@ def test_what_only_a_dependency_brings_is_not_declared(tmp_path: Path, shelf: Sh
         "molecule_runtime/more.py:4: 'freight' is imported and comes with cargo, which the wheel does not declare. [UndeclaredImport]",
         "molecule_runtime/more.py:7: 'absent' is imported where it is there, and no declared distribution provides it. [OptionalImport]",
     ]
+
+
+def test_what_the_wheel_brings_itself_needs_no_declaration(tmp_path: Path, shelf: Shelf) -> None:
+    wheel = alter(mini_wheel(tmp_path, code="import beside\n"), {"beside/__init__.py": b""})
+    assert told(wheel, shelf)[1] == []
 
 
 def test_what_does_not_fit_together_once_installed_is_told(tmp_path: Path, shelf: Shelf) -> None:
@@ -277,44 +228,3 @@ def test_a_named_index_is_the_only_one(tmp_path: Path, shelf: Shelf, monkeypatch
     assert "[DependencyUnresolvable]" in finding
     monkeypatch.setenv("PIP_INDEX_URL", shelf.url)
     assert verify(VerifyRun(wheel=wheel)).outcome is Outcome.DONE
-
-
-@pytest.mark.parametrize(
-    ("form", "start"),
-    [("text", "molecule_runtime/more.py:1: The import of 'own' still"), ("json", "{"), ("sarif", "{")],
-)
-def test_wsr_tells_findings_on_stdout_in_each_form_and_ends_with_1(
-    tmp_path: Path, form: str, start: str
-) -> None:
-    done = wsr(str(mini_wheel(tmp_path, code="import own\n")), "--format", form)
-    assert (done.returncode, done.stderr) == (1, "")
-    assert done.stdout.startswith(start)
-    if form == "sarif":
-        [result] = json.loads(done.stdout)["runs"][0]["results"]
-        assert result["ruleId"] == "UnresolvedImport"
-
-
-def test_wsr_says_that_a_wheel_is_proven(tmp_path: Path) -> None:
-    wheel = mini_wheel(tmp_path)
-    done = wsr(str(wheel), "--static")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{wheel.name}: no errors, no notes.\n"
-
-
-def test_wsr_tells_wrong_use_from_a_wrong_wheel(tmp_path: Path) -> None:
-    wheel, before = str(mini_wheel(tmp_path / "new")), str(mini_wheel(tmp_path / "old", "0.9"))
-    refused = wsr(wheel, "--static", "--previous", before, "--removed", "molecule_runtime.x")
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == (
-        "Comparing public names with those of 0.9.\n"
-        "--removed molecule_runtime.x: nothing of this name was public in 0.9 and is gone. Leave it out, or correct it.\n"
-    )
-    assert wsr(f"{wheel}.absent").returncode == 2
-    assert wsr(wheel, "--format", "xml").returncode == 2
-
-
-def test_wsr_says_when_the_index_is_down(tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{free_port()}/simple/"
-    done = wsr(str(mini_wheel(tmp_path)), "--index-url", url)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"{url}molecule-ai-workspace-runtime/ cannot be reached: ")

@@ -1,6 +1,7 @@
 """Each static rule once, on a wheel made for it: where it is told, in which words, and with which cure."""
 
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def test_a_right_wheel_passes_and_its_facts_are_told(tmp_path: Path) -> None:
         ({"molecule_runtime/a.py": b"def f():\n    import main\n"}, "molecule_runtime/a.py:2: The import of 'main' still names a module of the package without the package. [UnresolvedImport]"),
         ({"molecule_runtime/a.py": b"from molecule_runtime.nope import x\n"}, "molecule_runtime/a.py:1: There is no module 'nope' in the package. [UnresolvedImport]"),
         ({"*/entry_points.txt": None}, f"{INFO}/entry_points.txt:0: There is no console script molecule-runtime in this file. [EntryPointMissing]"),
+        ({"*/entry_points.txt": b"[\xff]\n"}, f"{INFO}/entry_points.txt:0: This file is not UTF-8. [EntryPointBroken]"),
         ({"*/entry_points.txt": b"molecule-runtime = x\n"}, f"{INFO}/entry_points.txt:1: This file cannot be read: File contains no section headers. [EntryPointBroken]"),
         ({"*/entry_points.txt": POINTS + b"more = molecule_runtime.nope:run\n"}, f"{INFO}/entry_points.txt:3: The entry point more of console_scripts names the module molecule_runtime.nope, which is not in the wheel. [EntryPointBroken]"),
         ({"*/entry_points.txt": POINTS + b"more = other:run\n"}, f"{INFO}/entry_points.txt:3: The entry point more of console_scripts names the module other, which is not in the wheel. [EntryPointBroken]"),
@@ -149,6 +151,20 @@ def test_a_line_of_the_record_that_says_nothing_is_told(tmp_path: Path) -> None:
         f"{INFO}/RECORD:1: The line for molecule_runtime/a.txt has no hash or no size. [RecordMismatch]",
         f"{INFO}/RECORD:2: The line for molecule_runtime/b.txt cannot be read: `hash` does not follow the required format. [RecordMismatch]",
         f"{INFO}/RECORD:3: gone.py is listed, and is not in the archive. [RecordMismatch]",
+    ]
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_stands_twice_is_told(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "1.0").path
+    with zipfile.ZipFile(wheel) as archive:
+        record = archive.read(f"{INFO}/RECORD").decode()
+    alter(wheel, {"*/RECORD": (record + record.splitlines()[0] + "\n").encode()})
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr("molecule_runtime/__init__.py", b"")
+    assert found(wheel) == [
+        f"{INFO}/RECORD:0: molecule_runtime/__init__.py is listed more than once. [RecordMismatch]",
+        "molecule_runtime/__init__.py:0: The archive holds this file more than once. [RecordMismatch]",
     ]
 
 
