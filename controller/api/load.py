@@ -184,7 +184,9 @@ def _model_of(annotation: Any) -> Any:  # noqa: ANN401 -- typing constructs have
 def _dotted(path: Path) -> str:
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+        # A key of unprintable characters would end the line that the message is.
+        shown = part if isinstance(part, int) or part.isprintable() else repr(part)
+        text += f"[{shown}]" if isinstance(part, int) else f".{shown}" if text else str(shown)
     return text or "document"
 
 

@@ -26,7 +26,7 @@ async def pull_requests(api: GitHubApi, *changes: Change, token: str | None = No
 
 async def refused(api: GitHubApi, token: str | None = None) -> Problem:
     with pytest.raises(Problem) as caught:
-        await pull_requests(api, ONE, TWO, token=token)
+        await pull_requests(api, ONE, token=token)
     return caught.value
 
 
@@ -116,3 +116,9 @@ async def test_a_github_that_is_not_there_is_tried_again_later() -> None:
     problem = await refused(gone)
     assert isinstance(problem, Transient)
     assert str(problem).startswith("http://127.0.0.1:1/repos/team/runtime/commits/")
+
+
+async def test_one_refusal_of_many_is_the_refusal(api: GitHubApi) -> None:
+    api.refusal = (502, {}, "")
+    with pytest.raises(Transient, match=r"/pulls answered 502\.$"):
+        await pull_requests(api, ONE, TWO)

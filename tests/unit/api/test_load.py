@@ -461,3 +461,12 @@ def test_whatever_stands_anywhere_is_taken_or_refused_in_our_own_words(
         for line in str(error).splitlines():
             assert re.match(r"runtime\.yaml:[0-9]+: ", line)
             assert "should" not in line
+
+
+def test_a_field_with_an_unprintable_name_does_not_break_the_line_of_its_message() -> None:
+    text = VALID.replace("  source:", '  "a\\x1eb": 1\n  source:')
+    assert (
+        refusal(text)
+        .splitlines()[0]
+        .startswith("runtime.yaml:6: spec.'a\\x1eb': unknown field; known here: ")
+    )
