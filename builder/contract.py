@@ -27,6 +27,7 @@ __all__ = [
     "CONSOLE_SCRIPT",
     "DEFAULT_MODULE",
     "DEFAULT_NAME",
+    "OLDEST_PYTHON",
     "REPORT_LIMIT_BYTES",
     "REQUIRES_PYTHON",
     "CascadeRun",
@@ -48,7 +49,9 @@ __all__ = [
 DEFAULT_NAME: Final = "molecule-ai-workspace-runtime"
 DEFAULT_MODULE: Final = "molecule_runtime"
 CONSOLE_SCRIPT: Final = "molecule-runtime"
-REQUIRES_PYTHON: Final = ">=3.11"
+OLDEST_PYTHON: Final = "3.11"
+REQUIRES_PYTHON: Final = f">={OLDEST_PYTHON}"
+"""A package says the same wherever it is built; a builder that cannot prove the oldest version builds none."""
 
 REPORT_LIMIT_BYTES: Final = 4_000
 """Kubernetes truncates a termination message at 4,096 bytes; a report stays below it."""
@@ -125,7 +128,7 @@ class PackageRun:
     """What `package` is given: a source folder becomes a build tree and, with `dist`, a proven wheel and sdist.
 
     Facts of its report: `version` (normalised), `treeSha256`, `requires`, `findings` (a count; they are on stderr),
-    `seconds`, and with `dist` also `wheel` and `sdist` (`file`, a path, and `sha256`) and `contentSha256`.
+    `provenOn` (versions of Python), `seconds`, and with `dist` also `wheel` and `sdist` (`file`, a path, and `sha256`) and `contentSha256`.
     """
 
     source: Path

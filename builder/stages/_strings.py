@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from builder.stages._text import Cut, Text
+from builder.stages._text import Insertion, Text
 
 _MODULE_FIRST: Final = {
     "importlib.import_module": True,
@@ -46,6 +46,12 @@ _FILE_ENDINGS: Final = {"cfg", "html", "ini", "json", "log", "md", "py", "sock",
 _CALLS: Final = re.compile(
     rb"import_module|__import__|find_spec|\bmodules\b|runpy|pkgutil|\bresources\b|\bpatch\b|uvicorn|-m\b"
 )
+_WITHOUT_STRINGS: Final = frozenset({
+    "annotation", "arg", "asname", "attr", "bound", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level",
+    "module", "names", "op", "ops", "rest", "returns", "simple", "type_comment", "type_ignores", "type_params",
+})  # fmt: skip
+"""Fields of syntax nodes, by name."""
+_FIELDS: Final[dict[type[ast.AST], tuple[str, ...]]] = {}
 _QUOTED_HEAD: Final = re.compile(rb"[\"']([\w\x80-\xff]+)[.:]")
 
 
@@ -68,11 +74,11 @@ class Literal:
 class StringReferences:
     """What one file says of modules in strings.
 
-    `cuts` put the package's name before what is certain; `required` are (line, module) that must exist for the file to
+    `insertions` put the package's name before what is certain; `required` are (line, module) that must exist for the file to
     work; `refused` and `findings` are (line, message); `mentions` are (line, text) that may name a module, a name in one.
     """
 
-    cuts: list[Cut] = field(default_factory=list)
+    insertions: list[Insertion] = field(default_factory=list)
     required: list[tuple[int, str]] = field(default_factory=list)
     refused: list[tuple[int, str]] = field(default_factory=list)
     findings: list[tuple[int, str]] = field(default_factory=list)
@@ -101,7 +107,7 @@ class StringReader:
 
 
 class _File:
-    """One file on its way; findings and cuts go to `found`."""
+    """One file on its way; findings and insertions go to `found`."""
 
     def __init__(self, module: str, first_party: frozenset[str], text: Text, found: StringReferences) -> None:
         self._module = module
@@ -195,7 +201,7 @@ class _File:
         if not asks_leaf:
             end = self._text.span(first)[1]
             # a name that every module has: nothing more is imported for it
-            self._found.cuts.append(Cut(end, end, b', fromlist=("__name__",)'))
+            self._found.insertions.append(Insertion(end, b', fromlist=("__name__",)'))
 
     def _command(self, words: list[ast.expr]) -> None:
         """`[sys.executable, "-m", "main"]`: what follows the first `-m` of a Python command is a module."""
@@ -222,7 +228,7 @@ class _File:
         quote = _QUOTE.match(self._text.utf8, start)
         if quote is None:
             return False
-        self._found.cuts.append(Cut(quote.end(), quote.end(), f"{self._module}.".encode()))
+        self._found.insertions.append(Insertion(quote.end(), f"{self._module}.".encode()))
         self._settled.add(id(literal.node))
         return True
 
@@ -297,16 +303,24 @@ def _known_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
 
 def _worth_walking(tree: ast.Module) -> Iterator[ast.AST]:
     """Go through a tree without docstrings and other strings that stand alone, and without annotations."""
-    waiting: list[ast.AST] = [tree]
+    waiting: list[ast.AST | None] = [tree]
     while waiting:
         node = waiting.pop()
+        if node is None:  # a dictionary's `**`, a keyword without default
+            continue
         yield node
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             continue
-        for name, value in ast.iter_fields(node):
-            if name in {"annotation", "returns"}:
-                continue
-            if isinstance(value, ast.AST):
+        for name in _fields(type(node)):
+            value = getattr(node, name)
+            if isinstance(value, list):
+                waiting.extend(value)
+            elif isinstance(value, ast.AST):
                 waiting.append(value)
-            elif isinstance(value, list):
-                waiting.extend(item for item in value if isinstance(item, ast.AST))
+
+
+def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    """Return the fields of a kind of node in which there can be a string."""
+    if kind not in _FIELDS:
+        _FIELDS[kind] = tuple(name for name in kind._fields if name not in _WITHOUT_STRINGS)
+    return _FIELDS[kind]

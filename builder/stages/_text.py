@@ -1,10 +1,11 @@
-"""A Python file as text that can be cut at the parser's positions and put together again without losing a byte."""
+"""A Python file as text that can be added to at the parser's positions without losing a byte."""
 
 from __future__ import annotations
 
 import ast
 import codecs
 import io
+import itertools
 import re
 import tokenize
 import warnings
@@ -32,12 +33,11 @@ class Unreadable(Exception):  # noqa: N818 -- the state of the file
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """Replace the bytes `start` to `end` of a text's UTF-8 form."""
+class Insertion:
+    """Put bytes in at `place`, an offset into a text's UTF-8 form; nothing is ever taken out."""
 
-    start: int
-    end: int
-    replacement: bytes
+    place: int
+    added: bytes
 
 
 @dataclass(slots=True)
@@ -93,20 +93,20 @@ class Text:
         except (RecursionError, MemoryError) as error:
             raise Unreadable(1, "Python cannot read this file: it is nested too deeply.") from error
 
-    def span(self, node: ast.stmt | ast.expr) -> tuple[int, int]:
+    def span(self, node: ast.stmt | ast.expr | ast.alias) -> tuple[int, int]:
         """Return where a node starts and ends in `utf8`."""
         if not self._starts:
-            self._starts = [0, *(match.end() for match in _LINE_END.finditer(self.utf8))]
+            self._starts = [0, *itertools.accumulate(map(len, self.utf8.splitlines(keepends=True)))]
         start = self._starts[node.lineno - 1] + node.col_offset
         return start, self._starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
 
-    def with_cuts(self, cuts: Iterable[Cut]) -> bytes:
-        """Return the file's bytes with the cuts made, every other byte as it was."""
+    def with_insertions(self, insertions: Iterable[Insertion]) -> bytes:
+        """Return the file's bytes with something put in, every byte of its own as it was."""
         pieces: list[bytes] = []
         done = 0
-        for cut in sorted(cuts, key=lambda each: each.start):
-            pieces += [self.utf8[done : cut.start], cut.replacement]
-            done = cut.end
+        for insertion in sorted(insertions, key=lambda each: each.place):
+            pieces += [self.utf8[done : insertion.place], insertion.added]
+            done = insertion.place
         whole = b"".join([*pieces, self.utf8[done:]])
         if self.encoding != _BYTES_AFTER_DECODING:
             whole = whole.decode(_BYTES_AFTER_DECODING).encode(self.encoding)

@@ -1,24 +1,29 @@
 """Moves the source into a package: every import of a first-party module gets the package's name, and nothing else changes.
 
-Positions come from Python's own parser, each found statement is rewritten by LibCST, and the result is put into the
-bytes of the file: what is outside of a changed statement stays byte for byte. LibCST over whole files would be ten
-times slower and is not lossless (1.9.0 moves blank lines that hold spaces, and drops the last line end after a lone CR).
+Positions come from Python's own parser, and all that is ever done to a file is to put something in at such a position:
+what it held stays, byte for byte. Whole files through LibCST would be ten times slower and are not lossless (1.9.0 moves
+blank lines that hold spaces, and drops the last line end after a lone CR).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from builder.parallel import mapped
 from builder.problems import Complaint, Refused
 from builder.stages._bindings import Bindings, bindings, statements
-from builder.stages._imports import BeyondTop, ImportReader, ImportStatement, Reference, unresolved
+from builder.stages._imports import BeyondTop, ImportReader, Reference, unresolved
 from builder.stages._modules import Kind, ModuleIndex, module_name
+from builder.stages._statement import inside_package
 from builder.stages._strings import StringReader, StringReferences
-from builder.stages._text import Cut, Text, Unreadable
+from builder.stages._text import Text, Unreadable
 from builder.stages.collect import Collected
 
 _SUFFIXES = (".py", ".pyi")
+_WORTH_SHARING_BYTES: Final = 1_000_000
+"""Reading this much takes longer than starting a process and getting its results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +36,11 @@ class Rewritten:
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What one file was found to contain."""
+    """What one file was found to contain: `content` is what it must be inside the package."""
 
     path: str
-    text: Text
-    imports: tuple[ImportStatement, ...]
+    content: bytes
+    imports: tuple[Reference, ...]
     strings: StringReferences
     bindings: Bindings
 
@@ -46,26 +51,18 @@ def rewrite(collected: Collected, module: str) -> Rewritten:
     Raises:
         Refused: files that Python cannot read, imports that cannot succeed; all of them at once.
     """
-    complaints: list[Complaint] = []
-    read: list[_Read] = []
     reader = _Reader(collected.index, module)
-    for path, raw in collected.files.items():
-        if path.endswith(_SUFFIXES):
-            try:
-                read.append(reader.read(path, raw))
-            except Unreadable as problem:
-                complaints.append(problem.at(path))
-            except BeyondTop as problem:
-                complaints.append(
-                    Complaint(path, problem.line, "This relative import leads out of the package.")
-                )
+    files = [(path, raw) for path, raw in collected.files.items() if path.endswith(_SUFFIXES)]
+    worth_sharing = sum(len(raw) for _, raw in files) > _WORTH_SHARING_BYTES
+    found = mapped(reader.read, files, share=worth_sharing)
+    read = [each for each in found if isinstance(each, _Read)]
     check = _Check(collected.index, read)
+    complaints = [each for each in found if isinstance(each, Complaint)]
     complaints += [complaint for file in read for complaint in check.complaints(file)]
     if complaints:
         raise Refused("SourceRefused", sorted(set(complaints)))
-    changed = {file.path: _changed(file, module, collected.index.top_level) for file in read}
     findings = sorted({finding for file in read for finding in check.findings(file)})
-    return Rewritten({**collected.files, **changed}, tuple(findings))
+    return Rewritten({**collected.files, **{file.path: file.content for file in read}}, tuple(findings))
 
 
 class _Reader:
@@ -76,16 +73,36 @@ class _Reader:
         self._module = module
         self._strings = StringReader(module, index.top_level)
 
-    def read(self, path: str, raw: bytes) -> _Read:
+    def read(self, file: tuple[str, bytes]) -> _Read | Complaint:
+        """Read a file given by path and bytes, or tell why that cannot be done."""
+        path, raw = file
+        try:
+            return self._read(path, raw)
+        except Unreadable as problem:
+            return problem.at(path)
+        except BeyondTop as problem:
+            return Complaint(path, problem.line, "This relative import leads out of the package.")
+
+    def _read(self, path: str, raw: bytes) -> _Read:
         text = Text.read(raw)
         tree = text.parse()
         found = list(statements(tree))
-        imports = ImportReader(self._index, self._module, _package_of(path))
+        imports = list(ImportReader(self._index, self._module, _package_of(path)).read(found))
+        strings = self._strings.read(text, tree)
+        insertions = [
+            *strings.insertions,
+            *(
+                insertion
+                for statement in imports
+                if statement.bare
+                for insertion in inside_package(statement.node, text, self._module, self._index.top_level)
+            ),
+        ]
         return _Read(
             path,
-            text,
-            tuple(imports.read(found)),
-            self._strings.read(text, tree),
+            text.with_insertions(insertions) if insertions else raw,
+            tuple(reference for statement in imports for reference in statement.references),
+            strings,
             bindings(found, text.utf8),
         )
 
@@ -104,13 +121,12 @@ class _Check:
         self._bindings = {file.path: file.bindings for file in files}
 
     def complaints(self, file: _Read) -> Iterator[Complaint]:
-        for statement in file.imports:
-            for reference in statement.references:
-                message = unresolved(self._index, reference)
-                if message:
-                    yield Complaint(file.path, reference.line, message)
-                else:
-                    yield from self._missing_names(file.path, reference)
+        for reference in file.imports:
+            message = unresolved(self._index, reference)
+            if message:
+                yield Complaint(file.path, reference.line, message)
+            else:
+                yield from self._missing_names(file.path, reference)
         for line, name in file.strings.required:
             message = unresolved(self._index, Reference(line, name, (), bare=True))
             if message:
@@ -129,16 +145,15 @@ class _Check:
                     line,
                     f"The string {text!r} reads like a reference into the source; it is left as it is.",
                 )
-        for statement in file.imports:
-            for reference in statement.references:
-                found = self._index.modules.get(reference.module)
-                if found and found.kind is Kind.MODULE:
-                    for name in self._unbound(found.path, reference.names):
-                        yield Complaint(
-                            file.path,
-                            reference.line,
-                            f"{found.path} gives itself no name {name!r} that can be seen without running it.",
-                        )
+        for reference in file.imports:
+            found = self._index.modules.get(reference.module)
+            if found and found.kind is Kind.MODULE:
+                for name in self._unbound(found.path, reference.names):
+                    yield Complaint(
+                        file.path,
+                        reference.line,
+                        f"{found.path} gives itself no name {name!r} that can be seen without running it.",
+                    )
 
     def _missing_names(self, path: str, reference: Reference) -> Iterator[Complaint]:
         package = self._index.modules.get(reference.module)
@@ -163,12 +178,11 @@ class _Check:
     def _names_of_two_things(self, file: _Read) -> Iterator[Complaint]:
         """`from P import a` means an attribute of P first: in P's own `__init__.py` `a` may be the module alone."""
         modules: set[str] = set()
-        for statement in file.imports:
-            for reference in statement.references:
-                if reference.module == "":
-                    modules.update(reference.names)
-                elif not reference.names:
-                    modules.add(reference.module.partition(".")[0])
+        for reference in file.imports:
+            if reference.module == "":
+                modules.update(reference.names)
+            elif not reference.names:
+                modules.add(reference.module.partition(".")[0])
         for name in sorted((file.bindings.names & self._index.top_level) - modules):
             yield Complaint(
                 file.path,
@@ -184,15 +198,3 @@ class _Check:
         module = self._index.modules.get(parent)
         has = self._bindings.get(module.path) if module else None
         return has is not None and name in has.names
-
-
-def _changed(file: _Read, module: str, first_party: frozenset[str]) -> bytes:
-    cuts = list(file.strings.cuts)
-    for statement in file.imports:
-        if statement.bare:
-            from builder.stages._statement import inside_package  # noqa: PLC0415 -- LibCST takes half a second to import
-
-            start, end = file.text.span(statement.node)
-            new = inside_package(file.text.utf8[start:end].decode(), module, first_party)
-            cuts.append(Cut(start, end, new.encode()))
-    return file.text.with_cuts(cuts)

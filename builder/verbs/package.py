@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +20,7 @@ from builder.contract import (
     PackageRun,
     Report,
 )
-from builder.problems import Refused
+from builder.problems import Complaint, Refused
 from builder.stages import collect, metadata, prove, rewrite
 from builder.stages._folder import check_folder, fill_folder
 from builder.tree import REQUIREMENTS, SourceTree, read_tree
@@ -58,16 +59,17 @@ def package(given: PackageRun) -> Report:
     """
     begun = time.monotonic()
     _check_places(given)
-    with _no_collector():
-        project, files, findings = _prepared(given)
-    for finding in findings:
+    prepared = prepare(given)
+    project, files = prepared.project, prepared.files
+    for finding in prepared.findings:
         sys.stderr.write(f"{finding}\n")
     fill_folder(given.out, files)
     facts: dict[str, Any] = {
         "version": project.version,
         "treeSha256": project.tree_sha256,
         "requires": project.requires,
-        "findings": len(findings),
+        "findings": len(prepared.findings),
+        "provenOn": prepared.proven_on,
     }
     if given.dist is not None:
         proven = {
@@ -80,8 +82,27 @@ def package(given: PackageRun) -> Report:
     return Report("package", Outcome.DONE, "Packaged", f"{project.name} {project.version} is built.", facts)
 
 
-def _prepared(given: PackageRun) -> tuple[metadata.Project, dict[str, tuple[bytes, int]], Sequence[object]]:
-    """Do all that can refuse before anything is written, and tell all refusals together."""
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that a build tree will hold (bytes and mode by path), proven; `findings` are for people."""
+
+    project: metadata.Project
+    files: dict[str, tuple[bytes, int]]
+    findings: tuple[Complaint, ...]
+    proven_on: tuple[str, ...]
+
+
+def prepare(given: PackageRun) -> Prepared:
+    """Read, rewrite and prove a source, without writing anything.
+
+    Raises:
+        Refused: with everything that is wrong, told at once.
+    """
+    with _no_collector():
+        return _prepared(given)
+
+
+def _prepared(given: PackageRun) -> Prepared:
     refusals: list[Refused] = []
     version = _attempt(refusals, lambda: metadata.normalised_version(given.version))
     _attempt(refusals, lambda: check_folder(given.out))
@@ -97,16 +118,16 @@ def _prepared(given: PackageRun) -> tuple[metadata.Project, dict[str, tuple[byte
     rewritten = _attempt(refusals, lambda: rewrite.rewrite(collected, given.module))
     if rewritten is not None:
         inside = {"__init__.py": b"", **rewritten.files}
-        _attempt(refusals, lambda: prove.prove_package(inside, given.source, given.module))
+        proven_on = _attempt(refusals, lambda: prove.prove_package(inside, given.source, given.module))
     else:
         _attempt(refusals, lambda: prove.prove_console_script(collected.files, given.module))
-    if refusals or rewritten is None or version is None:
+    if refusals or rewritten is None or version is None or proven_on is None:
         raise _together(refusals)
     project = metadata.Project(
         given.name, given.module, version, requires, given.commit, tree.sha256(contents)
     )
     around = metadata.surroundings(project, given.source)
-    return project, _laid_out(tree, inside, around, given.module), rewritten.findings
+    return Prepared(project, _laid_out(tree, inside, around, given.module), rewritten.findings, proven_on)
 
 
 def _laid_out(

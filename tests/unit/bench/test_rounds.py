@@ -42,7 +42,7 @@ def test_a_port_that_never_answered_or_never_came_back_has_no_gap() -> None:
 def test_a_measured_tree_is_the_same_each_time_and_the_builder_takes_all_of_it(tmp_path: Path) -> None:
     digests = set()
     for name in ("one", "two"):
-        write_tree(tmp_path / name, modules=40)
+        assert write_tree(tmp_path / name, modules=40, lines=70) == 2954
         tree = read_tree(tmp_path / name)
         digests.add(tree.sha256(tree.read()))
     assert len(digests) == 1

@@ -53,7 +53,7 @@ def test_a_right_package_is_proven(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_an_import_that_would_fail_is_found_at_any_depth(tmp_path: Path, code: bytes, complaint: str) -> None:
-    assert refusal(tmp_path, {"config.py": code}) == (complaint,)
+    assert refusal(tmp_path, {"config.py": code}, GOOD | {"config.py": code}) == (complaint,)
 
 
 def test_missing_added_and_changed_files_are_found(tmp_path: Path) -> None:
@@ -80,7 +80,7 @@ def test_missing_added_and_changed_files_are_found(tmp_path: Path) -> None:
 def test_a_console_script_that_cannot_be_called_is_found(
     tmp_path: Path, main: bytes | None, complaint: str
 ) -> None:
-    source = {path: data for path, data in GOOD.items() if main is not None or path != "main.py"}
+    source = {path: data for path, data in (GOOD | {"main.py": main}).items() if data is not None}
     assert refusal(tmp_path, {"main.py": main}, source) == (complaint,)
 
 
@@ -92,7 +92,8 @@ def test_a_console_script_that_cannot_be_called_is_found(
     ],
 )
 def test_a_console_script_that_can_be_called_is_accepted(tmp_path: Path, main: bytes) -> None:
-    assert refusal(tmp_path, {"main.py": main, "config.py": b"def run(): ...\n"}) == ()
+    source = GOOD | {"main.py": main, "config.py": b"def run(): ...\n"}
+    assert refusal(tmp_path, {**source}, source) == ()
 
 
 def wheel(folder: Path, files: dict[str, bytes]) -> Path:
