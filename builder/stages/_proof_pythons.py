@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -18,6 +18,7 @@ from typing import Final
 from packaging.specifiers import SpecifierSet
 
 from builder.problems import Complaint
+from builder.stages._folder import writing
 
 _NAME: Final = re.compile(r"python3\.(\d+)")
 _DEADLINE_SECONDS: Final = 300.0
@@ -114,12 +115,16 @@ class OtherPythons:
 
 @contextmanager
 def other_pythons(files: Mapping[str, bytes], claimed: str) -> Iterator[OtherPythons]:
-    """Let every other Python that `claimed` includes compile these files, until the block ends."""
-    with tempfile.NamedTemporaryFile(prefix="proof-") as handed:
-        pickle.dump(dict(files), handed, protocol=4)
-        handed.flush()
+    """Let every other Python that `claimed` includes compile these files, until the block ends.
+
+    Raises:
+        TryAgain: reason DiskFull.
+    """
+    with ExitStack() as stack:
+        with writing(Path(tempfile.gettempdir())):
+            handed = stack.enter_context(tempfile.NamedTemporaryFile(prefix="proof-"))
+            pickle.dump(dict(files), handed, protocol=4)
+            handed.flush()
         pythons = OtherPythons(Path(handed.name), claimed)
-        try:
-            yield pythons
-        finally:
-            pythons.stop()
+        stack.callback(pythons.stop)
+        yield pythons

@@ -9,33 +9,42 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
+from builder.stages._expressions import argument, known_names, worth_walking, written_out
 from builder.stages._text import Insertion, Text
 
-_MODULE_FIRST: Final = {
-    "importlib.import_module": True,
-    "runpy.run_module": True,
-    "importlib.util.find_spec": False,
-    "importlib.resources.files": False,
-    "importlib.resources.contents": False,
-    "importlib.resources.is_resource": False,
-    "importlib.resources.open_binary": False,
-    "importlib.resources.open_text": False,
-    "importlib.resources.path": False,
-    "importlib.resources.read_binary": False,
-    "importlib.resources.read_text": False,
-    "pkgutil.get_data": False,
-    "pkgutil.resolve_name": False,
-    "unittest.mock.patch": False,
-    "unittest.mock.patch.dict": False,
-    "unittest.mock.patch.multiple": False,
-    "uvicorn.run": False,
+
+class _Takes(NamedTuple):
+    """Which argument of a function starts with a module's name, by position and by keyword; `whole`: it is a module's."""
+
+    position: int
+    keyword: str
+    whole: bool = False
+
+
+_TAKES_MODULE: Final = {
+    "importlib.import_module": _Takes(0, "name", whole=True),
+    "runpy.run_module": _Takes(0, "mod_name", whole=True),
+    "importlib.metadata.EntryPoint": _Takes(1, "value"),
+    "importlib.util.find_spec": _Takes(0, "name"),
+    "importlib.resources.files": _Takes(0, "anchor"),
+    "importlib.resources.contents": _Takes(0, "package"),
+    "importlib.resources.is_resource": _Takes(0, "package"),
+    "importlib.resources.open_binary": _Takes(0, "package"),
+    "importlib.resources.open_text": _Takes(0, "package"),
+    "importlib.resources.path": _Takes(0, "package"),
+    "importlib.resources.read_binary": _Takes(0, "package"),
+    "importlib.resources.read_text": _Takes(0, "package"),
+    "pkgutil.get_data": _Takes(0, "package"),
+    "pkgutil.resolve_name": _Takes(0, "name"),
+    "unittest.mock.patch": _Takes(0, "target"),
+    "unittest.mock.patch.dict": _Takes(0, "in_dict"),
+    "unittest.mock.patch.multiple": _Takes(0, "target"),
+    "uvicorn.Config": _Takes(0, "app"),
+    "uvicorn.run": _Takes(0, "app"),
 }
-"""Functions whose first argument starts with a module's name, and whether the whole of it must be a module."""
 _MODULE_TABLE_CALLS: Final = {f"sys.modules.{name}" for name in ("get", "pop", "setdefault", "__contains__")}
 _PYTHON: Final = re.compile(r"(?:.*/)?python[0-9.]*")
 _QUOTE: Final = re.compile(rb"[A-Za-z]*(?:\"\"\"|'''|\"|')")
@@ -44,30 +53,9 @@ _DOTTED: Final = re.compile(rf"({_NAME_LIST})(?::({_NAME_LIST}))?")
 _PYTHON_DASH_M: Final = re.compile(rf"\bpython[0-9.]*\s+-m\s+({_NAME_LIST})")
 _FILE_ENDINGS: Final = {"cfg", "html", "ini", "json", "log", "md", "py", "sock", "toml", "txt", "yaml", "yml"}
 _CALLS: Final = re.compile(
-    rb"import_module|__import__|find_spec|\bmodules\b|runpy|pkgutil|\bresources\b|\bpatch\b|uvicorn|-m\b"
+    rb"import_module|__import__|find_spec|EntryPoint|\bmodules\b|runpy|pkgutil|\bresources\b|\bpatch\b|uvicorn|-m\b"
 )
-_WITHOUT_STRINGS: Final = frozenset({
-    "annotation", "arg", "asname", "attr", "bound", "conversion", "ctx", "id", "is_async", "kind", "kwd_attrs", "level",
-    "module", "names", "op", "ops", "rest", "returns", "simple", "type_comment", "type_ignores", "type_params",
-})  # fmt: skip
-"""Fields of syntax nodes, by name."""
-_FIELDS: Final[dict[type[ast.AST], tuple[str, ...]]] = {}
 _QUOTED_HEAD: Final = re.compile(rb"[\"']([\w\x80-\xff]+)[.:]")
-
-
-@dataclass(frozen=True, slots=True)
-class Literal:
-    """The beginning of a string expression that is written out; `whole` when nothing follows it."""
-
-    node: ast.expr
-    text: str
-    whole: bool
-
-    @property
-    def head(self) -> str | None:
-        """The first name, None when what follows could still lengthen it."""
-        head = re.split(r"[.:]", self.text, maxsplit=1)[0]
-        return head if self.whole or head != self.text else None
 
 
 @dataclass(slots=True)
@@ -118,8 +106,8 @@ class _File:
         self._settled: set[int] = set()
 
     def read(self, tree: ast.Module) -> None:
-        nodes = list(_worth_walking(tree))
-        self._known = _known_names(nodes)
+        nodes = list(worth_walking(tree))
+        self._known = known_names(nodes)
         for node in nodes:
             match node:
                 case ast.Call():
@@ -152,40 +140,41 @@ class _File:
                     self._prefix(key)
         elif name in _MODULE_TABLE_CALLS and first is not None:
             self._prefix(first)
-        elif name in _MODULE_FIRST and first is not None:
-            self._module_argument(call, first, required=_MODULE_FIRST[name])
+        elif name in _TAKES_MODULE:
+            takes = _TAKES_MODULE[name]
+            named = argument(call, takes.position, takes.keyword)
+            if named is not None:
+                self._module_argument(call, named, whole=takes.whole)
         elif isinstance(call.func, ast.Attribute) and call.func.attr == "import_module" and first is not None:
-            literal = _literal(first)
+            literal = written_out(first)
             if literal and literal.head in self._first_party:
                 self._finding(
                     call,
                     f"{literal.text!r} is given to something called import_module that is not importlib's",
                 )
 
-    def _module_argument(self, call: ast.Call, first: ast.expr, *, required: bool) -> None:
-        package = call.args[1] if required and len(call.args) > 1 else None
-        for keyword in call.keywords:
-            package = keyword.value if keyword.arg == "package" else package
+    def _module_argument(self, call: ast.Call, named: ast.expr, *, whole: bool) -> None:
+        package = argument(call, 1, "package") if whole else None
         if package is not None:
             self._prefix(package)
-        literal = _literal(first)
+        literal = written_out(named)
         if literal is None or literal.head is None:
-            if required:
+            if whole:
                 self._finding(call, "The module that is imported here is known only at run time")
-        elif self._prefix(first) and required and literal.whole:
-            self._found.required.append((first.lineno, literal.text))
+        elif self._prefix(named) and whole and literal.whole:
+            self._found.required.append((named.lineno, literal.text))
 
     def _dunder_import(self, call: ast.Call) -> None:
         """`__import__("a.b")` returns `a`: the prefixed call must return the same, so it asks for the leaf by `fromlist`."""
-        first = call.args[0] if call.args else None
-        literal = _literal(first) if first is not None else None
+        first = argument(call, 0, "name")
+        literal = written_out(first) if first is not None else None
         if first is None or literal is None:
             self._finding(call, "The module that is imported here is known only at run time")
             return
         if literal.head not in self._first_party:
             return
         asks_leaf = len(call.args) > 3 or any(keyword.arg == "fromlist" for keyword in call.keywords)  # noqa: PLR2004 -- fromlist is the fourth argument
-        alone = len(call.args) == 1 and not call.keywords
+        alone = len(call.args) + len(call.keywords) == 1
         if not asks_leaf and not (alone and literal.whole and "." not in literal.text):
             self._settled.add(id(literal.node))
             self._found.refused.append(
@@ -205,13 +194,23 @@ class _File:
 
     def _command(self, words: list[ast.expr]) -> None:
         """`[sys.executable, "-m", "main"]`: what follows the first `-m` of a Python command is a module."""
-        if not words or not self._is_python(words[0]):
+        if not words:
             return
-        for option, word in itertools.pairwise(words[1:]):
+        certain = self._is_python(words[0])
+        if not certain and isinstance(words[0], ast.Constant):
+            return  # another program's command
+        rest = itertools.dropwhile(self._is_python, words) if certain else words[1:]
+        for option, word in itertools.pairwise(rest):
             if not isinstance(option, ast.Constant) or not str(option.value).startswith("-"):
                 return
             if option.value == "-m":
-                self._prefix(word)
+                literal = written_out(word)
+                if certain:
+                    self._prefix(word)
+                elif literal and literal.head in self._first_party:
+                    self._finding(
+                        word, f"{literal.text!r} is run by its bare name if this is a Python's command"
+                    )
                 return
 
     def _is_python(self, word: ast.expr) -> bool:
@@ -221,7 +220,7 @@ class _File:
 
     def _prefix(self, expression: ast.expr) -> bool:
         """Put the package's name before a string that starts with a first-party module; say whether it did."""
-        literal = _literal(expression)
+        literal = written_out(expression)
         if literal is None or literal.head not in self._first_party or id(literal.node) in self._settled:
             return False
         start, _ = self._text.span(literal.node)
@@ -259,68 +258,5 @@ class _File:
         return self._qualified(expression) == "sys.modules"
 
     def _patches_table(self, expression: ast.expr) -> bool:
-        literal = _literal(expression)
+        literal = written_out(expression)
         return self._is_table(expression) or (literal is not None and literal.text == "sys.modules")
-
-
-def _literal(expression: ast.expr) -> Literal | None:
-    """Return how a string expression begins, when that is written out."""
-    match expression:
-        case ast.Constant(value=str(text)):
-            return Literal(expression, text, whole=True)
-        case ast.JoinedStr(values=[ast.Constant(value=str(text)), *_]):
-            return Literal(expression, text, whole=False)
-        case ast.BinOp(left=left, op=ast.Add()):
-            begin = _literal(left)
-            return begin and Literal(begin.node, begin.text, whole=False)
-        case ast.BinOp(left=ast.Constant(value=str(text)) as left, op=ast.Mod()):
-            return Literal(left, text.partition("%")[0], whole=False)
-        case ast.Call(func=ast.Attribute(value=ast.Constant(value=str(text)) as pattern, attr="format")):
-            return Literal(pattern, text.partition("{")[0], whole=False)
-    return None
-
-
-def _known_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
-    """Return what the names of a file mean that are bound by imports of one meaning and nothing else."""
-    meanings: dict[str, set[str]] = {"__import__": {"__import__"}}
-    others: Counter[str] = Counter()
-    for node in nodes:
-        match node:
-            case ast.Import(names=names):
-                for alias in names:
-                    head = alias.name.partition(".")[0]
-                    meanings.setdefault(alias.asname or head, set()).add(alias.name if alias.asname else head)
-            case ast.ImportFrom(names=names, module=str(module), level=0):
-                for alias in names:
-                    meanings.setdefault(alias.asname or alias.name, set()).add(f"{module}.{alias.name}")
-            case ast.Name(id=name, ctx=ast.Store() | ast.Del()) | ast.arg(arg=name):
-                others[name] += 1
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
-                others[name] += 1
-    meanings = {name: meant for name, meant in meanings.items() if len(meant) == 1 and name not in others}
-    return {name: next(iter(meant)) for name, meant in meanings.items()}
-
-
-def _worth_walking(tree: ast.Module) -> Iterator[ast.AST]:
-    """Go through a tree without docstrings and other strings that stand alone, and without annotations."""
-    waiting: list[ast.AST | None] = [tree]
-    while waiting:
-        node = waiting.pop()
-        if node is None:  # a dictionary's `**`, a keyword without default
-            continue
-        yield node
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue
-        for name in _fields(type(node)):
-            value = getattr(node, name)
-            if isinstance(value, list):
-                waiting.extend(value)
-            elif isinstance(value, ast.AST):
-                waiting.append(value)
-
-
-def _fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    """Return the fields of a kind of node in which there can be a string."""
-    if kind not in _FIELDS:
-        _FIELDS[kind] = tuple(name for name in kind._fields if name not in _WITHOUT_STRINGS)
-    return _FIELDS[kind]

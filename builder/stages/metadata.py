@@ -32,6 +32,8 @@ _ENDS_OF_THE_SEARCH_SAY: Final = b"""\
 _LICENSE: Final = "LICENSE"
 _README: Final = "README.md"
 _LOCAL: Final = re.compile(r"(?P<public>.+?)-(?P<local>local(?:[._-][A-Za-z0-9._-]+)?)")
+_ALMOST: Final = re.compile(r"(?:[A-Za-z/_-]*[/_-])?v?(?P<numbers>\d+(?:[.,_]\d+)*)(?P<rest>.*)", re.DOTALL)
+"""A version in a tag's name, or with the marks of another language."""
 _SCRIPT_FUNCTION: Final = "main_sync"
 
 
@@ -66,11 +68,13 @@ def normalised_version(text: str) -> str:
 
 
 def _suggestion(text: str) -> str:
-    numbers = re.match(r"\s*v?\d+(?:\.\d+)*", text)
-    if numbers:
-        rest = re.sub(r"[^A-Za-z0-9]+", ".", text[numbers.end() :]).strip(".")
-        label = f"{numbers[0]}+{rest}" if text[numbers.end() :].startswith(("-", "_", " ")) else ""
-        for candidate in (f"{numbers[0]}{rest}", label):
+    found = _ALMOST.fullmatch(text.strip())
+    if found:
+        numbers = re.sub(r"[,_]", ".", found["numbers"])
+        rest = re.sub(r"[^A-Za-z0-9]+", ".", found["rest"]).strip(".")
+        suffix = [f"{numbers}{rest}"] if not rest[:1].isdigit() else []
+        label = [f"{numbers}+{rest}"] if found["rest"].startswith(("-", "_", " ")) else []
+        for candidate in suffix + label:
             try:
                 return f"Did you mean {Version(candidate)}?"
             except InvalidVersion:

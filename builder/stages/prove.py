@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import configparser
 import os
-import tempfile
 import zipfile
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Final
 
 from builder.contract import OLDEST_PYTHON, REQUIRES_PYTHON
 from builder.problems import Complaint, Refused
-from builder.stages._folder import writing
 from builder.stages._proof_imports import Compiled, ImportCheck
 from builder.stages._proof_pythons import HERE, other_pythons
 from builder.stages._proof_same import Move
@@ -45,6 +43,9 @@ def prove_package(files: Mapping[str, bytes], source: Path, module: str) -> tupl
     with writing(Path(tempfile.gettempdir())), other_pythons(python, REQUIRES_PYTHON) as others:
         imports, complaints = _imports(files, python, module)
         complaints += [*console_script(files, module), *_file_set(files, source), *_data(files, source)]
+    with other_pythons(python, REQUIRES_PYTHON) as others:
+        imports, complaints = _code(files, python, module)
+        complaints += [*_file_set(files, source), *_data(files, source)]
         complaints += _same(imports, source, module, {complaint.path for complaint in complaints})
         elsewhere = dict(others.ended())
     wrong = {complaint.path for complaint in complaints}

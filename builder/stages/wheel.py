@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import hashlib
 import os
 import shutil
@@ -15,7 +16,7 @@ from typing import Final, Literal
 
 import build
 
-from builder.problems import Refused
+from builder.problems import Refused, TryAgain
 from builder.stages._folder import writing
 
 SOURCE_DATE_EPOCH: Final = "1580601600"
@@ -43,6 +44,7 @@ def build_distributions(tree: Path, backend: str, into: Path) -> tuple[Path, Pat
     Raises:
         Refused: reason BackendMissing, the pinned backend is not installed beside the builder; reason
             BackendRefused, it does not build this tree.
+        TryAgain: reason DiskFull.
     """
     missing = [" <- ".join(reversed(chain)) for chain in build.check_dependency(backend)]
     if missing:
@@ -96,6 +98,10 @@ def _built(builder: build.ProjectBuilder, kind: Literal["wheel", "sdist"], into:
         return Path(builder.build(kind, into))
     except build.BuildBackendException as error:
         said = getattr(error.exception, "output", None) or str(error.exception)
+        if os.strerror(errno.ENOSPC) in said:
+            raise TryAgain(
+                "DiskFull", f"No space is left to write {into}. Free some and run again."
+            ) from error
         raise Refused(
             "BackendRefused", [f"The build backend failed at the {kind}: {said.strip()[-1500:]}"]
         ) from error

@@ -1,10 +1,16 @@
+import asyncio
 import importlib
 import importlib.util as finder
+import os
+import pkgutil
 import runpy
 import sys
 from importlib import import_module, resources
+from importlib.metadata import EntryPoint
 from unittest import mock
 from unittest.mock import patch
+
+import uvicorn
 
 
 def certain(name):
@@ -45,3 +51,27 @@ def uncertain(name, loader, importlib_like):
 
 
 NOT_REFERENCES = ["config", "config.yaml", "config.nothing_there", "git commit -m config", {"events": "adapters"}]
+
+
+def certain_by_keyword_and_elsewhere():
+    importlib.import_module(name="molecule_runtime.config")
+    importlib.import_module(package="molecule_runtime.adapters", name=".base")
+    __import__(name="molecule_runtime.config", fromlist=("__name__",))
+    runpy.run_module(mod_name="molecule_runtime.main")
+    mock.patch(target="molecule_runtime.config.load", new=None)
+    patch.multiple("molecule_runtime.adapters.base", BaseAdapter=None)
+    pkgutil.resolve_name("molecule_runtime.adapters.base:BaseAdapter")
+    EntryPoint(name="base", group="adapters", value="molecule_runtime.adapters.base:BaseAdapter")
+    uvicorn.run("molecule_runtime.main:application", port=8000)
+    sys.modules["molecule_runtime.config"] = None
+    del sys.modules['molecule_runtime.adapters.base']
+    os.execlp("python", "python", "-m", "molecule_runtime.main")
+    asyncio.create_subprocess_exec(sys.executable, "-B", "-m", f"molecule_runtime.adapters.{os}")
+
+
+@patch("molecule_runtime.config.load")
+@mock.patch.object(importlib, "config", "events.NAME")
+def decorated(load, python):
+    command = [python, "-m", "main"], [*python, "-u", "-m", "main"], ["git", "commit", "-m", "main"]
+    monkeypatch.setattr("config.VALUE", 2)
+    return command, dict(handler="adapters.base.BaseAdapter")

@@ -1,10 +1,16 @@
+import asyncio
 import importlib
 import importlib.util as finder
+import os
+import pkgutil
 import runpy
 import sys
 from importlib import import_module, resources
+from importlib.metadata import EntryPoint
 from unittest import mock
 from unittest.mock import patch
+
+import uvicorn
 
 
 def certain(name):
@@ -45,3 +51,27 @@ def uncertain(name, loader, importlib_like):
 
 
 NOT_REFERENCES = ["config", "config.yaml", "config.nothing_there", "git commit -m config", {"events": "adapters"}]
+
+
+def certain_by_keyword_and_elsewhere():
+    importlib.import_module(name="config")
+    importlib.import_module(package="adapters", name=".base")
+    __import__(name="config")
+    runpy.run_module(mod_name="main")
+    mock.patch(target="config.load", new=None)
+    patch.multiple("adapters.base", BaseAdapter=None)
+    pkgutil.resolve_name("adapters.base:BaseAdapter")
+    EntryPoint(name="base", group="adapters", value="adapters.base:BaseAdapter")
+    uvicorn.run("main:application", port=8000)
+    sys.modules["config"] = None
+    del sys.modules['adapters.base']
+    os.execlp("python", "python", "-m", "main")
+    asyncio.create_subprocess_exec(sys.executable, "-B", "-m", f"adapters.{os}")
+
+
+@patch("config.load")
+@mock.patch.object(importlib, "config", "events.NAME")
+def decorated(load, python):
+    command = [python, "-m", "main"], [*python, "-u", "-m", "main"], ["git", "commit", "-m", "main"]
+    monkeypatch.setattr("config.VALUE", 2)
+    return command, dict(handler="adapters.base.BaseAdapter")

@@ -3,11 +3,14 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +163,7 @@ def test_the_wheel_holds_what_the_contract_says(source: Path) -> None:
     (source.parent / ".gitignore").write_text("*\n")
     facts = package(given(source, version="v0.1.0-rc1", commit="c0ffee")).facts
     assert facts["version"] == "0.1.0rc1"
+    assert facts["provenOn"][0] == "3.11"
     assert facts["requires"] == ("httpx>=0.28",)
     with zipfile.ZipFile(facts["wheel"]["file"]) as archive:
         names = archive.namelist()
@@ -241,28 +245,82 @@ def test_a_dist_folder_that_cannot_be_made_is_refused(source: Path) -> None:
     assert problem.message.endswith("/file/dist: cannot be written (Not a directory). Choose another folder.")
 
 
-def test_a_full_disk_is_tried_again_and_says_what_to_do(source: Path, tmp_path: Path) -> None:
-    full = tmp_path / "full"
-    full.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(full)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert mounted.returncode == 0, mounted.stderr
+@contextmanager
+def small_disk(folder: Path, size: str, *options: str) -> Iterator[Path]:
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", ",".join([f"size={size}", *options]), "tmpfs", str(folder)]
+    subprocess.run(mount, check=True, capture_output=True)
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "builder", "package", *given(source, out=full / "tree").arguments()],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        yield folder
     finally:
-        subprocess.run(["umount", str(full)], check=True)
-    report = Report.from_line(done.stdout)
-    assert (done.returncode, report.reason) == (Outcome.RETRY, "DiskFull")
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def command(run: PackageRun, **environment: str) -> tuple[int, Report]:
+    done = subprocess.run(
+        [sys.executable, "-m", "builder", "package", *run.arguments()],
+        capture_output=True, text=True, check=False, env={**os.environ, **environment},
+    )  # fmt: skip
+    return done.returncode, Report.from_line(done.stdout)
+
+
+def test_a_full_disk_is_tried_again_and_says_what_to_do(source: Path, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "full", "16k") as full:
+        code, report = command(given(source, out=full / "tree"))
+    assert (code, report.reason) == (Outcome.RETRY, "DiskFull")
     assert report.message == f"No space is left to write {full}/tree. Free some and run again."
+
+
+def test_a_tree_that_a_full_disk_cut_off_is_replaced_when_there_is_space(
+    source: Path, tmp_path: Path
+) -> None:
+    with small_disk(tmp_path / "full", "16k") as full:
+        run = given(source, out=full / "tree", dist=None)
+        assert command(run)[0] == Outcome.RETRY
+        subprocess.run(["mount", "-o", "remount,size=1m", str(full)], check=True, capture_output=True)
+        assert command(run)[0] == Outcome.DONE
+
+
+def test_a_full_disk_where_wheel_and_sdist_go_is_tried_again(source: Path, tmp_path: Path) -> None:
+    (source / "noise.bin").write_bytes(os.urandom(100_000))
+    with small_disk(tmp_path / "full", "16k") as full:
+        code, report = command(given(source, dist=full / "dist"))
+        left = [path.name for path in full.rglob("*.whl")]
+    assert (code, report.reason) == (Outcome.RETRY, "DiskFull")
+    assert report.message == f"No space is left to write {full}/dist. Free some and run again."
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("path", "content"),
+    [
+        ("noise.bin", os.urandom(100_000)),  # the backend meets it
+        ("noise.py", b"X = 1\n" * 20_000),  # the proof meets it
+    ],
+    ids=["backend", "proof"],
+)
+def test_a_full_disk_for_what_is_made_on_the_way_is_tried_again(
+    source: Path, tmp_path: Path, path: str, content: bytes
+) -> None:
+    (source / path).write_bytes(content)
+    with small_disk(tmp_path / "full", "32k") as full:
+        code, report = command(given(source), TMPDIR=str(full))
+    assert (code, report.reason) == (Outcome.RETRY, "DiskFull")
+    assert re.fullmatch(
+        rf"No space is left to write {full}(/package-\w+)?\. Free some and run again\.", report.message
+    )
+    assert not (tmp_path / "dist").exists()
+
+
+@pytest.mark.parametrize("what", ["tree", "dist"])
+def test_a_place_that_cannot_be_written_is_refused(source: Path, tmp_path: Path, what: str) -> None:
+    with small_disk(tmp_path / "fixed", "16k", "ro") as fixed:
+        field = {"tree": "out", "dist": "dist"}[what]
+        code, report = command(given(source, **{field: fixed / what}))
+    assert (code, report.reason) == (Outcome.REFUSED, "NotWritable")
+    assert (
+        report.message == f"{fixed}/{what}: cannot be written (Read-only file system). Choose another folder."
+    )
 
 
 def test_the_projects_own_runtime_installs_and_hashes_itself_as_the_builder_did(tmp_path: Path) -> None:
@@ -282,4 +340,6 @@ def test_the_projects_own_runtime_installs_and_hashes_itself_as_the_builder_did(
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(site / "molecule_runtime"), facts["contentSha256"]]
+    assert (site / "molecule_runtime" / "py.typed").is_file()
+    assert list(site.glob("molecule_ai_workspace_runtime-0.1.0.dist-info/licenses/LICENSE"))
     assert tree_sha256(ROOT / "workspace") == facts["treeSha256"]

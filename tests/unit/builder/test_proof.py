@@ -47,6 +47,10 @@ def test_a_right_package_is_proven(tmp_path: Path) -> None:
         (b"from molecule_runtime.tools.nope import x\n", "config.py:1: There is no module 'tools.nope' in the package."),
         (b"from .nope import x\n", "config.py:1: There is no module 'nope' in the package."),
         (b"from ..x import y\n", "config.py:1: This relative import leads out of the package."),
+        (b"def f():\n  return 1\n  import config\n", "config.py:3: The import of 'config' still names a module of the package without the package."),
+        (b"if 0: import os, config\n", "config.py:1: The import of 'config' still names a module of the package without the package."),
+        (b"from molecule_runtime.tools import a, nope\n", "config.py:1: 'molecule_runtime.tools' has neither a module nor a name 'nope'."),
+        (b"from . import tools, nope\n", "config.py:1: 'molecule_runtime' has neither a module nor a name 'nope'."),
         (b"x = = 1\n", "config.py:1: Python cannot compile this file: invalid syntax."),
         (b"\nreturn 1\n", "config.py:2: Python cannot compile this file: 'return' outside function."),
         (b"def f(a, a): ...\n", "config.py:1: Python cannot compile this file: duplicate argument 'a' in function definition."),
@@ -54,6 +58,57 @@ def test_a_right_package_is_proven(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_an_import_that_would_fail_is_found_at_any_depth(tmp_path: Path, code: bytes, complaint: str) -> None:
     assert refusal(tmp_path, {"config.py": code}, GOOD | {"config.py": code}) == (complaint,)
+
+
+_DIFFERS = "config.py:1: This differs from the source in more than what its imports must say."
+_BINDS = "config.py:1: This import does not load and bind what it does in the source."
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "complaint"),
+    [
+        (b"x = 1\n", b"x = 2\n", _DIFFERS),
+        (b"f(1)\n", b"f(True)\n", _DIFFERS),
+        (b"import os\nx = 1\n", b"x = 1\n", _DIFFERS),
+        (b"def f(a): ...\n", b"def f(a=1): ...\n", _DIFFERS),
+        (b"'import config'\nimport config\n", b"'import molecule_runtime.config'\nimport molecule_runtime.config as config\n", _DIFFERS),
+        (b"x = 'main.y'\n", b"x = 'molecule_runtime.main.y'\n", _DIFFERS),
+        (b"f('os.path')\n", b"f('molecule_runtime.os.path')\n", _DIFFERS),
+        (b"f('main')\n", b"f('molecule_runtime.config')\n", _DIFFERS),
+        (b"import config\n", b"import molecule_runtime.config\n", _BINDS),
+        (b"import tools.a\n", b"import molecule_runtime.tools.a as tools\n", _BINDS),
+        (b"import tools.a\n", b"import molecule_runtime.tools as tools\n", _BINDS),
+        (b"import tools.a as b\n", b"import molecule_runtime.tools.a as a\n", _BINDS),
+        (b"import config, main\n", b"import molecule_runtime.main as main, molecule_runtime.config as config\n", _BINDS),
+        (b"from main import x\n", b"from molecule_runtime.config import x\n", _BINDS),
+        (b"from main import x\n", b"from molecule_runtime.main import y as x\n", _BINDS),
+        (b"from other import main\n", b"from molecule_runtime import main\n", _BINDS),
+        (b"from . import main\n", b"from .tools import a\n", _BINDS),
+        (b"import os\n", b"from os import path\n", _BINDS),
+    ],
+)  # fmt: skip
+def test_what_differs_from_the_source_beyond_the_move_is_found(
+    tmp_path: Path, before: bytes, after: bytes, complaint: str
+) -> None:
+    assert refusal(tmp_path, {"config.py": after}, GOOD | {"config.py": before}) == (complaint,)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (b"import config", b"import molecule_runtime.config as config"),
+        (b"import tools.a", b"import molecule_runtime.tools.a as tools, molecule_runtime.tools as tools"),
+        (b"import os, tools.a as b\nimport sys\n", b"import os, molecule_runtime.tools.a as b\nimport sys\n"),
+        (b"from main import (x,\r\n  y) # z\r\nx\r\n", b"from molecule_runtime.main import (x,\r\n  y) # z\r\nx\r\n"),
+        (b"if 0: import main; import os\n", b"if 0: import molecule_runtime.main as main; import os\n"),
+        (b"# coding: latin-1\n'\xe9'; import main; '\xfc'", b"# coding: latin-1\n'\xe9'; import molecule_runtime.main as main; '\xfc'"),
+        (b'"""\nimport main\n"""\nimport main\n', b'"""\nimport main\n"""\nimport molecule_runtime.main as main\n'),
+        (b"f('main:x', f'tools.{y}', ['tools.%s' % y])", b"f('molecule_runtime.main:x', f'molecule_runtime.tools.{y}', ['molecule_runtime.tools.%s' % y])"),
+        (b"__import__('main')", b"__import__('molecule_runtime.main', fromlist=('__name__',))"),
+    ],
+)  # fmt: skip
+def test_what_a_move_must_change_is_accepted(tmp_path: Path, before: bytes, after: bytes) -> None:
+    assert refusal(tmp_path, {"config.py": after}, GOOD | {"config.py": before}) == ()
 
 
 def test_missing_added_and_changed_files_are_found(tmp_path: Path) -> None:

@@ -157,3 +157,56 @@ def test_a_missing_source_is_refused(tmp_path: Path) -> None:
         caught.value.message
         == f"{tmp_path}/nope: there is no such folder. Name the folder that holds the source."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        (b"new\nline.py", "new\\nline.py"),
+        (b"latin-\xe9.py", "latin-\\udce9.py"),
+        (b"bell\x07.txt", "bell\\x07.txt"),
+    ],
+)
+def test_a_name_that_no_package_can_hold_is_refused(source: Path, name: bytes, shown: str) -> None:
+    (source / os.fsdecode(name)).write_text("")
+    with pytest.raises(Refused) as caught:
+        read_tree(source)
+    assert caught.value.complaints == (
+        f"{shown}: The name has characters that no package can hold. Rename the file.",
+    )
+
+
+def test_a_file_that_is_gone_when_it_is_read_is_refused(source: Path) -> None:
+    tree = read_tree(source)
+    (source / "main.py").unlink()
+    (source / "lib" / "needed.py").unlink()
+    (source / "lib" / "needed.py").mkdir()
+    with pytest.raises(Refused) as caught:
+        tree.read()
+    assert (caught.value.reason, caught.value.complaints) == (
+        "NotReadable",
+        (
+            "lib/needed.py: This file cannot be read: Is a directory.",
+            "main.py: This file cannot be read: No such file or directory.",
+        ),
+    )
+
+
+def test_links_that_go_round_in_a_chain_are_refused(source: Path) -> None:
+    (source / "one").symlink_to("two")
+    (source / "two").symlink_to("one")
+    with pytest.raises(Refused) as caught:
+        read_tree(source)
+    assert caught.value.complaints == (
+        "one: The link leads to itself. Remove or repair it.",
+        "two: The link leads to itself. Remove or repair it.",
+    )
+
+
+def test_an_absolute_link_out_of_the_source_is_refused(source: Path) -> None:
+    (source / "lib" / "secret.txt").symlink_to("/etc/hostname")
+    with pytest.raises(Refused) as caught:
+        read_tree(source)
+    assert caught.value.complaints == (
+        "lib/secret.txt: The link leaves the source folder (/etc/hostname). Put the file itself here.",
+    )
