@@ -47,7 +47,7 @@ def test_a_program_does_in_the_package_what_it_did_bare(batch: list[Program]) ->
 
 
 @pytest.mark.long
-@settings(_SETTINGS, max_examples=250)
+@settings(_SETTINGS, max_examples=100)
 @given(st.lists(programs(), min_size=_AT_ONCE, max_size=_AT_ONCE))
 def test_many_programs_do_in_the_package_what_they_did_bare(batch: list[Program]) -> None:
     check(batch)

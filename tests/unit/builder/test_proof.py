@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from builder.problems import Refused
+from builder.stages import _proof_pythons, prove
 from builder.stages.prove import prove_package, prove_wheel
 
 GOOD = {
@@ -16,6 +17,12 @@ GOOD = {
     "tools/__init__.py": b"",
     "tools/a.py": b"from . import __init__\nfrom ..config import x\nimport molecule_runtime.tools\nimport os\n",
 }
+
+
+@pytest.fixture(autouse=True)
+def _this_python_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_proof_pythons, "installed", lambda _: {})  # tests/integration has the others
+    monkeypatch.setattr(prove, "OLDEST_PYTHON", _proof_pythons.HERE)
 
 
 def refusal(
