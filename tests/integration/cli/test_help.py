@@ -10,7 +10,7 @@ import pytest
 from controller.cli.main import VERBS
 
 WSR = Path(sys.executable).parent / "wsr"
-SLOW = ("aiohttp", "asyncio", "docker", "libcst", "pydantic", "requests", "rich", "yaml")
+SLOW = ("aiohttp", "asyncio", "docker", "pydantic", "requests", "rich", "yaml")
 
 
 def wsr(*arguments: str) -> subprocess.CompletedProcess[str]:
