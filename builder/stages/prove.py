@@ -40,12 +40,9 @@ def prove_package(files: Mapping[str, bytes], source: Path, module: str) -> tupl
         TryAgain: reason DiskFull.
     """
     python = {path: content for path, content in files.items() if path.endswith(_PYTHON)}
-    with writing(Path(tempfile.gettempdir())), other_pythons(python, REQUIRES_PYTHON) as others:
+    with other_pythons(python, REQUIRES_PYTHON) as others:
         imports, complaints = _imports(files, python, module)
         complaints += [*console_script(files, module), *_file_set(files, source), *_data(files, source)]
-    with other_pythons(python, REQUIRES_PYTHON) as others:
-        imports, complaints = _code(files, python, module)
-        complaints += [*_file_set(files, source), *_data(files, source)]
         complaints += _same(imports, source, module, {complaint.path for complaint in complaints})
         elsewhere = dict(others.ended())
     wrong = {complaint.path for complaint in complaints}
