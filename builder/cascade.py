@@ -83,7 +83,7 @@ class Failure:
 
     def to_document(self) -> dict[str, Any]:
         """Return all facts of one template."""
-        return {"error": {"reason": self.reason, "message": self.message}}
+        return {"error": {"reason": self.reason, "message": self.message, "transient": self.transient}}
 
 
 @dataclass(frozen=True, slots=True)

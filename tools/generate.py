@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from builder.rules import RULES, Level
+from controller.api.annotations import MEANINGS
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.cli.main import VERBS, wsr
 
@@ -81,6 +82,9 @@ def _fields(schema: Mapping[str, Any]) -> str:
             meaning,
         ]
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+    lines += ["", "## Annotations", "", "On the object itself, in `metadata.annotations`.", ""]
+    lines += ["| annotation | meaning |", "|---|---|"]
+    lines += [f"| `{name}` | {meaning} |" for name, meaning in MEANINGS.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from builder.contract import Outcome
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_access
 from controller.clients.runs import Run
-from controller.model.errors import NotFound, Terminal
+from controller.model.errors import NotFound, PartlyFailed, Terminal, Transient
 from controller.model.plan import Cascade, TemplateBuild
 from controller.model.record import FullBuild, ReleaseRecord, TemplateRecord
 
@@ -23,7 +22,8 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     """Build what the plan lists; templates that succeed are recorded even when another one fails.
 
     Raises:
-        Terminal: BuildFailed, naming the templates; the run refused its input.
+        PartlyFailed: BuildFailed, with the message of each template that somebody must correct.
+        Terminal: the run refused its input.
         Transient: the engine, the registry or the index was away.
     """
     records = await parts.records.records()
@@ -31,8 +31,16 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     folder = parts.folder / "cascade" / action.key.rsplit("/", 1)[1]
     known = {build.template: _known(build.template, record, records) for build in action.builds}
     inputs = await _inputs(parts, document, action, record=record, known=known, folder=folder)
-    report = await parts.runs.run(_run(parts, action, inputs=inputs, folder=folder), progress=parts.say)
-    results: Mapping[str, Any] = json.loads(await _read(folder / "out" / "result.json"))["templates"]
+    result_file = folder / "out" / "result.json"
+    await asyncio.to_thread(result_file.unlink, missing_ok=True)
+    away: Transient | None = None
+    try:
+        await parts.runs.run(_run(parts, action, inputs=inputs, folder=folder), progress=parts.say)
+    except Transient as transient:
+        away = transient
+        if not await asyncio.to_thread(result_file.exists):
+            raise
+    results: Mapping[str, Any] = json.loads(await _read(result_file))["templates"]
     built = {build.template: build for build in action.builds}
     made = {
         name: await _recorded(parts, built[name], result, known[name], mode=document.spec.registry.mode)
@@ -40,12 +48,16 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         if "error" not in result
     }
     await parts.amend(action.version, lambda current: _with_templates(current, made))
-    if report.outcome is Outcome.FAILED:
-        raise Terminal(
-            Reason.BUILD_FAILED,
-            report.message,
-            fix=f"Correct the template; the whole log is in {folder / 'out'}.",
-        )
+    if away is not None:
+        raise away
+    failed = {
+        name: f"Template {name}: {result['error']['message']}"
+        for name, result in results.items()
+        if "error" in result and not result["error"]["transient"]
+    }
+    if failed:
+        fix = f"Correct the template; the whole log is in {folder / 'out'}."
+        raise PartlyFailed(Reason.BUILD_FAILED, failed, fix=fix)
     return ", ".join(f"{name}: {result['built']}" for name, result in results.items())
 
 

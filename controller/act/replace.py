@@ -13,13 +13,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from controller.act._drain import Draining
+from controller.act._proof import Proving
 from controller.clients.docker import Conflict, DockerEngine
 from controller.clients.units import UnitView
 from controller.clients.workspace import Place, Workspaces
-from controller.model.container import ContainerState
 from controller.model.create_spec import NEVER
 from controller.model.errors import NotFound, Problem, Terminal, Transient
-from controller.model.observed import Known, Observed
 from controller.model.replacement import (
     Boundary,
     Cause,
@@ -30,7 +30,6 @@ from controller.model.replacement import (
     StepObserver,
     StillBusy,
 )
-from controller.model.running import RuntimeReport, RuntimeState
 from controller.plan.carry_over import next_spec, unfinished_networks, unsafe_shape
 from controller.plan.replacement import (
     End,
@@ -39,27 +38,16 @@ from controller.plan.replacement import (
     Member,
     Progress,
     Step,
-    failure_seen,
     interim_names,
     next_step,
 )
 from controller.plan.scrub import scrub
+from controller.plan.setback import failure_seen
 
 _LOG_LINES: Final = 20
 _ATTEMPTS: Final = 3
 _RETRY_SECONDS: Final = 0.1
 _USUAL_STOP_SECONDS: Final = 10
-_DRAIN_MARGIN_SECONDS: Final = 120
-"""A drain must outlast our wait for it, or new work gets in between its end and the stop."""
-_BLIND_LOOKS: Final = 3
-_BLIND_LOOKS_CRASHED: Final = 15
-_BLIND_PAUSE_SECONDS: Final = 0.2
-_SHORTEST_POLL_SECONDS: Final = 0.02
-_LONGEST_POLL_SECONDS: Final = 2.0
-_POLL_SHARE: Final = 0.1
-"""Polls pause for this share of what they have waited already: quick for the quick, cheap for the slow."""
-_LOOK_AGAIN_SECONDS: Final = 0.25
-_EXEC_PAUSE_SECONDS: Final = 3.0
 _NO_WAY_BACK: Final = frozenset({Step.CREATE, Step.REMOVE_ORPHAN, Step.PAUSE_NEW, Step.REMOVE_OLD})
 """Steps before anything changed, or after the proof: their failure undoes nothing, the next pass repeats them."""
 
@@ -97,6 +85,8 @@ class _Replacement:
         self._engine = engine
         self._order = order
         self._workspaces = workspaces
+        self._draining = Draining(workspaces, order)
+        self._proving = Proving(workspaces)
         self._on_step = on_step
         self._progress = Progress()
         self._view = UnitView(engine, order.name)
@@ -108,10 +98,6 @@ class _Replacement:
         self._log_tail: tuple[str, ...] = ()
         self._down_since: float | None = None
         self._down_seconds = 0.0
-        self._drain_since: float | None = None
-        self._blind = 0
-        self._proof_since: float | None = None
-        self._exec_time = 0.0
 
     async def run(self) -> ReplaceResult:
         """Take steps until there is none left."""
@@ -178,7 +164,7 @@ class _Replacement:
             Step.DISCONNECT: lambda: engine.disconnect(new, facts.to_disconnect or ""),
             Step.CONNECT: lambda: self._connect(new, facts.to_connect[0]),
             Step.UNPAUSE_OLD: lambda: engine.unpause(old),
-            Step.DRAIN: lambda: self._drain(old),
+            Step.DRAIN: self._drain,
             Step.DISARM_OLD: lambda: engine.set_restart_policy(old, NEVER.as_json()),
             Step.STOP_OLD: lambda: self._stop_old(old),
             Step.RENAME_OLD: lambda: engine.rename(old, interim_prev),
@@ -299,99 +285,19 @@ class _Replacement:
         own = inspection["Config"].get("StopTimeout")
         return _USUAL_STOP_SECONDS if own is None else int(own)
 
-    # draining
-
-    async def _drain(self, old: str) -> None:
-        """Ask for no new work, then wait until none is left, its time is over, or the container has changed."""
-        place, timeout = Place.of_inspection(self._view.old), self._order.drain_timeout_seconds
-        self._drain_since = self._drain_since or time.monotonic()
-        if self._view.old["State"]["Status"] == ContainerState.RESTARTING:
-            self._progress.drained = True  # between two crashes there is no process that could have work
-            return
-        try:
-            report = await self._workspaces.drain(place, seconds=timeout + _DRAIN_MARGIN_SECONDS)
-        except Conflict:
-            raise  # it does not run any more: look again
-        except Transient as unknown:
-            await self._drain_blindly(old, str(unknown))
-            return
-        while not (report.idle and report.state is RuntimeState.DRAINING):
-            if time.monotonic() - self._drain_since >= timeout:
-                self._end_drain(old, report)
-                return
-            await asyncio.sleep(_pause(self._drain_since))
-            observed = await self._workspaces.report(place)
-            if not isinstance(observed, Known) or observed.value.state is RuntimeState.SERVING:
-                return  # it went, or started again and knows nothing of the drain: look again
-            report = observed.value
-        self._progress.drained = True
-
-    async def _drain_blindly(self, old: str, reason: str) -> None:
-        """Without an answer, work may be in progress: wait for the time that it is given, or leave it alone.
-
-        One that is just being stopped, or crashes all the time, does not answer either: look at it some more first.
-        """
-        self._blind += 1
-        left = self._order.drain_timeout_seconds - (time.monotonic() - (self._drain_since or 0.0))
-        if self._blind < (_BLIND_LOOKS_CRASHED if self._view.old["RestartCount"] else _BLIND_LOOKS):
-            await asyncio.sleep(min(_BLIND_PAUSE_SECONDS, max(left, 0.0)))
-        elif self._order.on_timeout == "Wait":
-            self._give_up_busy(StillBusy(old, f"it cannot be told whether work is in progress: {reason}"))
-        elif left > 0:
-            await asyncio.sleep(min(left, _EXEC_PAUSE_SECONDS))
-        else:
-            self._progress.drained = True
-
-    def _end_drain(self, old: str, report: RuntimeReport) -> None:
-        """Decide what follows when the time for work in progress is over.
-
-        A wedged process had the same time to recover; waiting for its tasks any longer would keep out the cure.
-        """
-        if self._order.on_timeout == "Proceed" or report.state is RuntimeState.WEDGED:
-            self._progress.drained = True
-            return
-        reason = f"work in progress did not end within {self._order.drain_timeout_seconds:g} s"
-        self._give_up_busy(StillBusy(old, reason, report.active_tasks, report.oldest_task_seconds))
-
-    def _give_up_busy(self, busy: StillBusy) -> None:
-        self._busy = busy
-        self._progress.failure = Failure(Cause.BUSY, busy.reason)
-
-    # proving
+    async def _drain(self) -> None:
+        outcome = await self._draining.go_on(self._view.old)
+        if isinstance(outcome, StillBusy):
+            self._busy = outcome
+            self._progress.failure = Failure(Cause.BUSY, outcome.reason)
+        self._progress.drained = outcome == "Drained"
 
     async def _await_proof(self, facts: Facts) -> None:
-        """Ask the new process until it answers, or until it is time to look at its container again."""
-        place = Place.of_inspection(self._view.new)
-        begun = time.monotonic()
-        self._proof_since = self._proof_since or begun
-        while time.monotonic() - begun < _LOOK_AGAIN_SECONDS:
-            by_exec = self._exec_is_due(place)
-            await self._weigh(await self._workspaces.report(place, by_exec=by_exec), facts)
-            if self._progress.proven_start is not None or self._progress.failure is not None:
-                return
-            await asyncio.sleep(_pause(self._proof_since))
-
-    def _exec_is_due(self, place: Place) -> bool:
-        """An exec costs the starting process its processor time, so it comes late where HTTP may still answer."""
-        usable = self._engine.is_local and place.url is not None
-        since = max(self._exec_time, (self._proof_since or 0.0) if usable else 0.0)
-        if time.monotonic() - since < _EXEC_PAUSE_SECONDS:
-            return False
-        self._exec_time = time.monotonic()
-        return True
-
-    async def _weigh(self, observed: Observed[RuntimeReport], facts: Facts) -> None:
+        outcome = await self._proving.go_on(self._view.new, facts.succeeds)
         self._progress.asked_for_proof = True
-        if not isinstance(observed, Known):
-            return
-        report, wanted = observed.value, facts.succeeds
-        if not report.is_version(wanted.version, wanted.content_sha256):
-            message = (
-                f"The new container reports {report.package} {report.version} with content {report.content_sha256}, "
-                f"not {wanted.version} with {wanted.content_sha256}."
-            )
-            await self._give_up(Failure(Cause.WRONG_VERSION, message))
-        elif report.state not in {RuntimeState.STARTING, RuntimeState.WEDGED}:
+        if isinstance(outcome, Failure):
+            await self._give_up(outcome)
+        elif outcome == "Proven":
             self._progress.proven_start = facts.new.started_at if facts.new is not None else None
             self._count_down_time(facts)
 
@@ -443,8 +349,3 @@ def _name_taken(name: str, why: str) -> Terminal:
         f"A container that is not part of the replacement has the name {name}; {why}.",
         fix=f"Remove or rename that {name}; the next pass then goes on, forward or back.",
     )
-
-
-def _pause(since: float) -> float:
-    waited = time.monotonic() - since
-    return min(max(waited * _POLL_SHARE, _SHORTEST_POLL_SECONDS), _LONGEST_POLL_SECONDS)

@@ -40,7 +40,6 @@ class Reason(enum.StrEnum):
     # done on its own stage
     SERVED = "Served"
     PROVEN = "Proven"
-    PAUSED = "Paused"
     NO_TARGETS = "NoTargets"
     # cannot be known now
     UNKNOWN = "Unknown"
@@ -48,6 +47,7 @@ class Reason(enum.StrEnum):
     # held or stopped by people or guards
     SUSPENDED = "Suspended"
     HELD = "Held"
+    PAUSED = "Paused"
     TARGETS_HELD = "TargetsHeld"
     SHAPE_UNSAFE = "ShapeUnsafe"
     # someone must change something

@@ -10,9 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
+
+from controller.api import annotations as annotated
+from controller.api.names import ANNOTATION_HOLD
+from controller.api.version import checked_version
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """A DNS label (RFC 1123), as Kubernetes asks of object names."""
@@ -59,23 +63,6 @@ class Document(BaseModel):
         validate_by_name=False,
         use_attribute_docstrings=True,
     )
-
-
-def checked_version(value: str) -> str:
-    """Return `value` if it is a normalised PEP 440 version; else raise a ValueError that says what to write."""
-    normalised = _normalised(value) or _normalised(value.replace("-", "+", 1))
-    if normalised is None:
-        raise ValueError(f"{value!r} is not a PEP 440 version; write one like 0.1.6, 0.2.0rc1 or 0.1.6.post1")
-    if normalised != value:
-        raise ValueError(f"{value!r} is not normalised; write {normalised!r}")
-    return value
-
-
-def _normalised(value: str) -> str | None:
-    try:
-        return str(Version(value))
-    except InvalidVersion:
-        return None
 
 
 def _repository(value: str) -> str:
@@ -291,7 +278,23 @@ class Metadata(Document):
 
     name: Name
     namespace: Name = "default"
-    annotations: Annotated[dict[str, str], Field(max_length=200)] = {}
+    annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
+    """Ours are `/hold: REASON`, which stops all work on this object, and `/hold-targets` and `/pin-targets`."""
+
+    @property
+    def hold(self) -> str | None:
+        """Why all work on the object is held; None when it is not."""
+        return self.annotations.get(ANNOTATION_HOLD)
+
+    @property
+    def held_targets(self) -> Mapping[str, str]:
+        """The reason of each target that is held here, by its name or its id."""
+        return annotated.held_targets(self.annotations)
+
+    @property
+    def pinned_targets(self) -> Mapping[str, str]:
+        """The version of each target that is pinned here, by its name or its id."""
+        return annotated.pinned_targets(self.annotations)
 
 
 class WorkspaceRuntime(Document):

@@ -13,7 +13,8 @@ from typing import Any, Final
 from controller.api.bump import Bumped, bump_document
 from controller.api.load import InvalidDocument
 from controller.api.pin import bump_pin
-from controller.api.v1alpha1 import Package, checked_version
+from controller.api.v1alpha1 import Package
+from controller.api.version import checked_version
 from controller.clients.git import Repository
 from controller.model.errors import Terminal
 from controller.plan.release import TAG_PREFIX

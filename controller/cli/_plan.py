@@ -21,11 +21,14 @@ def table(answer: Preview) -> list[str]:
     """Return the preview as lines for people."""
     rows = [["TEMPLATE", "BUILD", "REASON"]]
     rows += [[entry.name, "yes" if entry.build else "no", entry.reason] for entry in answer.templates]
-    lines = [f"Version {answer.version} is {answer.state}; plan {answer.hash[:12]}", "", *columns(rows), ""]
+    lines = [f"Version {answer.version} is {answer.state}; plan {answer.hash[:12]}"]
+    lines += [answer.held] if answer.held else []
+    lines += ["", *columns(rows), ""]
     lines.append("The package would be published." if answer.publish else "Nothing would be published.")
     lines.append(f"{len(answer.targets)} targets would be replaced, {len(answer.busy)} of them busy.")
     lines += [f"  {target}{' (busy)' if target in answer.busy else ''}" for target in answer.targets]
     lines += [f"  {name} would be left alone: {why}" for name, why in answer.untouched]
+    lines += [f"{name} is held or pinned, and no target is called so" for name in answer.unmatched]
     lines += [f"Could not be read: {source}" for source in answer.unknown]
     return lines
 

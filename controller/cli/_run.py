@@ -13,7 +13,7 @@ from controller.api.status import Status
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
 from controller.model.plan import Action, Cascade, Replace
-from controller.reconcile.loop import Done, Pass, Reconciler, Result
+from controller.reconcile.loop import Pass, Reconciler, Result, Stalled
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner
 from controller.standalone.world import watch
@@ -76,7 +76,7 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
                 result = await loop.run_once(milestone=goal.reached)
         except TimeoutError:
             return _not_yet(goal, narrator.last)
-        return _finish(result)
+        return _finish(result, goal)
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
@@ -89,13 +89,19 @@ def _not_yet(goal: Goal, status: Status | None) -> int:
     return Exit.NOT_YET
 
 
-def _finish(result: Result) -> int:
-    if isinstance(result, Done):
-        ready = result.status.condition("Ready")
-        click.echo(ready.message if ready is not None else "")
-        return Exit.DONE
-    click.echo(f"{result.reason}: {result.message}", err=True)
-    return Exit.FAILED
+def _finish(result: Result, goal: Goal) -> int:
+    if isinstance(result, Stalled):
+        click.echo(f"{result.reason}: {result.message}", err=True)
+        return Exit.FAILED
+    ready = result.status.condition("Ready")
+    text = ready.message if ready is not None else ""
+    if result.status.condition("Reconciling") is None and not result.status.is_true("Ready"):
+        text = f"{text} Nothing else is left to do."
+    if goal.until is not None and not goal.reached(result.status):
+        click.echo(f"{goal.until} is not True. {text}", err=True)
+        return Exit.FAILED
+    click.echo(text)
+    return Exit.DONE
 
 
 class _Narrator:

@@ -85,7 +85,7 @@ def _next(target: Target, wanted: ReleaseRecord | None) -> str:
         return "The wanted version is not built yet."
     fleet = sort_fleet(wanted, [target])
     if fleet.untouched:
-        return f"It is left alone: {fleet.untouched[0][1]}."
+        return f"It is left alone: {fleet.untouched[0].cause.rstrip('.')}."
     if fleet.up_to_date:
         return f"Nothing; it runs {wanted.version} as asked for."
     if fleet.unproven:

@@ -96,13 +96,17 @@ class Workspaces:
         if self._session is not None:
             await self._session.close()
 
+    def reaches(self, place: Place) -> bool:
+        """Whether the workspace may be asked over HTTP from here."""
+        return self._engine.is_local and place.url is not None
+
     async def report(self, place: Place, *, by_exec: bool = True) -> Observed[RuntimeReport]:
         """Return what the workspace says of itself, or why it could not be asked.
 
         With `by_exec` False only HTTP is tried: for polls that are too frequent for an exec.
         """
         reasons = []
-        if self._engine.is_local and place.url is not None:
+        if place.url is not None and self.reaches(place):
             answer = await self._over_http(place.url)
             if isinstance(answer, RuntimeReport):
                 return Known(answer)

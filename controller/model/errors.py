@@ -6,6 +6,8 @@ above only ever sees these types.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 
 class Problem(Exception):  # noqa: N818 -- "Transient" and "Waiting" are the field's words; not all of them are errors
     """A failure with a known meaning; `str()` of it is one line for people."""
@@ -47,3 +49,11 @@ class Terminal(Problem):
         self.reason = reason
         self.message = message
         self.fix = fix
+
+
+class PartlyFailed(Terminal):
+    """Parts of an action failed, each with a message of its own by its name; the rest of it was done."""
+
+    def __init__(self, reason: str, messages: Mapping[str, str], *, fix: str) -> None:
+        super().__init__(reason, " ".join(messages.values()), fix=fix)
+        self.messages = messages

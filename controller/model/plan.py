@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -60,6 +60,21 @@ class Cascade:
         inputs = "\n".join(f"{build.template} {build.inputs_sha256} {build.rebuild}" for build in self.builds)
         return f"cascade/{self.version}/{_digest(self.wheel_sha256 + inputs)}"
 
+    @property
+    def parts(self) -> tuple[Cascade, ...]:
+        """The same with one template each: images are built together, and fail each for itself."""
+        return tuple(
+            Cascade(self.version, self.wheel_sha256, (build,), f"{build.template}: {build.reason}")
+            for build in self.builds
+        )
+
+    @classmethod
+    def of(cls, parts: Sequence[Cascade]) -> Cascade:
+        """Return one cascade that does what `parts` do, which are at least one and of the same wheel."""
+        builds = tuple(build for part in parts for build in part.builds)
+        reason = ", ".join(part.reason for part in parts)
+        return cls(parts[0].version, parts[0].wheel_sha256, builds, reason)
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -106,18 +121,21 @@ class Publish:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Bring one target to the recorded image of `version`, the old one kept until the new one is proven."""
+    """Bring one target to the recorded image of `version`, the old one kept until the new one is proven.
+
+    Without an image, only finish or undo the replacement that was begun there.
+    """
 
     target: str
     version: str
     template: str
-    image_id: str
+    image_id: str | None
     reason: str
 
     @property
     def key(self) -> str:
         """Identity: the target and the image it is to run."""
-        return f"replace/{self.target}|{self.image_id}"
+        return f"replace/{self.target}|{self.image_id or ''}"
 
 
 @dataclass(frozen=True, slots=True)

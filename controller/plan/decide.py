@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.observed import Known, Observed, Unknown
 from controller.model.plan import (
     Action,
     Adopt,
@@ -21,7 +22,8 @@ from controller.model.plan import (
     Tag,
 )
 from controller.model.record import ReleaseRecord
-from controller.plan.fleet import Fleet, may_go_now
+from controller.model.target import Target
+from controller.plan.fleet import Fleet, image_of, may_go_now
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -44,6 +46,8 @@ BACKSTOP = timedelta(seconds=60)
 BLOCKED_RETRY = timedelta(seconds=5)
 """How soon a source that could not be read is read again."""
 
+NO_TARGETS: Observed[tuple[Target, ...]] = Known(())
+
 PREPARATIONS = frozenset({"adopt", "package", "cascade", "probe"})
 """Kinds of work that change nothing anybody uses: they may be cut off. Publications and replacements are finished."""
 
@@ -51,12 +55,20 @@ RELEASE_WORK = PREPARATIONS | {"tag", "publish"}
 """Kinds of work that rely on the bytes that a version's record names."""
 
 
-def decide(document: WorkspaceRuntime, state: State, progress: Progress, now: datetime) -> Plan:
+def decide(
+    document: WorkspaceRuntime,
+    state: State,
+    progress: Progress,
+    now: datetime,
+    *,
+    targets: Observed[tuple[Target, ...]] = NO_TARGETS,
+) -> Plan:
     """Return what may be done now for an object in `state`; actions under way or failed for good are left out.
 
-    `now` is aware UTC. The plan's actions are independent of each other: all of them may run together.
+    `now` is aware UTC; `targets` are those of the same observation. The plan's actions are independent of each
+    other: all of them may run together.
     """
-    wanted = _wanted(document, state)
+    wanted = [*_wanted(document, state), *_begun(state, targets, progress)]
     open_ = [action for action in wanted if action.key not in progress.in_flight]
     failed = tuple(
         (action, progress.failures[action.key]) for action in open_ if action.key in progress.failures
@@ -83,11 +95,11 @@ def _is_unread(state: State) -> bool:
 def _superseded(
     document: WorkspaceRuntime, state: State, wanted: list[Action], progress: Progress
 ) -> frozenset[str]:
-    """Return the preparations under way for another version, for other bytes of this one, or for a suspended object."""
+    """Return the preparations under way for another version, for other bytes of this one, or for a stopped object."""
     cut: set[str] = set()
     for key in progress.in_flight - {action.key for action in wanted}:
         kind, version = _kind_and_version(key)
-        stopped = isinstance(state, Held) and state.suspended
+        stopped = isinstance(state, Held) and state.by_owner
         if kind in PREPARATIONS and (
             stopped or version != document.spec.version or isinstance(state, Absent)
         ):
@@ -135,8 +147,7 @@ def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
         case Absent():
             return [_obtain(document, state)]
         case Unbuilt(record=record, builds=builds):
-            reason = ", ".join(f"{build.template}: {build.reason}" for build in builds)
-            return [Cascade(record.version, record.wheel.sha256, builds, reason)]
+            return list(Cascade(record.version, record.wheel.sha256, builds, "").parts)
         case Unproven(record=record, templates=templates):
             return [_probe(record, template) for template in templates]
         case Unpublished(record=record, untagged=untagged):
@@ -155,16 +166,20 @@ def _together(
 ) -> tuple[Action, ...]:
     """Return those of `ready` that may run beside each other and beside what is under way."""
     match state:
+        case Unbuilt():
+            builds = [action for action in ready if isinstance(action, Cascade)]
+            others = [action for action in ready if action not in builds]
+            return (*others, *([Cascade.of(builds)] if builds else []))
         case Unproven():
             under_way = sum(1 for key in progress.in_flight if key.startswith("probe/"))
-            return tuple(ready[: max(0, PROBES_AT_ONCE - under_way)])
+            probes = [action for action in ready if isinstance(action, Probe)]
+            others = [action for action in ready if action not in probes]
+            return (*others, *probes[: max(0, PROBES_AT_ONCE - under_way)])
         case Stale(fleet=fleet) | Held(fleet=Fleet() as fleet):
             others = [action for action in ready if not isinstance(action, Replace)]
             replacements = {action.target: action for action in ready if isinstance(action, Replace)}
-            under_way_ids = frozenset(
-                target_of(key) for key in progress.in_flight if key.startswith("replace/")
-            )
-            chosen = may_go_now(document.spec, fleet, ready=frozenset(replacements), in_flight=under_way_ids)
+            in_flight = _targets_under_way(progress)
+            chosen = may_go_now(document.spec, fleet, ready=frozenset(replacements), in_flight=in_flight)
             return (*others, *(replacements[target.id] for target in chosen))
         case _:
             return tuple(ready)
@@ -208,15 +223,42 @@ def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
 
 def _replacements(record: ReleaseRecord, fleet: Fleet, *, reason: str) -> list[Action]:
     return [
-        Replace(
-            target=target.id,
-            version=record.version,
-            template=target.template or "",
-            image_id=record.templates[target.template or ""].image_id or "",
-            reason=reason,
-        )
+        Replace(target.id, record.version, target.template or "", image_id, reason)
+        if (image_id := image_of(record, target.template)) is not None
+        else _ending(target)
         for target in fleet.stale
     ]
+
+
+def _begun(state: State, targets: Observed[tuple[Target, ...]], progress: Progress) -> list[Action]:
+    """Return the ends of replacements that nobody is at any more, where `state` does not roll targets anyway.
+
+    The next release may be minutes away, or never come; until then a workspace must not stay down.
+    """
+    rolls = isinstance(state, Blocked | Stale) or (
+        isinstance(state, Held) and (state.by_owner or state.fleet is not None)
+    )
+    if rolls or isinstance(targets, Unknown):
+        return []
+    under_way = _targets_under_way(progress)
+    return [
+        _ending(target) for target in targets.value if target.in_transition and target.id not in under_way
+    ]
+
+
+def _ending(target: Target) -> Replace:
+    version = target.succession.version if target.succession is not None else None
+    return Replace(
+        target.id,
+        version or "",
+        target.template or "",
+        image_id=None,
+        reason="its replacement was left in the middle",
+    )
+
+
+def _targets_under_way(progress: Progress) -> frozenset[str]:
+    return frozenset(target_of(key) for key in progress.in_flight if key.startswith("replace/"))
 
 
 def target_of(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Spec
 from controller.model.container import ContainerState
 from controller.model.observed import Known
@@ -18,6 +19,19 @@ every single gap."""
 
 
 @dataclass(frozen=True, slots=True)
+class LeftAlone:
+    """A target that is not touched, and why.
+
+    `reason` is what it makes of the rollout, TargetsHeld or ShapeUnsafe; None for a container that is no target of
+    this object, because no listed template has an image for it.
+    """
+
+    target: Target
+    cause: str
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Fleet:
     """The targets of an object, each in exactly one bucket."""
 
@@ -26,13 +40,18 @@ class Fleet:
     """To be replaced; first those left in the middle by an interrupted pass, then idle ones, busy ones last."""
     unproven: tuple[Target, ...]
     """Run the wanted image but have not reported it: neither stale nor up to date."""
-    untouched: tuple[tuple[Target, str], ...]
-    """Left alone, each with its cause: held, pinned, unsafe to recreate, of an unknown template."""
+    untouched: tuple[LeftAlone, ...]
+    """Do not run it and are left alone: held, pinned, unsafe to recreate, of an unknown template."""
 
     @property
     def ours(self) -> tuple[Target, ...]:
         """All targets that are ours to move."""
         return (*self.up_to_date, *self.stale, *self.unproven)
+
+    @property
+    def missed(self) -> tuple[LeftAlone, ...]:
+        """Targets of this object that do not run the release because they may not be touched."""
+        return tuple(left for left in self.untouched if left.reason is not None)
 
     @property
     def counted(self) -> tuple[Target, ...]:
@@ -46,7 +65,7 @@ class Fleet:
 
     @property
     def settled(self) -> bool:
-        """Whether every target that is ours to move has proven the release."""
+        """Whether every target that is ours to move has proven the release; `missed` are not."""
         return not self.stale and not self.unproven
 
 
@@ -60,11 +79,11 @@ def sort_fleet(
     """
     up_to_date, stale, unproven, untouched = [], [], [], []
     for target in targets:
-        cause = _left_alone(target, record)
-        if cause is not None:
-            untouched.append((target, cause))
-        elif _is_up_to_date(target, record):
+        left = _left_alone(target, record)
+        if _is_up_to_date(target, record):
             up_to_date.append(target)
+        elif left is not None:
+            untouched.append(left)
         elif _runs(target, record) and not target.in_transition:
             unproven.append(target)
         elif only_running is None or target.in_transition or _runs(target, only_running):
@@ -73,25 +92,35 @@ def sort_fleet(
     return Fleet(tuple(up_to_date), tuple(stale), tuple(unproven), tuple(untouched))
 
 
-def _left_alone(target: Target, record: ReleaseRecord) -> str | None:
-    if target.in_transition and target.template in record.templates:
+def _left_alone(target: Target, record: ReleaseRecord) -> LeftAlone | None:
+    if target.in_transition:  # what was begun is finished or undone, whatever else is true by now
         return None
-    if target.hold is not None:
-        return f"held: {target.hold}"
-    if target.pin is not None and target.pin != record.version:
-        return f"pinned to {target.pin}"
-    if target.shape_unsafe is not None:
-        return target.shape_unsafe
     if target.template is None:
-        return target.template_unknown or "of no listed template"
-    if target.template not in record.templates or record.templates[target.template].image_id is None:
-        return f"template {target.template} has no image of {record.version}"
+        return LeftAlone(target, target.template_unknown or "of no listed template")
+    if image_of(record, target.template) is None:
+        return LeftAlone(target, f"template {target.template} has no image of {record.version}")
+    return guarded(target, record.version)
+
+
+def guarded(target: Target, version: str) -> LeftAlone | None:
+    """Return why a target of ours may not go to `version`, None when it may."""
+    if target.hold is not None:
+        return LeftAlone(target, f"held: {target.hold}" if target.hold else "held", Reason.TARGETS_HELD)
+    if target.pin is not None and target.pin != version:
+        return LeftAlone(target, f"pinned to {target.pin}", Reason.TARGETS_HELD)
+    if target.shape_unsafe is not None:
+        return LeftAlone(target, target.shape_unsafe, Reason.SHAPE_UNSAFE)
     return None
 
 
+def image_of(record: ReleaseRecord, template: str | None) -> str | None:
+    """Return the id of the image that `record` has for a template; None when it has none."""
+    recorded = record.templates.get(template or "")
+    return recorded.image_id if recorded is not None else None
+
+
 def _runs(target: Target, record: ReleaseRecord) -> bool:
-    recorded = record.templates.get(target.template or "")
-    return recorded is not None and target.image_id == recorded.image_id
+    return target.image_id == image_of(record, target.template)
 
 
 def _is_up_to_date(target: Target, record: ReleaseRecord) -> bool:

@@ -16,8 +16,9 @@ from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.changes import change_of
 from controller.plan.changes.change import Change, Question
-from controller.plan.fleet import sort_fleet
+from controller.plan.fleet import guarded, sort_fleet
 from controller.plan.state import Absent, Held, State
+from controller.plan.steering import unmatched
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,10 @@ class Preview:
     busy: tuple[str, ...]
     adopts: tuple[str, ...]
     untouched: tuple[tuple[str, str], ...]
+    held: str | None
+    """Why nothing of the version goes on; None when it does."""
+    unmatched: tuple[str, ...]
+    """Names in the object's holds and pins that no target has."""
     unknown: tuple[str, ...]
     expected_seconds: float | None
 
@@ -78,6 +83,8 @@ class Preview:
             "busy": list(self.busy),
             "adopts": list(self.adopts),
             "untouched": [{"name": name, "why": why} for name, why in self.untouched],
+            "held": self.held,
+            "unmatched": list(self.unmatched),
             "unknown": list(self.unknown),
             "expectedSeconds": self.expected_seconds,
         }
@@ -103,6 +110,10 @@ def preview(
         busy=tuple(target.id for target in moves if target.busy),
         adopts=tuple(target.id for target in moves if not target.has_create_spec),
         untouched=untouched,
+        held=state.message if isinstance(state, Held) else None,
+        unmatched=unmatched(document, observation.targets.value)
+        if isinstance(observation.targets, Known)
+        else (),
         unknown=tuple(_unknown(observation)),
         expected_seconds=_expected_seconds(history),
     )
@@ -150,14 +161,18 @@ def _targets(
         return (), ()
     if record is not None and record.templates:
         fleet = sort_fleet(record, observation.targets.value)
-        return fleet.stale, tuple((target.id, why) for target, why in fleet.untouched)
+        return fleet.stale, tuple((left.target.id, left.cause) for left in fleet.untouched)
     names = {template.name for template in document.spec.templates}
-    ours = [
-        target for target in observation.targets.value if target.template in names and target.hold is None
-    ]
-    rest = [target for target in observation.targets.value if target not in ours]
-    ordered = sorted(ours, key=lambda target: (target.busy, target.id))
-    return tuple(ordered), tuple((target.id, target.hold or target.template_unknown or "") for target in rest)
+    moving, untouched = [], []
+    for target in observation.targets.value:
+        guard = guarded(target, document.spec.version)
+        if target.template not in names:
+            untouched.append((target.id, target.template_unknown or "of no listed template"))
+        elif guard is not None:
+            untouched.append((target.id, guard.cause))
+        else:
+            moving.append(target)
+    return tuple(sorted(moving, key=lambda target: (target.busy, target.id))), tuple(untouched)
 
 
 def _unknown(observation: Observation) -> Iterable[str]:

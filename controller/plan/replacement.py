@@ -181,7 +181,7 @@ class Progress:
 
 
 def next_step(facts: Facts, wanted: WantedImage | None, progress: Progress) -> Step | End:
-    """Return what to do next; `progress.failure`, or else `failure_seen`, decides the direction before."""
+    """Return what to do next; `progress.failure`, or else `setback.failure_seen`, decides the direction before."""
     if facts.foreign_id is not None:
         return End.NAME_TAKEN
     if facts.orphan_id is not None:
@@ -241,12 +241,13 @@ def _prove(facts: Facts, new: Member, progress: Progress) -> Step | End:
     paused = facts.succeeds.was is ContainerState.PAUSED
     if paused and new.state is ContainerState.PAUSED:
         return Step.REMOVE_OLD  # only a proven successor is paused by us
-    if not _is_proven(new, progress):
+    if not is_proven(new, progress):
         return Step.AWAIT_PROOF
     return Step.PAUSE_NEW if paused else Step.REMOVE_OLD
 
 
-def _is_proven(new: Member, progress: Progress) -> bool:
+def is_proven(new: Member, progress: Progress) -> bool:
+    """Whether the process of `new` that runs now gave the proof."""
     return new.started_at is not None and new.started_at == progress.proven_start
 
 
@@ -259,7 +260,7 @@ def _back(facts: Facts, old: Member, new: Member, progress: Progress) -> Step | 
         return Step.UNDO_RENAME_OLD
     # A stopped target's successor is only ever started by somebody who wants it to run.
     wanted_up = facts.succeeds.was.has_process or new.started_at is not None
-    runs = wanted_up and not _stopped_by_somebody(facts, old, new)
+    runs = wanted_up and not stopped_by_somebody(facts, old, new)
     if runs and not old.state.has_process:
         return Step.UNDO_START_OLD
     if runs and old.state is ContainerState.RUNNING:
@@ -276,66 +277,7 @@ def _policy(facts: Facts) -> RestartPolicy:
     return facts.record.restart_policy if facts.record is not None else NEVER
 
 
-# why the old one must come back
-
-
-_HOST_FAULTS = re.compile(
-    r"port is already allocated|address already in use|external connectivity|network \S+ not found"
-    r"|error while creating mount source path|no space left|cannot allocate memory|Address already in use"
-    r"|non running container|error mounting|no such device",
-    re.IGNORECASE,
-)
-
-
-def failure_seen(
-    facts: Facts, wanted: WantedImage | None, progress: Progress, *, now: datetime, deadline_seconds: float
-) -> Failure | None:
-    """Return why the replacement under way cannot go forward, from facts alone; None when it can, or none is."""
-    old, new = facts.old, facts.new
-    if old is None or new is None:
-        return None
-    if new.started_at is None:
-        return _not_started(facts, old, new, wanted)
-    if new.state is ContainerState.PAUSED and facts.succeeds.was is ContainerState.PAUSED:
-        return None
-    if new.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
-        return Failure(Cause.EXITED, f"The new container {_how_ended(new)} before it reported its version.")
-    if new.restart_count:
-        return Failure(
-            Cause.EXITED, f"The new container ended {new.restart_count} times before it reported its version."
-        )
-    if new.name != facts.name:
-        return Failure(Cause.HOST, f"Somebody started {new.name} before it took over.")
-    age = (now - new.started_at).total_seconds()
-    if age > deadline_seconds and progress.asked_for_proof and not _is_proven(new, progress):
-        return Failure(
-            Cause.NEVER_READY,
-            f"The new container did not report its version within {deadline_seconds:g} s of its start.",
-        )
-    return None
-
-
-def _not_started(facts: Facts, old: Member, new: Member, wanted: WantedImage | None) -> Failure | None:
-    if new.error or new.exit_code:
-        cause = Cause.HOST if _HOST_FAULTS.search(new.error) else Cause.NOT_STARTED
-        return Failure(
-            cause,
-            f"The engine could not start the new container: {new.error or f'exit code {new.exit_code}'}.",
-        )
-    if _at_rest(facts, old, new) and wanted is None:
-        return None
-    if wanted is None or wanted.image_id != new.image_id:
-        return Failure(Cause.SUPERSEDED, "Another image is wanted by now.")
-    if _stopped_by_somebody(facts, old, new):
-        return Failure(
-            Cause.STOPPED_MEANWHILE, f"Somebody stopped {facts.name} before its successor took over."
-        )
-    if not facts.succeeds.was.has_process and old.state.has_process:
-        return Failure(Cause.SUPERSEDED, f"Somebody started {old.name} before its successor took over.")
-    return None
-
-
-def _stopped_by_somebody(facts: Facts, old: Member, new: Member) -> bool:
+def stopped_by_somebody(facts: Facts, old: Member, new: Member) -> bool:
     """Whether its owner stopped the old one, and so wants it down.
 
     We set the restart policy to `no` before we stop it. Where that is the container's own policy the two cannot be
@@ -343,17 +285,6 @@ def _stopped_by_somebody(facts: Facts, old: Member, new: Member) -> bool:
     """
     ran = facts.succeeds.was.has_process and new.started_at is None
     return ran and not old.state.has_process and old.policy != NEVER
-
-
-def _at_rest(facts: Facts, old: Member, new: Member) -> bool:
-    return (
-        not facts.succeeds.was.has_process and new.name == facts.name and old.name == PREV_PREFIX + facts.name
-    )
-
-
-def _how_ended(member: Member) -> str:
-    text = f" ({member.error})" if member.error else ""
-    return f"ended with exit code {member.exit_code}{text}"
 
 
 def interim_names(name: str) -> tuple[str, str]:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from packaging.version import Version
 
 from controller.api.conditions import Reason
+from controller.api.names import ANNOTATION_HOLD
 from controller.api.v1alpha1 import Spec, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.package import Release
 from controller.model.plan import TemplateBuild
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
 from controller.plan.changes import build_needed
 from controller.plan.fleet import Fleet, sort_fleet
 
@@ -39,9 +40,9 @@ class Held:
     retagged: tuple[str, ...] = ()
 
     @property
-    def suspended(self) -> bool:
-        """Whether it was the object's owner who stopped all work."""
-        return self.reason == Reason.SUSPENDED
+    def by_owner(self) -> bool:
+        """Whether it was the object's owner who stopped all work, by `suspend` or by a hold on the object."""
+        return self.reason in {Reason.SUSPENDED, Reason.HELD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +118,18 @@ def classify(document: WorkspaceRuntime, observation: Observation) -> State:
     spec = document.spec
     if spec.suspend:
         return Held(Reason.SUSPENDED, "The object is suspended; set spec.suspend to false to go on.")
+    if document.metadata.hold is not None:
+        because = f": {document.metadata.hold}" if document.metadata.hold else ""
+        return Held(
+            Reason.HELD, f"The object is held{because}. Remove its annotation {ANNOTATION_HOLD} to go on."
+        )
     if isinstance(observation.records, Unknown):
         return Blocked("release records", observation.records.reason)
     records = observation.records.value
     record = records.get(spec.version)
     if record is not None and not _superseded(record, observation.source):
-        if record.failed:
-            return _failed(spec, record, records, observation)
+        if record.failed and record.verdict is not None:
+            return _failed(spec, record, record.verdict, observation)
         return _with_record(document, record, observation)
     return _without_record(observation)
 
@@ -148,22 +154,17 @@ def _without_record(observation: Observation) -> State:
     return Blocked("source", observation.source.reason if observation.source else "it was not read")
 
 
-def _failed(
-    spec: Spec, record: ReleaseRecord, records: Mapping[str, ReleaseRecord], observation: Observation
-) -> State:
-    verdict = record.verdict
-    message = (
-        f"{verdict.message} Version {record.version} is held; `wsr resume` tries it again." if verdict else ""
-    )
-    reason = verdict.reason if verdict else Reason.HELD
+def _failed(spec: Spec, record: ReleaseRecord, verdict: Verdict, observation: Observation) -> State:
+    message = f"{verdict.message} Version {record.version} is held; `wsr resume` tries it again."
+    records = observation.records.value if isinstance(observation.records, Known) else {}
     fallback = last_known_good(records, but=record.version)
     if fallback is None or spec.rollout.on_failure == "Pause":
-        return Held(reason, message)
+        return Held(verdict.reason, message)
     targets, images = observation.targets, observation.images
     fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
     retagged = _named_by_tags(spec, record, images.value) if isinstance(images, Known) else ()
     kept = tuple(name for name in retagged if name in fallback.templates)
-    return Held(reason, message, fallback, fleet, kept)
+    return Held(verdict.reason, message, fallback, fleet, kept)
 
 
 def _named_by_tags(spec: Spec, record: ReleaseRecord, images: Mapping[str, str]) -> tuple[str, ...]:

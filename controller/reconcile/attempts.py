@@ -5,13 +5,13 @@ It is memory, not state: losing it costs one more attempt of each action.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from controller.model.errors import Problem, Terminal, Transient, Waiting
-from controller.model.plan import Action, Failure
+from controller.model.errors import PartlyFailed, Problem, Terminal, Transient, Waiting
+from controller.model.plan import Action, Cascade, Failure
 from controller.reconcile.stages import stage_of
 
 FIRST_RETRY_SECONDS: Final = 1.0
@@ -51,17 +51,23 @@ class Attempts:
         self._rows.clear()
 
     def failed(self, action: Action, error: Exception, now: datetime) -> None:
-        """Note that `action` failed: a Terminal is kept until something changes, all else is tried again later."""
-        row = self._row(action, succeeded=False, now=now)
-        row.failure = _failure(action, error, row.count, now)
+        """Note that `action` failed: a Terminal is kept until something changes, all else is tried again later.
+
+        A cascade is noted template by template, so that neither what worked nor what failed for good is built anew
+        beside another one.
+        """
+        for part, cause in _parts(action, error):
+            row = self._row(part, succeeded=False, now=now)
+            row.failure = _failure(part, cause, row.count, now)
 
     def succeeded(self, action: Action, now: datetime) -> None:
         """Note that `action` succeeded. One that has to be done again and again waits longer each time."""
-        row = self._row(action, succeeded=True, now=now)
-        row.failure = None
-        if row.count > 1:
-            message = f"It was done {row.count} times and is wanted again: something undoes it."
-            row.failure = Failure(stage_of(action), message, now + back_off(row.count - 1))
+        for part in action.parts if isinstance(action, Cascade) else (action,):
+            row = self._row(part, succeeded=True, now=now)
+            row.failure = None
+            if row.count > 1:
+                message = f"It was done {row.count} times and is wanted again: something undoes it."
+                row.failure = Failure(stage_of(part), message, now + back_off(row.count - 1))
 
     def _row(self, action: Action, *, succeeded: bool, now: datetime) -> _Row:
         row = self._rows.get(action.key)
@@ -73,6 +79,18 @@ class Attempts:
         return row
 
 
+def _parts(action: Action, error: Exception) -> Iterator[tuple[Action, Exception]]:
+    """Yield what failed, each with its own error."""
+    if not isinstance(action, Cascade):
+        yield action, error
+        return
+    for part in action.parts:
+        if not isinstance(error, PartlyFailed):
+            yield part, error
+        elif (message := error.messages.get(part.builds[0].template)) is not None:
+            yield part, Terminal(error.reason, message, fix=error.fix)
+
+
 def _failure(action: Action, error: Exception, count: int, now: datetime) -> Failure:
     if isinstance(error, Terminal):
         return Failure(error.reason, _one_line(f"{error.message} {error.fix}"), None)
@@ -80,7 +98,7 @@ def _failure(action: Action, error: Exception, count: int, now: datetime) -> Fai
     if isinstance(error, Transient | Waiting) and error.retry_after is not None:
         delay = timedelta(seconds=error.retry_after)
     text = str(error) if isinstance(error, Problem) else f"Unexpected {type(error).__name__}: {error}"
-    return Failure(stage_of(action), f"{_one_line(text).rstrip('.')}; trying again.", now + delay)
+    return Failure(stage_of(action, error), f"{_one_line(text).rstrip('.')}; trying again.", now + delay)
 
 
 def _one_line(text: str) -> str:

@@ -23,7 +23,8 @@ from controller.model.plan import Action, Plan, Progress, Replace
 from controller.plan.decide import decide
 from controller.plan.state import Held, State, UpToDate, classify
 from controller.reconcile.attempts import Attempts, back_off
-from controller.status.summarize import Scope, summarize
+from controller.status.scope import Scope
+from controller.status.summarize import summarize
 
 OWN_NOISE_SECONDS: Final = 1.0
 REREAD_ALL_AFTER: Final = timedelta(seconds=5)
@@ -70,7 +71,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What runs is what was asked for, or the milestone that was waited for is reached."""
+    """What may run does so, or the milestone that was waited for is reached; targets on hold stay where they are."""
 
     status: Status
 
@@ -119,12 +120,14 @@ class Reconciler:
         try:
             while True:
                 turn = await self._look()
-                if isinstance(turn.state, UpToDate) or milestone(turn.status):
+                if milestone(turn.status):
                     return Done(turn.status)
                 stalled = turn.status.condition("Stalled")
                 if stalled is not None:
                     return Stalled(stalled.reason, stalled.message, turn.status)
-                if isinstance(turn.state, Held) and turn.state.suspended and not self._tasks:
+                if isinstance(turn.state, UpToDate):
+                    return Done(turn.status)
+                if isinstance(turn.state, Held) and turn.state.by_owner and not self._tasks:
                     return Stalled(turn.state.reason, turn.state.message, turn.status)
                 self._act(turn)
                 await self._wait(turn.plan.look_again)
@@ -171,7 +174,7 @@ class Reconciler:
         state = classify(stored.document, observation)
         progress = Progress(in_flight=frozenset(self._tasks), failures=self._attempts.failures)
         now = self.clock()
-        plan = decide(stored.document, state, progress, now)
+        plan = decide(stored.document, state, progress, now, targets=observation.targets)
         starting = frozenset(action.key for action in plan.actions)
         announced = Progress(progress.in_flight | starting, progress.failures)
         scope = Scope(stored.document, stored.generation, observation, state, plan, announced)
@@ -262,10 +265,11 @@ def _cut_off(tasks: Iterable[asyncio.Task[str]]) -> None:
 
 
 def _took_place(action: Replace, observation: Observation) -> bool:
-    """Whether the target shows the image that it was to be brought to."""
+    """Whether the target shows the image that it was to be brought to, or that what was begun is over."""
     if isinstance(observation.targets, Unknown):
         return False
     return any(
-        target.id == action.target and target.image_id == action.image_id
+        target.id == action.target
+        and (not target.in_transition if action.image_id is None else target.image_id == action.image_id)
         for target in observation.targets.value
     )

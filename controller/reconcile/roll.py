@@ -19,7 +19,7 @@ BUSY_RETRY_SECONDS = 30.0
 
 
 async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
-    """Bring one target to the recorded image of a version.
+    """Bring one target to the recorded image of a version, or end what was begun there.
 
     A new process that failed is not an error of this action: the old one is back, and unless the version is
     already known to be good, the verdict Failed in its record holds it.
@@ -29,6 +29,8 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         Transient: the engine went away; the next pass goes on.
         Terminal: the target's shape or a taken name forbids it, or a known good version failed on it.
     """
+    if action.image_id is None:
+        return await _end(parts, document, action)
     record = await parts.records.get(action.version)
     image = record.templates[action.template].image
     reference = (
@@ -54,6 +56,31 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
             return await _rolled_back(parts, record, action, result)
 
 
+async def _end(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
+    """Finish or undo a replacement whose template is not listed any more, or whose release is not the next one."""
+    order = ReplaceOrder(
+        name=_name(action),
+        image=None,
+        drain_timeout_seconds=float(document.spec.rollout.drain.timeout_seconds),
+        on_timeout=document.spec.rollout.drain.on_timeout,
+    )
+    result = await replace(
+        parts.engine,
+        order,
+        package=document.spec.package.name,
+        on_step=lambda step, boundary: _say(parts, action, step, boundary),
+    )
+    match result:
+        case Replaced(awaiting_first_start=True):
+            return "finished; it is stopped and starts with it"
+        case Replaced():
+            return "finished, proven from inside" if result.changed else "nothing was under way any more"
+        case StillBusy():
+            raise Waiting(f"{action.target}: {result.reason}", retry_after=BUSY_RETRY_SECONDS)
+        case RolledBack():
+            return f"taken back: {result.message}"
+
+
 async def _rolled_back(parts: Parts, record: ReleaseRecord, action: Replace, result: RolledBack) -> str:
     for line in result.log_tail:
         parts.say(f"  {action.target}| {line}")
@@ -77,10 +104,10 @@ def _order(
     template = next(each for each in document.spec.templates if each.name == action.template)
     drain = document.spec.rollout.drain
     return ReplaceOrder(
-        name=action.target.rsplit("/", 1)[1],
+        name=_name(action),
         image=WantedImage(
             reference=reference,
-            image_id=action.image_id,
+            image_id=action.image_id or "",
             version=record.version,
             content_sha256=record.content_sha256,
             template=action.template,
@@ -89,6 +116,10 @@ def _order(
         on_timeout=drain.on_timeout,
         start_deadline_seconds=float(template.start_deadline_seconds),
     )
+
+
+def _name(action: Replace) -> str:
+    return action.target.rsplit("/", 1)[1]
 
 
 def _say(parts: Parts, action: Replace, step: str, boundary: Boundary) -> None:

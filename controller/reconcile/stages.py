@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from controller.api.conditions import Reason
+from controller.model.errors import Waiting
 from controller.model.plan import Action, Adopt, Cascade, Package, Probe, Publish, Replace, Tag
 
 
-def stage_of(action: Action) -> Reason:
-    """Return the reason of the stage that `action` belongs to."""
+def stage_of(action: Action, error: Exception | None = None) -> Reason:
+    """Return the reason of the stage that `action` belongs to; waiting for a target's work is a stage of its own."""
     match action:
         case Adopt() | Package() | Cascade():
             return Reason.BUILDING
@@ -16,6 +17,6 @@ def stage_of(action: Action) -> Reason:
         case Tag() | Publish():
             return Reason.PUBLISHING
         case Replace():
-            return Reason.ROLLING
+            return Reason.DRAINING if isinstance(error, Waiting) else Reason.ROLLING
         case _:
             return Reason.PROMOTING

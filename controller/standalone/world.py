@@ -47,6 +47,7 @@ from controller.observe.docker_hosts import observe as observe_targets
 from controller.observe.images import read_engine_images, read_registry_images
 from controller.observe.index import read_release
 from controller.observe.source import read_source, read_template
+from controller.plan.steering import steered
 from controller.reconcile.gate import gate
 from controller.reconcile.roll import roll
 from controller.settings import BasicCredentials, Settings
@@ -129,13 +130,14 @@ class StandaloneWorld:
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
         host = document.spec.targets.docker_hosts[0]
-        return await observe_targets(
+        found = await observe_targets(
             self.parts.engine,
             prefix=host.container_prefix,
             selector=host.selector.match_labels,
             templates={template.name: template.image for template in document.spec.templates},
             package=document.spec.package.name,
         )
+        return steered(document, found)
 
     async def _images(
         self, document: WorkspaceRuntime, records: Observed[Mapping[str, ReleaseRecord]], now: datetime

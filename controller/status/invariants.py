@@ -39,6 +39,9 @@ def _of_summary(status: Status) -> list[str]:
         problems.append("Ready is True while Reconciling or Stalled is present.")
     if ready and not all(status.is_true(type_) for type_ in ("Published", "ImagesBuilt", "RolledOut")):
         problems.append("Ready is True while a part of it is not.")
+    counts = status.rollout
+    if ready and counts is not None and (counts.up_to_date != counts.total or counts.held):
+        problems.append("Ready is True while a target does not run what was asked for.")
     return problems
 
 

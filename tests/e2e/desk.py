@@ -99,6 +99,15 @@ class Desk:
         yield document["spec"]
         self._write(document)
 
+    def annotate(self, name: str, value: str | None) -> None:
+        """Set an annotation of ours on the object, or take it off."""
+        document = yaml.safe_load(self.document.read_text())
+        annotations = document["metadata"].setdefault("annotations", {})
+        annotations.pop(f"runtime.molecule.ai/{name}", None)
+        if value is not None:
+            annotations[f"runtime.molecule.ai/{name}"] = value
+        self._write(document)
+
     def move(self, index: Index) -> None:
         """Turn a copied desk to another index, and give containers and records the names of `prefix`."""
         self.write_secret("index", username=index.username, password=index.password)

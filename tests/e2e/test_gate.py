@@ -88,6 +88,25 @@ def test_a_candidate_that_fails_its_turn_is_stopped_until_the_source_is_correcte
     assert scene.published() == ["0.1.0", "0.1.1"]
 
 
+def test_a_template_that_cannot_be_built_is_built_once_and_the_others_never_again(scene: Scene) -> None:
+    desk = scene.desk
+    with desk.editing() as spec:
+        for template in spec["templates"]:
+            template["build"]["rebuildOn"] = ["Version", "Template"]
+    broken = "ENV ADAPTER_MODULE=adapter\nRUN false"
+    desk.edit("templates/polite/Dockerfile", "ENV ADAPTER_MODULE=adapter", broken)
+    desk.bump("0.1.1")
+    ended = desk.run(code=1)
+    assert len(ended.lines("cascade 0.1.1 .*: because")) == 1
+    assert "BuildFailed: Template polite: " in ended.log.splitlines()[-1]
+    states = {each["name"]: each["state"] for each in desk.facts("status")["templates"]}
+    assert states == {"plain": "Unproven", "polite": "Missing"}
+    desk.edit("templates/polite/Dockerfile", broken, "ENV ADAPTER_MODULE=adapter")
+    again = desk.run()
+    assert again.lines("cascade 0.1.1 .1 images.: because polite")
+    assert scene.published() == ["0.1.0", "0.1.1"]
+
+
 def test_a_candidate_that_is_too_slow_goes_through_when_resumed_with_more_time(scene: Scene) -> None:
     scene.populate("0.1.0", "plain-1")
     never_gets_ready(scene.desk)

@@ -67,6 +67,35 @@ def test_a_kill_at_any_step_of_a_replacement_loses_nothing(
     assert_survives(moving, step)
 
 
+def assert_ended(rollout: Scene, step: str, version: str) -> None:
+    """A replacement that was killed at `step` is ended although its template has left the document meanwhile."""
+    plain, polite = rollout.populate("0.1.0", "plain-1", "polite-1")
+    before = rollout.fleet.shapes()[polite.name]
+    kill_at(rollout, f"{polite.name}: {step}$")
+    with rollout.desk.editing() as spec:
+        spec["templates"] = spec["templates"][:1]
+    rollout.desk.run()
+    assert rollout.fleet.versions() == {plain.name: "0.1.1", polite.name: version}
+    assert rollout.fleet.names() == {workspace.name for workspace in rollout.fleet.workspaces}
+    assert before.kept_by(rollout.fleet.shapes()[polite.name])
+    assert rollout.fleet.read(polite, "/workspace/note") == f"of {polite.name}"
+
+
+def test_a_replacement_whose_template_left_the_document_is_taken_back(rollout: Scene) -> None:
+    assert_ended(rollout, "StartNew", "0.1.0")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("step", "version"),
+    [("Drain", "0.1.0"), ("RenameOld", "0.1.0"), ("RestorePolicy", "0.1.1"), ("AwaitProof", "0.1.1")],
+)
+def test_a_replacement_is_ended_wherever_its_template_left_the_document(
+    rollout: Scene, step: str, version: str
+) -> None:
+    assert_ended(rollout, step, version)
+
+
 BACK = (
     "UndoDisarmNew",
     "UndoStopNew",

@@ -47,6 +47,59 @@ def test_a_suspended_object_is_left_alone_until_it_is_not(rollout: Scene) -> Non
     rollout.assert_all_run("0.1.1")
 
 
+def test_a_hold_on_the_object_stops_all_that_moves_until_it_is_taken_off(rollout: Scene) -> None:
+    desk, fleet = rollout.desk, rollout.fleet
+    rollout.populate("0.1.0", "plain-1")
+    before = fleet.shapes()
+    desk.annotate("hold", "an audit")
+    held = "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+    ended = desk.run(code=1)
+    assert ended.log.splitlines()[-1] == f"Held: {held}"
+    assert not ended.lines("because")
+    assert held in desk.wsr("plan").out
+    assert fleet.shapes() == before
+    stalled = desk.condition("Stalled")
+    assert stalled is None, "it is as its owner wants it"
+    desk.annotate("hold", None)
+    desk.run()
+    rollout.assert_all_run("0.1.1")
+
+
+def test_a_run_ends_and_says_so_where_only_targets_are_left_that_may_not_be_moved(rollout: Scene) -> None:
+    desk, fleet = rollout.desk, rollout.fleet
+    held, shared, free = rollout.populate("0.1.0", "plain-1", "plain-2", "plain-3")
+    desk.annotate("hold-targets", f'{{"{held.name}": "a demo for customers"}}')
+    ended = desk.run()
+    left = f"left alone as asked: docker/local/{held.name} (held: a demo for customers)."
+    assert ended.out == f"2 of 3 targets run 0.1.1; {left} Nothing else is left to do.\n"
+    assert fleet.versions() == {held.name: "0.1.0", shared.name: "0.1.1", free.name: "0.1.1"}
+    rolled_out = desk.condition("RolledOut")
+    assert rolled_out is not None
+    assert (rolled_out["status"], rolled_out["reason"]) == ("False", "TargetsHeld")
+    unreached = desk.run("--until", "RolledOut", code=1)
+    assert f"RolledOut is not True. 2 of 3 targets run 0.1.1; {left}" in unreached.log
+
+    desk.annotate("hold-targets", None)
+    desk.bump("0.1.0")
+    sharer = fleet.client.containers.run(
+        rollout.images["0.1.0"]["plain"],
+        ["10"],
+        name=f"{fleet.prefix}sharer",
+        entrypoint="sleep",
+        network_mode=f"container:{shared.name}",
+        detach=True,
+    )
+    unsafe = desk.run(code=1).log.splitlines()[-1]
+    assert unsafe.startswith("ShapeUnsafe: 2 of 3 targets run 0.1.0; ")
+    assert (
+        f"docker/local/{shared.name} cannot be replaced: Container {sharer.name} shares its network" in unsafe
+    )
+    assert desk.run(code=1).log.splitlines()[-1] == unsafe, "it ends as soon when nothing has changed"
+    sharer.remove(force=True)
+    desk.run()
+    rollout.assert_all_run("0.1.0")
+
+
 def test_held_and_stopped_workspaces_are_respected_and_counted(rollout: Scene) -> None:
     fleet, client = rollout.fleet, rollout.fleet.client
     image = rollout.images["0.1.0"]["plain"]

@@ -54,6 +54,84 @@ def test_a_document_reads_back_as_it_was_written() -> None:
     assert load(written, file="again.yaml") == before
 
 
+ANNOTATED = """\
+apiVersion: runtime.molecule.ai/v1alpha1
+kind: WorkspaceRuntime
+metadata:
+  name: molecule-runtime
+  annotations:
+    team.example/note: whatever
+"""
+
+
+def annotated(name: str, value: str) -> str:
+    head = VALID[: VALID.index("spec:")]
+    return VALID.replace(head, f"{ANNOTATED}    runtime.molecule.ai/{name}: {value!r}\n")
+
+
+def test_holds_and_pins_on_the_object_are_read() -> None:
+    metadata = load(annotated("hold", "an audit"), file="runtime.yaml").metadata
+    assert (metadata.hold, metadata.held_targets, metadata.pinned_targets) == ("an audit", {}, {})
+    held = '{"ws-1": "a demo", "docker/local/ws-2": ""}'
+    metadata = load(annotated("hold-targets", held), file="runtime.yaml").metadata
+    assert (metadata.hold, metadata.held_targets) == (None, {"ws-1": "a demo", "docker/local/ws-2": ""})
+    metadata = load(annotated("pin-targets", '{"ws-1": "0.1.5"}'), file="runtime.yaml").metadata
+    assert metadata.pinned_targets == {"ws-1": "0.1.5"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "hold-targets",
+            "ws-1, ws-2",
+            (
+                "runtime.molecule.ai/hold-targets must be JSON that gives each target a reason, as in "
+                """{"ws-0123456789ab": "a customer demo until five"}, got 'ws-1, ws-2'"""
+            ),
+        ),
+        (
+            "pin-targets",
+            '["ws-1"]',
+            (
+                "runtime.molecule.ai/pin-targets must be JSON that gives each target a version, as in "
+                """{"ws-0123456789ab": "0.1.5"}, got '["ws-1"]'"""
+            ),
+        ),
+        (
+            "pin-targets",
+            '{"ws-1": 1}',
+            (
+                "runtime.molecule.ai/pin-targets must be JSON that gives each target a version, as in "
+                """{"ws-0123456789ab": "0.1.5"}, got '{"ws-1": 1}'"""
+            ),
+        ),
+        (
+            "pin-targets",
+            '{"ws-1": "0.01"}',
+            "runtime.molecule.ai/pin-targets: ws-1: '0.01' is not normalised; write '0.1'",
+        ),
+        (
+            "hold-targets",
+            '{"my workspace": "x"}',
+            "runtime.molecule.ai/hold-targets: 'my workspace' is no target; write a container's name, or docker/HOST/CONTAINER",
+        ),
+        (
+            "hold-targets",
+            '{"ws-1": "x", "ws-1": "y"}',
+            "runtime.molecule.ai/hold-targets: a target stands twice among ws-1; keep one",
+        ),
+        (
+            "hold-target",
+            '{"ws-1": "x"}',
+            "unknown annotation runtime.molecule.ai/hold-target; did you mean runtime.molecule.ai/hold-targets?",
+        ),
+    ],
+)
+def test_an_annotation_of_ours_that_nobody_could_keep_is_refused(name: str, value: str, message: str) -> None:
+    assert refusal(annotated(name, value)) == f"runtime.yaml:5: metadata.annotations: {message}"
+
+
 def test_defaults_are_the_documented_ones() -> None:
     document = load(VALID, file="runtime.yaml")
     assert document.key == "default/molecule-runtime"

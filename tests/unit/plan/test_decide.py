@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from controller.model.observed import Known
 from controller.model.plan import (
     Action,
     Adopt,
@@ -55,9 +56,15 @@ NOTHING = sort_fleet(WANTED, ())
 PACKAGE = Package("0.1.1", TREE, "no record and no index has this version")
 
 
-def plan(state: State, *in_flight: str, failures: dict[str, Failure] | None = None, **spec: Any) -> Plan:  # noqa: ANN401
+def plan(
+    state: State,
+    *in_flight: str,
+    failures: dict[str, Failure] | None = None,
+    targets: tuple[Target, ...] = (),
+    **spec: Any,  # noqa: ANN401 -- any field of the spec
+) -> Plan:
     progress = Progress(frozenset(in_flight), failures or {})
-    return decide(document("0.1.1", **spec), state, progress, NOON)
+    return decide(document("0.1.1", **spec), state, progress, NOON, targets=Known(targets))
 
 
 def actions(state: State, *in_flight: str, **rest: Any) -> tuple[Action, ...]:  # noqa: ANN401 -- as `plan`
@@ -266,14 +273,87 @@ def test_a_failed_candidate_leaves_the_probes_of_the_others_to_their_end() -> No
     assert plan(Held("GateFailed", "…", record(), NOTHING), "probe/0.1.1/greeter/x").superseded == frozenset()
 
 
-def test_suspension_cuts_preparations_off() -> None:
-    suspended = plan(Held("Suspended", "…"), "cascade/0.1.1/x", "replace/docker/local/ws-1|x")
-    assert suspended.superseded == {"cascade/0.1.1/x"}
+def test_suspension_and_a_hold_on_the_object_cut_preparations_off() -> None:
+    for reason in ("Suspended", "Held"):
+        stopped = plan(Held(reason, "…"), "cascade/0.1.1/x", "replace/docker/local/ws-1|x")
+        assert stopped.superseded == {"cascade/0.1.1/x"}
 
 
 def test_a_replacement_in_the_middle_is_part_of_the_plan() -> None:
     middle = target("ws-9", "0.1.0", succession=succession(Phase.SWITCHING))
     assert actions(stale(middle))[0] == replacement("ws-9")
+
+
+BUILDS = (
+    TemplateBuild("echo", "1", "WheelChanged", rebuild=False),
+    TemplateBuild("greeter", "2", "WheelChanged", rebuild=False),
+    TemplateBuild("third", "3", "WheelChanged", rebuild=False),
+)
+
+
+def test_an_image_that_failed_is_not_built_again_beside_those_that_did_not() -> None:
+    whole = Cascade("0.1.1", WANTED.wheel.sha256, BUILDS, "")
+    failure = Failure("BuildFailed", "Template greeter: pip found nothing.", None)
+    rest = plan(Unbuilt(WANTED, BUILDS), failures={whole.parts[1].key: failure})
+    assert rest.actions == (
+        Cascade(
+            "0.1.1", WANTED.wheel.sha256, (BUILDS[0], BUILDS[2]), "echo: WheelChanged, third: WheelChanged"
+        ),
+    )
+    assert rest.failed == ((whole.parts[1], failure),)
+
+
+def test_an_image_that_failed_is_built_again_once_its_inputs_are_others() -> None:
+    whole = Cascade("0.1.1", WANTED.wheel.sha256, BUILDS, "")
+    failure = Failure("BuildFailed", "Template greeter: pip found nothing.", None)
+    corrected = TemplateBuild("greeter", "2 corrected", "WheelChanged", rebuild=False)
+    again = plan(Unbuilt(WANTED, (corrected,)), failures={whole.parts[1].key: failure})
+    assert [action.builds for action in again.actions if isinstance(action, Cascade)] == [(corrected,)]
+
+
+# --- replacements that were left in the middle
+
+ENDING = Replace("docker/local/ws-1", "0.1.0", "echo", None, "its replacement was left in the middle")
+
+
+def in_the_middle(phase: Phase = Phase.SWITCHING, **changes: Any) -> Target:  # noqa: ANN401 -- any field
+    return target("ws-1", "0.0.9", succession=succession(phase, "0.1.0"), **changes)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        Absent(None, TREE),
+        Unbuilt(WANTED, BUILDS),
+        Unproven(WANTED, ("echo",)),
+        Unpublished(WANTED, ("echo",)),
+        Held("GateFailed", "no fallback"),
+    ],
+    ids=lambda state: type(state).__name__,
+)
+@pytest.mark.parametrize("phase", [Phase.PREPARED, Phase.SWITCHING])
+def test_what_was_left_in_the_middle_is_ended_before_the_next_release_is_there(
+    state: State, phase: Phase
+) -> None:
+    assert ENDING in actions(state, targets=(in_the_middle(phase),))
+    resting = in_the_middle(Phase.AWAITING_FIRST_START)
+    assert ENDING not in actions(state, targets=(resting,))
+
+
+@pytest.mark.parametrize("state", [Held("Suspended", "…"), Held("Held", "…"), Blocked("images", "away")])
+def test_an_object_that_is_stopped_or_unread_ends_nothing(state: State) -> None:
+    assert actions(state, targets=(in_the_middle(),)) == ()
+
+
+def test_what_is_being_replaced_now_is_not_ended_beside_that() -> None:
+    under_way = f"replace/docker/local/ws-1|{image('0.1.0', 'echo')}"
+    assert actions(Absent(None, TREE), under_way, targets=(in_the_middle(),)) == (PACKAGE,)
+
+
+def test_a_target_of_a_template_that_left_is_ended_and_not_rolled() -> None:
+    gone = target("ws-1", "0.0.9", template=None, succession=succession(Phase.SWITCHING, "0.1.0"))
+    ending = Replace("docker/local/ws-1", "0.1.0", "", None, ENDING.reason)
+    assert actions(stale(gone), targets=(gone,)) == (ending,)
 
 
 def test_identities_of_actions_come_from_their_inputs() -> None:

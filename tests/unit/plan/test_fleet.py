@@ -77,8 +77,26 @@ def test_a_stopped_target_on_an_old_image_is_stale_and_not_counted() -> None:
 def test_what_must_not_be_touched_is_left_alone_with_its_cause(changes: dict[str, Any], cause: str) -> None:
     left = old("ws-1", **changes)
     fleet = sorted_(left)
-    assert fleet.untouched == ((left, cause),)
+    assert [(each.target, each.cause) for each in fleet.untouched] == [(left, cause)]
     assert fleet.ours == ()
+    ours = changes.keys() <= {"hold", "pin", "shape_unsafe"}
+    assert (fleet.missed == fleet.untouched) is ours, "what is of no listed template is no target"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"hold": "debugging"}, {"pin": "0.1.0"}, {"shape_unsafe": "started with --rm"}]
+)
+def test_what_must_not_be_touched_and_runs_what_was_asked_for_is_up_to_date(changes: dict[str, Any]) -> None:
+    right = target("ws-1", "0.1.1", **changes)
+    fleet = sorted_(right)
+    assert (fleet.up_to_date, fleet.untouched) == ((right,), ())
+
+
+def test_a_replacement_whose_template_is_not_listed_any_more_is_still_to_be_ended() -> None:
+    middle = target("ws-1", "0.1.0", template=None, succession=succession(Phase.SWITCHING))
+    fleet = sorted_(middle)
+    assert fleet.stale == (middle,)
+    assert not fleet.settled
 
 
 def test_a_pin_to_the_wanted_version_holds_nothing_up() -> None:
@@ -91,7 +109,7 @@ def test_a_template_whose_image_no_engine_can_name_is_left_alone() -> None:
         "0.1.1",
         templates={"echo": template_record("0.1.1", "echo", image_id=None, digest=f"sha256:{'1' * 64}")},
     )
-    assert [cause for _, cause in sort_fleet(nameless, [old("ws-1")]).untouched] == [
+    assert [left.cause for left in sort_fleet(nameless, [old("ws-1")]).untouched] == [
         "template echo has no image of 0.1.1"
     ]
 

@@ -19,9 +19,10 @@ def shown(
     seen: Observation,
     version: str = "0.1.0",
     history: tuple[HistoryEntry, ...] = (),
+    annotations: dict[str, str] | None = None,
     **spec: Any,  # noqa: ANN401 -- any field of the spec
 ) -> Preview:
-    asked = document(version, **spec)
+    asked = document(version, annotations=annotations, **spec)
     return preview(asked, seen, classify(asked, seen), history)
 
 
@@ -35,7 +36,7 @@ def test_a_new_version_is_built_published_and_rolled_with_the_busy_last() -> Non
     ]
     assert plan.targets == ("docker/local/ws-2", "docker/local/ws-1")
     assert plan.busy == ("docker/local/ws-1",)
-    assert plan.untouched == (("docker/local/ws-3", "mine"),)
+    assert plan.untouched == (("docker/local/ws-3", "held: mine"),)
 
 
 def test_what_is_up_to_date_leads_to_nothing() -> None:
@@ -59,6 +60,38 @@ def test_a_held_version_shows_the_rollback_and_nothing_else() -> None:
     plan = shown(observation(record(), FAILED, targets=Known(targets), images=images), "0.1.1")
     assert (plan.state, plan.publish) == ("Held", False)
     assert plan.targets == ("docker/local/ws-1",)
+
+
+def test_a_held_object_moves_nothing_and_says_why() -> None:
+    seen = observation(record(), targets=Known((target("ws-1"),)))
+    plan = shown(seen, "0.1.1", annotations={"runtime.molecule.ai/hold": "an audit"})
+    assert (plan.state, plan.publish, plan.targets) == ("Held", False, ())
+    assert not any(entry.build for entry in plan.templates)
+    assert (
+        plan.held == "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+    )
+    assert shown(seen, "0.1.1").held is None
+
+
+def test_a_target_that_is_pinned_or_unsafe_is_left_out_before_the_version_is_built() -> None:
+    targets = (
+        target("ws-1"),
+        target("ws-2", pin="0.1.0"),
+        target("ws-3", pin="0.1.1"),
+        target("ws-4", shape_unsafe="No."),
+    )
+    plan = shown(observation(record(), targets=Known(targets)), "0.1.1")
+    assert plan.targets == ("docker/local/ws-1", "docker/local/ws-3")
+    assert plan.untouched == (("docker/local/ws-2", "pinned to 0.1.0"), ("docker/local/ws-4", "No."))
+
+
+def test_a_hold_or_pin_of_what_is_no_target_is_named() -> None:
+    annotations = {
+        "runtime.molecule.ai/hold-targets": '{"ws-1": "mine", "ws-l": "a slip"}',
+        "runtime.molecule.ai/pin-targets": '{"docker/local/ws-9": "0.1.0"}',
+    }
+    plan = shown(observation(record(), targets=Known((target("ws-1"),))), annotations=annotations)
+    assert plan.unmatched == ("docker/local/ws-9", "ws-l")
 
 
 def test_a_held_version_without_a_rollback_moves_nothing() -> None:

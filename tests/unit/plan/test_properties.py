@@ -7,6 +7,7 @@ fleet), of its store (kstatus, no idle writes, no false Ready) and of its life (
 
 import asyncio
 import random
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,7 @@ happenings = st.one_of(
     ),
     st.builds(Happening, times, st.just("hold"), st.integers(0, 5).map(lambda index: f"ws-{index}")),
     st.builds(Happening, times, st.just("suspend"), st.just(""), durations),
+    st.builds(Happening, times, st.just("object held"), st.just(""), durations),
     st.builds(Happening, times, st.just("image gone")),
 )
 
@@ -99,14 +101,19 @@ def apply(life_: Life, happening: Happening) -> list[Event]:
             ]
         case "hold" if box is not None and not box.succession:
             return [at(lambda: setattr(box, "hold", "wait a moment") if not box.succession else None)]
-        case "suspend":
-            return [
-                at(lambda: store.edit(suspend=True)),
-                at(lambda: store.edit(suspend=False), happening.lasts),
-            ]
+        case "suspend" | "object held":
+            stop, go_on = stopping(store, happening.kind)
+            return [at(stop), at(go_on, happening.lasts)]
         case "image gone":
             return [at(lambda: forget_one_image(machine))]
     return []
+
+
+def stopping(store: MemoryStore, kind: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    """What stops all work on the object, and what lets it go on."""
+    if kind == "suspend":
+        return lambda: store.edit(suspend=True), lambda: store.edit(suspend=False)
+    return lambda: store.annotate(hold="a while"), lambda: store.annotate(hold=None)
 
 
 def forget_one_image(machine: Machine) -> None:
@@ -182,8 +189,11 @@ def ends_well(whole: Life, result: Result) -> None:
     if isinstance(result, Done):
         assert list(machine.differences(store.document)) == []
         return
-    assert result.reason in {"GateFailed", "RolloutFailed"}, result
+    assert result.reason in {"GateFailed", "RolloutFailed", "ShapeUnsafe"}, result
     assert result.message
+    if result.reason == "ShapeUnsafe":
+        assert list(machine.differences(store.document)) == [], "all that may be done is done"
+        return
     if (
         record.failed
         and store.document.spec.rollout.on_failure == "Rollback"

@@ -77,7 +77,24 @@ def test_neither_source_nor_index_matter_once_the_version_is_public() -> None:
 def test_a_suspended_object_is_held_whatever_else_is_true() -> None:
     state = classify(document(suspend=True), observation(records=AWAY))
     assert isinstance(state, Held)
-    assert state.suspended
+    assert state.by_owner
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"), [("an audit", "The object is held: an audit."), ("", "The object is held.")]
+)
+def test_an_object_with_a_hold_is_held_whatever_else_is_true(reason: str, words: str) -> None:
+    held = document(annotations={"runtime.molecule.ai/hold": reason})
+    state = classify(held, observation(record(), targets=Known((target("ws-1", "0.0.9"),))))
+    assert isinstance(state, Held)
+    assert state.by_owner
+    assert state.message == f"{words} Remove its annotation runtime.molecule.ai/hold to go on."
+
+
+def test_a_failed_version_is_not_held_by_its_owner() -> None:
+    state = classify(document(), observation(record(verdict=verdict("Failed"))))
+    assert isinstance(state, Held)
+    assert not state.by_owner
 
 
 def test_a_source_that_moved_on_supersedes_a_version_that_is_not_public() -> None:

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from controller.model.errors import NotFound, Terminal, Transient, Waiting
-from controller.model.plan import Adopt, Judge, Publish, Replace
+from controller.model.errors import NotFound, PartlyFailed, Terminal, Transient, Waiting
+from controller.model.plan import Adopt, Cascade, Failure, Judge, Publish, Replace, TemplateBuild
 from controller.reconcile.attempts import LAST_RETRY_SECONDS, Attempts, back_off
 from tests.unit.simulator.virtual_time import NOON
 
@@ -103,6 +103,37 @@ def test_what_is_done_again_after_a_long_time_is_not_held_against_it() -> None:
     attempts = Attempts()
     for day in range(5):
         attempts.succeeded(Adopt("0.1.0", "served"), NOON + timedelta(days=day))
+    assert attempts.failures == {}
+
+
+def test_waiting_for_a_targets_work_is_a_stage_of_its_own() -> None:
+    attempts = Attempts()
+    replacement = Replace("docker/local/ws-1", "0.1.0", "echo", "sha256:1", "stale")
+    attempts.failed(replacement, Waiting("docker/local/ws-1: 1 task", retry_after=30), NOON)
+    assert attempts.failures[replacement.key].reason == "Draining"
+
+
+CASCADE = Cascade(
+    "0.1.0",
+    "wheel",
+    tuple(TemplateBuild(name, "1", "WheelChanged", rebuild=False) for name in ("echo", "greeter")),
+    "echo: WheelChanged, greeter: WheelChanged",
+)
+
+
+def test_a_partly_failed_cascade_is_held_against_the_template_that_failed() -> None:
+    attempts = Attempts()
+    error = PartlyFailed("BuildFailed", {"greeter": "Template greeter: no."}, fix="Correct the template.")
+    attempts.failed(CASCADE, error, NOON)
+    failed = Failure("BuildFailed", "Template greeter: no. Correct the template.", None)
+    assert attempts.failures == {CASCADE.parts[1].key: failed}
+
+
+def test_a_cascade_that_could_not_be_tried_waits_with_all_its_templates() -> None:
+    attempts = Attempts()
+    attempts.failed(CASCADE, Transient("The engine is away."), NOON)
+    assert attempts.failures.keys() == {part.key for part in CASCADE.parts}
+    attempts.succeeded(CASCADE, NOON)
     assert attempts.failures == {}
 
 

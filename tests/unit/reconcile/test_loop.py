@@ -349,6 +349,64 @@ def test_a_suspended_object_ends_a_single_run_with_its_reason() -> None:
     run(main())
 
 
+def test_a_held_object_ends_a_single_run_with_its_reason_and_finishes_what_is_under_way() -> None:
+    async def main() -> None:
+        made = scene()
+
+        async def before(action: Action) -> None:
+            if isinstance(action, Replace):
+                made.store.annotate(hold="an audit")
+                made.wake.set()
+
+        made.world.before = before
+        result = await once(made)
+        assert isinstance(result, Stalled)
+        assert result.reason == "Held"
+        begun = made.world.times("Replace", "begins")
+        assert begun, "nothing was under way"
+        assert len(made.world.times("Replace", "ends")) == len(begun)
+        kinds = {kind for kind, _ in made.told}
+        assert not {"Promote", "Judge"} & kinds
+
+    run(main())
+
+
+@pytest.mark.parametrize(("hold", "ends"), [({"hold": "mine"}, Done), ({"shape_unsafe": "No."}, Stalled)])
+def test_a_single_run_ends_where_only_targets_are_left_that_may_not_be_moved(
+    hold: dict[str, str], ends: type[Result]
+) -> None:
+    async def main() -> None:
+        made = scene()
+        box = made.world.machine.boxes["docker/local/ws-1"]
+        for name, value in hold.items():
+            setattr(box, name, value)
+        result = await once(made)
+        assert isinstance(result, ends)
+        assert not result.status.is_true("Ready")
+        assert result.status.condition("Reconciling") is None
+        assert result.status.last_known_good == "0.1.0", "the others have proven it"
+
+    run(main())
+
+
+def test_of_a_partly_failed_cascade_nothing_is_built_twice() -> None:
+    async def main() -> None:
+        made = scene()
+        machine = made.world.machine
+        machine.bad_builds.add(("0.1.0", "greeter"))
+        result = await once(made)
+        assert isinstance(result, Stalled)
+        assert result.message == "Template greeter: pip found nothing. Correct the template."
+        assert [template for _, template, _ in machine.builds] == ["echo", "greeter"]
+        machine.bad_builds.clear()
+        machine.inputs["greeter"] = sha("corrected")
+        await asyncio.sleep(REREAD_ALL_AFTER.total_seconds())
+        assert isinstance(await once(made), Done)
+        assert [template for _, template, _ in machine.builds] == ["echo", "greeter", "greeter"]
+
+    run(main())
+
+
 def test_cancelling_the_loop_cancels_its_actions_and_waits_for_their_cleaning_up() -> None:
     async def main() -> None:
         made = scene()

@@ -10,12 +10,17 @@ from tests.unit.simulator.virtual_time import now, seconds
 TEMPLATES = ("echo", "greeter")
 
 
-def document(version: str = "0.1.0", **spec: Any) -> WorkspaceRuntime:  # noqa: ANN401 -- any field of the spec
+def document(
+    version: str = "0.1.0",
+    *,
+    annotations: dict[str, str] | None = None,
+    **spec: Any,  # noqa: ANN401 -- any field of the spec
+) -> WorkspaceRuntime:
     return WorkspaceRuntime.model_validate(
         {
             "apiVersion": "runtime.molecule.ai/v1alpha1",
             "kind": "WorkspaceRuntime",
-            "metadata": {"name": "molecule-runtime"},
+            "metadata": {"name": "molecule-runtime", "annotations": annotations or {}},
             "spec": {
                 "version": version,
                 "source": {"directory": "workspace"},

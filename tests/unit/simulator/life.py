@@ -43,7 +43,7 @@ class MemoryStore:
         assert not broken(status), broken(status)
         assert status != self.status, "wrote what was there already"
         if status.is_true("Ready"):
-            assert list(self.machine.differences(self.document)) == []
+            assert list(self.machine.differences(self.document, held_too=True)) == []
         self.status = status
         self.written.append(status)
 
@@ -51,6 +51,20 @@ class MemoryStore:
         before = self.document.model_dump(mode="json")
         self.document = WorkspaceRuntime.model_validate({**before, "spec": {**before["spec"], **spec}})
         self.generation += 1
+
+    def annotate(self, **annotations: str | None) -> None:
+        """Set or remove annotations of ours; the generation counts the spec only."""
+        kept = dict(self.document.metadata.annotations)
+        for name, value in annotations.items():
+            key = f"runtime.molecule.ai/{name.replace('_', '-')}"
+            kept.pop(key, None)
+            if value is not None:
+                kept[key] = value
+        before = self.document.model_dump(mode="json")
+        before["metadata"]["annotations"] = kept
+        self.document = WorkspaceRuntime.model_validate(before)
+        for box in self.machine.boxes.values():
+            box.held_on_object = box.name in self.document.metadata.held_targets
 
     def lose(self) -> None:
         """Forget everything but the document: the state folder was deleted."""
@@ -76,7 +90,7 @@ class SimulatedWorld:
         if earlier is None:
             self.last_seen = self.machine.observe(document)
         else:
-            self.last_seen = replace(earlier, targets=self.machine.targets())
+            self.last_seen = replace(earlier, targets=self.machine.targets(document))
         return self.last_seen
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:

@@ -6,7 +6,7 @@ at that moment, not at the end.
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Container, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -16,7 +16,7 @@ from packaging.version import Version
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.container import ContainerState
-from controller.model.errors import Terminal, Transient, Waiting
+from controller.model.errors import PartlyFailed, Terminal, Transient, Waiting
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.package import IndexFile, Release
@@ -36,6 +36,7 @@ from controller.model.record import Artifact, FullBuild, ReleaseRecord, Template
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from controller.plan.budget import allowed
+from controller.plan.steering import steered
 
 T = TypeVar("T")
 Steps = Generator[float, None, str]
@@ -69,6 +70,8 @@ class Box:
     work: list[tuple[float, float]] = field(default_factory=list)
     """When work is under way: from, to, in seconds."""
     hold: str | None = None
+    held_on_object: bool = False
+    """Whether an annotation of the object holds it; what is seen of it does not tell."""
     pin: str | None = None
     shape_unsafe: str | None = None
     succession: Succession | None = None
@@ -84,12 +87,14 @@ class Box:
 
     @property
     def ours(self) -> bool:
-        return self.template is not None and not (self.hold or self.pin or self.shape_unsafe)
+        held = self.hold or self.held_on_object or self.pin
+        return self.template is not None and not (held or self.shape_unsafe)
 
     def busy_until(self, now: float) -> float | None:
         return next((end for start, end in self.work if start <= now < end), None)
 
-    def target(self, now: float) -> Target:
+    def target(self, now: float, listed: Container[str]) -> Target:
+        template = self.template if self.template in listed else None
         if self.stopped or self.switching:
             state = ContainerState.EXITED
         else:
@@ -98,8 +103,8 @@ class Box:
             id=self.id,
             host="local",
             name=self.name,
-            template=self.template,
-            template_unknown=None if self.template else "its image is of no listed template",
+            template=template,
+            template_unknown=None if template else "its image is of no listed template",
             container_id=sha(self.name)[:12],
             image=f"ws/{self.template}",
             image_id=self.image_id,
@@ -145,6 +150,8 @@ class Machine:
     bad_in_fleet: set[tuple[str, str]] = field(default_factory=set)
     """(version, container) whose new process fails."""
     bad_builds: set[tuple[str, str]] = field(default_factory=set)
+    builds: list[tuple[str, str, str]] = field(default_factory=list)
+    """(version, template, inputs) of every image that was begun."""
     under_construction: set[str] = field(default_factory=set)
     tasks_cut: int = 0
     """Only ever by `onTimeout: Proceed`."""
@@ -167,11 +174,13 @@ class Machine:
             records=self._read("records", dict(self.records)),
             images=self._read("images", dict(self.images)),
             templates={name: self._read("templates", value) for name, value in self.inputs.items()},
-            targets=self.targets(),
+            targets=self.targets(document),
         )
 
-    def targets(self) -> Observed[tuple[Target, ...]]:
-        return self._read("targets", tuple(box.target(self.seconds()) for box in self.boxes.values()))
+    def targets(self, document: WorkspaceRuntime) -> Observed[tuple[Target, ...]]:
+        listed = {template.name for template in document.spec.templates}
+        seen = (box.target(self.seconds(), listed) for box in self.boxes.values())
+        return self._read("targets", steered(document, seen))
 
     def _read(self, source: str, value: T) -> Observed[T]:
         if source in self.unread:
@@ -256,6 +265,7 @@ class Machine:
         failed = []
         for build in action.builds:
             image = image_id(build.template, action.wheel_sha256, build.inputs_sha256)
+            self.builds.append((action.version, build.template, build.inputs_sha256))
             yield from self._built_once(f"image {image}", 2.0)
             if (action.version, build.template) in self.bad_builds:
                 failed.append(build.template)
@@ -277,9 +287,8 @@ class Machine:
                 record = record.with_template(name, template.model_copy(update={"proven": same}))
             self.records[action.version] = record
         if failed:
-            raise Terminal(
-                Reason.BUILD_FAILED, f"{', '.join(failed)} cannot be built.", fix="Correct the template."
-            )
+            messages = {name: f"Template {name}: pip found nothing." for name in failed}
+            raise PartlyFailed(Reason.BUILD_FAILED, messages, fix="Correct the template.")
         return f"{len(made)} images"
 
     def _probe(self, action: Probe) -> Steps:
@@ -337,7 +346,9 @@ class Machine:
     def _promote(self, document: WorkspaceRuntime, action: Promote) -> Steps:
         asked = self.records.get(document.spec.version)
         rollback = asked is not None and asked.failed and action.version != asked.version
-        assert rollback or self.fleet_has_proven(action.version), "promoted before the fleet had proven it"
+        assert rollback or self.fleet_has_proven(document, action.version), (
+            "promoted before the fleet had proven it"
+        )
         for template in document.spec.templates:
             if template.name in action.templates:
                 for tag in template.tags:
@@ -348,18 +359,19 @@ class Machine:
 
     def _judge(self, document: WorkspaceRuntime, action: Judge) -> Steps:
         assert action.version == document.spec.version
-        assert self.fleet_has_proven(action.version), "judged good before the fleet had proven it"
+        assert self.fleet_has_proven(document, action.version), "judged good before the fleet had proven it"
         yield 0.2
         self._judged(action.version, "Good", Reason.UP_TO_DATE, "every target has proven it")
         return f"{action.version} is the last known good"
 
-    def fleet_has_proven(self, version: str) -> bool:
+    def fleet_has_proven(self, document: WorkspaceRuntime, version: str) -> bool:
+        listed = {template.name for template in document.spec.templates}
         record = self.records[version]
         return all(
             box.image_id == record.templates[box.template or ""].image_id
             and (box.stopped or (box.version == version and box.content == record.content_sha256))
             for box in self.boxes.values()
-            if box.ours
+            if box.ours and box.template in listed
         )
 
     @staticmethod
@@ -376,7 +388,8 @@ class Machine:
         box = self.boxes[action.target]
         assert not box.replacing, f"{box.name} is replaced twice at a time"
         assert box.ours or box.succession, f"{box.name} must not be touched"
-        self._direction(document, action, box)
+        if action.image_id is not None:
+            self._direction(document, action, box)
         box.replacing = True
         try:
             return (yield from self._replaced(document, action, box))
@@ -401,6 +414,10 @@ class Machine:
         )
 
     def _replaced(self, document: WorkspaceRuntime, action: Replace, box: Box) -> Steps:
+        if action.image_id is None:
+            yield from self._asked(1.0)
+            box.succession = None
+            return "taken back"
         record = self.records[action.version]
         image = record.templates[action.template].image_id or ""
         assert image in self.images.values(), "replaced with an image that does not exist"
@@ -468,8 +485,11 @@ class Machine:
 
     # --- judging
 
-    def differences(self, document: WorkspaceRuntime) -> Iterable[str]:
-        """Yield what is not as the document asks; a status that says Ready while there is one lies."""
+    def differences(self, document: WorkspaceRuntime, *, held_too: bool = False) -> Iterable[str]:
+        """Yield what is not as the document asks, of the targets that may be moved, or of all that are this object's.
+
+        A status that says Ready while there is one of the latter lies.
+        """
         version = document.spec.version
         record = self.records.get(version)
         if (
@@ -492,13 +512,17 @@ class Machine:
             for tag in template.tags if template.promote and not Version(version).is_prerelease else ():
                 if self.images.get(f"{template.image}:{tag}") != recorded.identity:
                     yield f"{template.image}:{tag} names another image"
+        listed = {template.name for template in document.spec.templates}
         for box in self.boxes.values():
-            if box.ours and not self._box_is_right(box, record):
+            asked = (box.ours or held_too) and box.template in listed
+            if (asked or box.succession) and not self._box_is_right(box, record):
                 yield f"{box.name} does not run it"
 
     @staticmethod
     def _box_is_right(box: Box, record: ReleaseRecord) -> bool:
-        if box.image_id != record.templates[box.template or ""].image_id or box.switching:
+        if box.succession is not None:
+            return False
+        if box.image_id != record.templates[box.template or ""].image_id:
             return False
         answers = not box.silent and not box.crash_loops
         return box.stopped or (

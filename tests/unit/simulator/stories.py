@@ -3,6 +3,7 @@
 Every story begins with 0.1.0 running on all targets and second 0 at the moment that 0.1.1 is asked for.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +11,11 @@ from typing import Any
 from controller.model.plan import Action, Cascade, Replace
 from controller.reconcile.loop import Done, Pass, Result
 from tests.unit.simulator.ground import Box, Event, Life, life
-from tests.unit.simulator.machine import Machine
+from tests.unit.simulator.machine import Machine, sha
 from tests.unit.simulator.virtual_time import run, seconds
+
+_LONGEST_SECONDS = 24 * 3600.0
+"""After which nothing in a story ends any more; virtual time."""
 
 Scene = Callable[["Stage"], list[Event]]
 
@@ -129,7 +133,8 @@ class Story:
         stage.whole.events = self.scene(stage)
         stage.whole.store.edit(version="0.1.1")
         stage.happen("0.1.0 runs everywhere; spec.version is edited to 0.1.1")
-        result = await stage.whole.live()
+        async with asyncio.timeout(_LONGEST_SECONDS):
+            result = await stage.whole.live()
         title = [self.title, "=" * len(self.title), "", " seconds"]
         return "\n".join(
             [*title, *stage.lines, "", "At the end", *(f"  {row}" for row in stage.end(result)), ""]
@@ -164,8 +169,44 @@ def _host_unknown(stage: Stage) -> list[Event]:
 def _held_and_pinned(stage: Stage) -> list[Event]:
     stage.box(2).hold = "a customer demo until five"
     stage.box(3).pin = "0.1.0"
-    stage.box(4).shape_unsafe = "container metrics is linked to it"
+    stage.whole.store.annotate(hold_targets='{"ws-4": "its owner debugs it"}')
     return []
+
+
+def _unsafe(stage: Stage) -> list[Event]:
+    stage.box(2).hold = "a customer demo until five"
+    stage.box(4).shape_unsafe = "Container metrics is linked to it. Use a network instead of --link."
+    return []
+
+
+def _object_held(stage: Stage) -> list[Event]:
+    store = stage.whole.store
+    return [
+        stage.at(
+            19.0, "the object is held in the middle of the rollout", lambda: store.annotate(hold="an audit")
+        ),
+        stage.at(60.0, "the hold is taken off", lambda: store.annotate(hold=None)),
+    ]
+
+
+def _template_removed(stage: Stage) -> list[Event]:
+    stage.whole.world.crashes_at = frozenset({stage.whole.world.steps + 25})
+    edit, spec = stage.whole.store.edit, stage.whole.store.document.model_dump(mode="json")["spec"]
+    left = [template for template in spec["templates"] if template["name"] != "greeter"]
+    return [stage.at(19.9, "template greeter leaves the document", lambda: edit(templates=left))]
+
+
+def _build_fails(stage: Stage) -> list[Event]:
+    stage.machine.bad_builds.add(("0.1.1", "greeter"))
+
+    def corrected() -> None:
+        stage.machine.bad_builds.clear()
+        stage.machine.inputs["greeter"] = sha("inputs of greeter, corrected")
+
+    return [
+        stage.at(60.0, "wsr run is started once more", lambda: None),
+        stage.at(90.0, "the template greeter is corrected", corrected),
+    ]
 
 
 def _edited_back(stage: Stage) -> list[Event]:
@@ -205,7 +246,13 @@ STORIES = {
     ),
     "index-down": Story("The package index is away at first, and again for the upload", _index_down),
     "host-unknown": Story("The Docker Engine is away in the middle of the rollout", _host_unknown),
-    "hold-and-pin": Story("A held, a pinned and an unsafe target are left alone", _held_and_pinned),
+    "hold-and-pin": Story("Held and pinned targets are left alone, as was asked", _held_and_pinned),
+    "unsafe-shape": Story("A target that cannot be replaced without a loss needs somebody", _unsafe),
+    "object-held": Story("A hold on the object stops all that moves, until it is taken off", _object_held),
+    "template-removed": Story(
+        "A template leaves the document in the middle of a replacement that dies", _template_removed
+    ),
+    "build-failure": Story("One of two images cannot be built", _build_fails),
     "edit-back": Story("Back to an earlier version, which the next rollback then returns to", _edited_back),
     "stopped-targets": Story("Stopped targets are updated without being started", _some_stopped),
     "interrupted": Story("The process is killed in the middle of two replacements", _interrupted),

@@ -9,11 +9,12 @@ from controller.api.status import Status
 from controller.model.container import ContainerState
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import Failure, Progress
+from controller.model.plan import Cascade, Failure, Progress
 from controller.plan.decide import decide
 from controller.plan.state import classify
 from controller.status.invariants import broken
-from controller.status.summarize import STRAGGLERS_LISTED, Scope, summarize
+from controller.status.scope import Scope
+from controller.status.summarize import STRAGGLERS_LISTED, summarize
 from tests.unit.simulator.ground import document, sha
 from tests.unit.simulator.nouns import (
     AWAY,
@@ -37,10 +38,11 @@ def status(
     *,
     previous: Status | None = None,
     progress: Progress | None = None,
+    annotations: dict[str, str] | None = None,
     **spec: Any,  # noqa: ANN401 -- any field of the spec
 ) -> Status:
     """The status of a pass, as the loop makes it; sound whatever was seen."""
-    asked = document(version, **spec)
+    asked = document(version, annotations=annotations, **spec)
     state = classify(asked, seen)
     known = progress or Progress()
     plan = decide(asked, state, known, NOON)
@@ -158,9 +160,111 @@ def test_a_release_without_targets_is_ready_and_says_so() -> None:
     )
 
 
-def test_targets_left_alone_are_counted_in_the_summary() -> None:
-    made = status(observation(record(), targets=Known((target(), target("ws-2", "0.0.9", hold="mine")))))
-    assert conditions(made)["Ready"][2] == "The only target runs 0.1.0; 1 left alone."
+def test_containers_of_no_listed_template_are_no_targets() -> None:
+    foreign = target("ws-2", "0.0.9", template=None)
+    made = status(observation(record(), targets=Known((target(), foreign))))
+    assert conditions(made)["Ready"] == ("True", "UpToDate", "The only target runs 0.1.0; 1 left alone.")
+    assert made.rollout is not None
+    assert made.rollout.held == 0
+
+
+def test_held_and_pinned_targets_keep_the_object_from_being_ready_without_an_alarm() -> None:
+    targets = (
+        target(),
+        target("ws-2", "0.0.9", hold="mine"),
+        target("ws-3", "0.0.9", pin="0.0.9"),
+        target("ws-4", hold="runs it already"),
+    )
+    made = status(observation(record(), targets=Known(targets)))
+    text = (
+        "2 of 4 targets run 0.1.0; left alone as asked: docker/local/ws-2 (held: mine), "
+        "docker/local/ws-3 (pinned to 0.0.9)."
+    )
+    assert conditions(made)["Ready"] == ("False", "TargetsHeld", text)
+    assert conditions(made)["RolledOut"] == ("False", "TargetsHeld", text)
+    assert not {"Reconciling", "Stalled"} & conditions(made).keys()
+    assert made.rollout is not None
+    assert (made.rollout.total, made.rollout.up_to_date, made.rollout.held) == (2, 2, 2)
+
+
+def test_a_target_that_cannot_be_replaced_stalls_with_its_name_and_the_cure() -> None:
+    cure = "It was started with --rm: it vanishes when it stops. Create it without --rm."
+    targets = (
+        target(),
+        target("ws-2", "0.0.9", shape_unsafe=cure),
+        target("ws-3", "0.0.9", shape_unsafe=cure),
+        target("ws-4", "0.0.9", hold="mine"),
+    )
+    made = conditions(status(observation(record(), targets=Known(targets))))
+    text = (
+        "1 of 4 targets run 0.1.0; left alone as asked: docker/local/ws-4 (held: mine); "
+        f"docker/local/ws-2 cannot be replaced: {cure} 1 more cannot be replaced either."
+    )
+    assert made["Ready"] == made["RolledOut"] == ("False", "ShapeUnsafe", text)
+    assert made["Stalled"] == ("True", "ShapeUnsafe", text)
+
+
+def test_what_cannot_be_moved_is_told_only_when_all_else_is_done() -> None:
+    targets = (target("ws-1", "0.0.9"), target("ws-2", "0.0.9", shape_unsafe="No."))
+    made = conditions(status(observation(record(), targets=Known(targets))))
+    assert made["Ready"][:2] == ("False", "Rolling")
+    assert "Stalled" not in made
+    behind = observation(record(verdict=None), targets=Known(targets[1:]))
+    made = conditions(status(behind))
+    assert made["Ready"] == (
+        "False",
+        "Promoting",
+        "Version 0.1.0 runs wherever it may and is being promoted.",
+    )
+    assert made["RolledOut"][:2] == ("False", "ShapeUnsafe")
+
+
+def test_a_rollout_that_only_waits_for_work_says_whose() -> None:
+    targets = (target(), *(target(f"ws-{index}", "0.0.9", busy=True) for index in range(2, 7)))
+    made = conditions(status(observation(record(), targets=Known(targets))))
+    text = (
+        "1 of 6 targets run 0.1.0; work in progress is waited for: docker/local/ws-2, docker/local/ws-3, "
+        "docker/local/ws-4 and 2 more."
+    )
+    assert made["Ready"] == made["RolledOut"] == ("False", "Draining", text)
+    assert made["Reconciling"][1] == "Draining"
+
+
+def test_a_rollout_that_failed_under_pause_says_that_targets_stay() -> None:
+    seen = observation(record(), FAILED, targets=Known((target("ws-1", "0.1.1"), target("ws-2", "0.1.0"))))
+    made = conditions(status(seen, "0.1.1", rollout={"onFailure": "Pause"}))
+    assert made["RolledOut"] == (
+        "False",
+        "Paused",
+        (
+            "It is failed. Version 0.1.1 is held; `wsr resume` tries it again. "
+            "Targets stay as they are, as rollout.onFailure: Pause asks."
+        ),
+    )
+    assert made["Stalled"][:2] == ("True", "RolloutFailed")
+
+
+def test_a_held_object_neither_reconciles_nor_stalls_and_goes_on_looking() -> None:
+    seen = observation(record(), targets=Known((target(), target("ws-2", "0.0.9"))))
+    made = status(seen, annotations={"runtime.molecule.ai/hold": "an audit"})
+    text = "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+    assert conditions(made)["Ready"] == conditions(made)["RolledOut"] == ("False", "Held", text)
+    assert not {"Reconciling", "Stalled"} & conditions(made).keys()
+    assert made.held == text
+    assert made.rollout is not None
+    assert (made.rollout.total, made.rollout.up_to_date) == (2, 1)
+
+
+def test_several_failures_that_wait_for_somebody_are_counted() -> None:
+    unbuilt = observation(record(templates={}, verdict=None, published_time=None))
+    builds = decide(document(), classify(document(), unbuilt), Progress(), NOON).actions[0]
+    assert isinstance(builds, Cascade)
+    failures = {
+        part.key: Failure("BuildFailed", f"Template {part.builds[0].template}: no.", None)
+        for part in builds.parts
+    }
+    made = conditions(status(unbuilt, progress=Progress(frozenset(), failures)))
+    assert made["Stalled"] == ("True", "BuildFailed", "Template echo: no. (and 1 more)")
 
 
 @pytest.mark.parametrize(

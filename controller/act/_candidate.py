@@ -1,0 +1,129 @@
+"""The container that a candidate image is booted in: made as production makes one, and gone afterwards in every case."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import re
+import secrets
+import tarfile
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from controller.api.names import LABEL_PROBE
+from controller.clients.docker import DockerEngine
+from controller.model.errors import NotFound
+from controller.model.probe import ProbeOrder, ProbeSettings
+
+_CONFIGS: Final = "/configs"
+
+
+@asynccontextmanager
+async def candidate_container(engine: DockerEngine, order: ProbeOrder) -> AsyncIterator[str]:
+    """Give the created container, with its files in place; remove it afterwards whatever happened."""
+    made: list[str] = []
+    # A task of its own: a cancellation must not leave a container that the engine is just making.
+    creation = asyncio.create_task(_create(engine, order, made))
+    try:
+        yield await asyncio.shield(creation)
+    finally:
+        await _whatever_happens(_remove(engine, creation, made))
+
+
+async def _create(engine: DockerEngine, order: ProbeOrder, made: list[str]) -> str:
+    """Create the candidate; every container goes to the front of `made` as soon as it exists.
+
+    `/configs` belongs to a second container that never runs: only through a writable root can the folder of a
+    volume itself be made writable for any user, and the candidate's root may be read-only. The volume has no
+    name, so it goes with the last container that has it.
+    """
+    prefix = f"wsr-probe-{order.template}-"
+    holder = await engine.create_container(f"{prefix}{secrets.token_hex(4)}", _holder_body(order))
+    made.insert(0, holder)
+    archive = _archive(order.settings.files)
+    await engine.call(
+        "write the probe's configuration", lambda client: client.put_archive(holder, "/", archive)
+    )
+    candidate = await engine.create_container(
+        f"{prefix}{secrets.token_hex(4)}", _candidate_body(order, holder)
+    )
+    made.insert(0, candidate)
+    return candidate
+
+
+async def _remove(engine: DockerEngine, creation: asyncio.Task[str], made: list[str]) -> None:
+    await asyncio.wait([creation])
+    for container in made:
+        with contextlib.suppress(NotFound):
+            await engine.remove(container, anonymous_volumes=True, force=True)
+
+
+async def _whatever_happens(cleaning: Coroutine[object, object, None]) -> None:
+    task = asyncio.create_task(cleaning)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+async def remove_leftovers(engine: DockerEngine, order: ProbeOrder) -> None:
+    """Remove probes of this template and object that a killed run left; one template is probed once at a time."""
+    ours = re.compile(rf"wsr-probe-{re.escape(order.template)}-[0-9a-f]{{8}}")
+    for container in await engine.containers():
+        if container.labels.get(LABEL_PROBE) == order.owner and ours.fullmatch(container.name):
+            with contextlib.suppress(NotFound):
+                await engine.remove(container.id, anonymous_volumes=True, force=True)
+
+
+def _holder_body(order: ProbeOrder) -> dict[str, Any]:
+    return {
+        "Image": order.image,
+        "Labels": {LABEL_PROBE: order.owner},
+        "HostConfig": {"Mounts": [{"Type": "volume", "Target": _CONFIGS}], "NetworkMode": "none"},
+    }
+
+
+def _candidate_body(order: ProbeOrder, holder: str) -> dict[str, Any]:
+    """Return the create request: production's settings, and nothing that outlives the container."""
+    settings: ProbeSettings = order.settings
+    environment = {
+        "WORKSPACE_ID": f"probe-{order.template}",
+        "WORKSPACE_CONFIG_PATH": _CONFIGS,
+        **settings.environment,
+    }
+    port = f"{settings.port}/tcp"
+    host: dict[str, Any] = {
+        "VolumesFrom": [holder],
+        "PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]},
+        "RestartPolicy": {"Name": "no"},
+        "ReadonlyRootfs": settings.read_only_root,
+        "Memory": settings.memory_bytes or 0,
+        "NanoCpus": settings.nano_cpus or 0,
+    }
+    if settings.read_only_root:
+        host["Tmpfs"] = {"/tmp": "mode=1777", "/run": "mode=1777"}  # noqa: S108 -- a mount point in the container
+    return {
+        "Image": order.image,
+        "Env": [f"{key}={value}" for key, value in environment.items()],
+        "Labels": {LABEL_PROBE: order.owner},
+        "ExposedPorts": {port: {}},
+        "HostConfig": host,
+        **({"User": settings.user} if settings.user else {}),
+    }
+
+
+def _archive(files: Mapping[str, bytes]) -> bytes:
+    """Return a tar whose `/configs` any user of the image may read and write, as in production."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        folder = tarfile.TarInfo(_CONFIGS.strip("/"))
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o777
+        tar.addfile(folder)
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"{folder.name}/{name}")
+            entry.size, entry.mode = len(content), 0o666
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()

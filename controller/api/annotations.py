@@ -1,0 +1,87 @@
+"""What annotations on the object ask for: a hold on all of it, holds and pins of single targets.
+
+Targets that exist may not be able to carry a label of their own (a container's labels cannot change), so their holds
+and pins are kept here, as JSON objects by target: `{"ws-0123456789ab": "a customer demo until five"}`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from controller.api.names import ANNOTATION_HOLD, ANNOTATION_HOLD_TARGETS, ANNOTATION_PIN_TARGETS, GROUP
+from controller.api.version import checked_version
+
+MEANINGS: Final[Mapping[str, str]] = {
+    ANNOTATION_HOLD: "The reason why nothing of this object may move: nothing is built, published, replaced or promoted.",
+    ANNOTATION_HOLD_TARGETS: "Targets that must not be touched, each with the reason: JSON by name or id.",
+    ANNOTATION_PIN_TARGETS: "Targets that only this version may go to, each with the version: JSON by name or id.",
+}
+"""Every annotation of ours that this release acts on, as users read it."""
+
+_WANTED: Final = {
+    ANNOTATION_HOLD_TARGETS: 'a reason, as in {"ws-0123456789ab": "a customer demo until five"}',
+    ANNOTATION_PIN_TARGETS: 'a version, as in {"ws-0123456789ab": "0.1.5"}',
+}
+_TARGET: Final = re.compile(r"[^\s/]+(/[^\s/]+/[^\s/]+)?")
+_SHOWN_CHARACTERS: Final = 80
+
+
+def checked(annotations: dict[str, str]) -> dict[str, str]:
+    """Return `annotations`; those of other groups are nobody's business here.
+
+    Raises:
+        ValueError: one of ours is unknown or malformed. It is never ignored: a slip in its name must not leave
+            unguarded what its author believes to be held.
+    """
+    for name in annotations:
+        if name.startswith(f"{GROUP}/") and name not in MEANINGS:
+            close = difflib.get_close_matches(name, list(MEANINGS), n=1, cutoff=0.0)
+            raise ValueError(f"unknown annotation {name}; did you mean {close[0]}?")
+    for name in _WANTED:
+        _by_target(annotations, name)
+    for target, version in pinned_targets(annotations).items():
+        try:
+            checked_version(version)
+        except ValueError as error:
+            raise ValueError(f"{ANNOTATION_PIN_TARGETS}: {target}: {error}") from None
+    return annotations
+
+
+def held_targets(annotations: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the reason of each held target, by its name or its id."""
+    return _by_target(annotations, ANNOTATION_HOLD_TARGETS)
+
+
+def pinned_targets(annotations: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the version of each pinned target, by its name or its id."""
+    return _by_target(annotations, ANNOTATION_PIN_TARGETS)
+
+
+def _by_target(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
+    text = annotations.get(name)
+    if text is None:
+        return {}
+
+    def unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise ValueError(f"{name}: a target stands twice among {', '.join(sorted(values))}; keep one")
+        return values
+
+    try:
+        values = json.loads(text, object_pairs_hook=unrepeated)
+    except json.JSONDecodeError:
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
+        shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+        raise ValueError(f"{name} must be JSON that gives each target {_WANTED[name]}, got {shown!r}")
+    for target in values:
+        if _TARGET.fullmatch(target) is None:
+            raise ValueError(
+                f"{name}: {target!r} is no target; write a container's name, or docker/HOST/CONTAINER"
+            )
+    return values

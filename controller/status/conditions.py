@@ -1,0 +1,262 @@
+"""The conditions of an object: what is true of the whole and of each stage, why, and whether it moves on by itself. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.api.conditions import ConditionType, Reason
+from controller.api.status import Condition, Status
+from controller.model.observed import Unknown
+from controller.model.record import ReleaseRecord
+from controller.plan.fleet import Fleet
+from controller.plan.state import (
+    Absent,
+    Blocked,
+    Held,
+    Stale,
+    Unbuilt,
+    Unpromoted,
+    Unproven,
+    Unpublished,
+    UpToDate,
+)
+from controller.status.scope import Scope
+
+ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.HELD, Reason.TARGETS_HELD})
+"""Why an object is not ready although all is as its owner wants it: neither under way nor stalled."""
+
+NAMES_LISTED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The status, reason and message of a condition before its times are known."""
+
+    status: str
+    reason: str
+    message: str
+
+
+def conditions_of(
+    scope: Scope, record: ReleaseRecord | None, previous: Status, now: datetime
+) -> tuple[Condition, ...]:
+    """Return the conditions of this pass; `previous` gives the times of those that stay, `record` is the version's."""
+    verdicts = {
+        ConditionType.READY: _ready(scope),
+        ConditionType.PUBLISHED: _published(scope, record),
+        ConditionType.IMAGES_BUILT: _images_built(scope, record),
+        ConditionType.ROLLED_OUT: _rolled_out(scope),
+    }
+    ready = verdicts[ConditionType.READY]
+    if _is_stalled(scope, ready):
+        verdicts[ConditionType.STALLED] = Verdict("True", ready.reason, ready.message)
+    elif ready.status != "True" and ready.reason not in ASKED_FOR:
+        verdicts[ConditionType.RECONCILING] = _rolling_back(scope) or Verdict(
+            "True", ready.reason, ready.message
+        )
+    return tuple(
+        _condition(type_, verdict, scope.generation, previous=previous, now=now)
+        for type_, verdict in verdicts.items()
+    )
+
+
+def _condition(
+    type_: str, verdict: Verdict, generation: int, *, previous: Status, now: datetime
+) -> Condition:
+    before = previous.condition(type_)
+    same = before is not None and before.status == verdict.status
+    return Condition.model_validate(
+        {
+            "type": str(type_),
+            "status": verdict.status,
+            "reason": str(verdict.reason),
+            "message": " ".join(verdict.message.split()),
+            "lastTransitionTime": before.last_transition_time if before and same else now,
+            "observedGeneration": generation,
+        }
+    )
+
+
+def _is_stalled(scope: Scope, ready: Verdict) -> bool:
+    """Nothing is under way, nothing may start, and waiting will not help."""
+    state = scope.state
+    if scope.progress.in_flight or scope.plan.actions:
+        return False
+    if any(failure.retry_time is not None for _, failure in scope.plan.failed):
+        return False
+    if isinstance(state, Held):
+        waits_for_targets = state.fallback is not None and state.fleet is None
+        return not state.by_owner and not waits_for_targets
+    return bool(scope.plan.failed) or ready.reason == Reason.SHAPE_UNSAFE
+
+
+def _rolling_back(scope: Scope) -> Verdict | None:
+    """Return what a rollback is doing, None when there is none or it is through."""
+    state = scope.state
+    if not isinstance(state, Held) or state.fallback is None:
+        return None
+    if isinstance(scope.observation.targets, Unknown):
+        text = f"The targets cannot be read: {scope.observation.targets.reason}"
+        return Verdict("True", Reason.ROLLING_BACK, text)
+    if state.fleet is None or not (state.fleet.stale or state.retagged):
+        return None
+    text = f"To bring back to {state.fallback.version}: {len(state.fleet.stale)} of {len(state.fleet.ours)} targets."
+    return Verdict("True", Reason.ROLLING_BACK, text)
+
+
+def _problem(scope: Scope) -> Verdict | None:
+    """Return the failure that people should read first: one that waits for them before one that will be retried."""
+    final = [failure for _, failure in scope.plan.failed if failure.retry_time is None]
+    failures = final or [failure for _, failure in scope.plan.failed]
+    if not failures:
+        return None
+    more = f" (and {len(final) - 1} more)" if len(final) > 1 else ""
+    return Verdict("False", failures[0].reason, f"{failures[0].message}{more}")
+
+
+def _ready(scope: Scope) -> Verdict:
+    state, problem = scope.state, _problem(scope)
+    if isinstance(state, UpToDate):
+        everybody = Verdict("True", Reason.UP_TO_DATE, _settled_text(state.fleet, state.record))
+        return _missed(state.fleet, state.record) or everybody
+    if isinstance(state, Held):
+        return Verdict("False", state.reason, state.message)
+    if isinstance(state, Blocked):
+        return Verdict("Unknown", Reason.UNKNOWN, f"The {state.source} cannot be read: {state.message}")
+    return problem or _stage(scope)
+
+
+def _stage(scope: Scope) -> Verdict:
+    version = scope.document.spec.version
+    match scope.state:
+        case Absent() | Unbuilt():
+            return Verdict("False", Reason.BUILDING, f"Version {version} is being built.")
+        case Unproven(templates=templates):
+            names = ", ".join(templates)
+            return Verdict("False", Reason.PROVING, f"Candidates of {version} are being proven: {names}.")
+        case Unpublished():
+            return Verdict("False", Reason.PUBLISHING, f"Version {version} is being published.")
+        case Stale(fleet=fleet):
+            return _rolling(scope, fleet)
+        case Unpromoted(fleet=Fleet(missed=())):
+            text = f"Version {version} runs everywhere and is being promoted."
+            return Verdict("False", Reason.PROMOTING, text)
+        case _:
+            text = f"Version {version} runs wherever it may and is being promoted."
+            return Verdict("False", Reason.PROMOTING, text)
+
+
+def _rolling(scope: Scope, fleet: Fleet) -> Verdict:
+    version = scope.document.spec.version
+    text = f"{len(fleet.proven)} of {len(fleet.counted)} targets run {version}"
+    if fleet.stale and all(target.busy for target in fleet.stale):
+        names = _names([target.id for target in fleet.stale])
+        return Verdict("False", Reason.DRAINING, f"{text}; work in progress is waited for: {names}.")
+    if fleet.stale:
+        stopped = sum(1 for target in fleet.stale if target not in fleet.counted)
+        rest = f"; {stopped} stopped to be updated" if stopped else ""
+        return Verdict("False", Reason.ROLLING, f"{text}{rest}.")
+    names = _names([target.id for target in fleet.unproven])
+    return Verdict("Unknown", Reason.TARGETS_UNKNOWN, f"{text}; not reporting: {names}.")
+
+
+def _names(items: Sequence[str]) -> str:
+    more = f" and {len(items) - NAMES_LISTED} more" if len(items) > NAMES_LISTED else ""
+    return ", ".join(items[:NAMES_LISTED]) + more
+
+
+def _missed(fleet: Fleet, record: ReleaseRecord) -> Verdict | None:
+    """Return why not every target runs the release although all that may be done is done; None when every one does."""
+    if not fleet.missed:
+        return None
+    running = sum(1 for left in fleet.missed if left.target.is_running)
+    text = f"{len(fleet.proven)} of {len(fleet.counted) + running} targets run {record.version}"
+    unsafe = [left for left in fleet.missed if left.reason == Reason.SHAPE_UNSAFE]
+    held = [left for left in fleet.missed if left.reason == Reason.TARGETS_HELD]
+    if held:
+        text += "; left alone as asked: " + _names([f"{left.target.id} ({left.cause})" for left in held])
+    if not unsafe:
+        return Verdict("False", Reason.TARGETS_HELD, f"{text}.")
+    more = f" {len(unsafe) - 1} more cannot be replaced either." if len(unsafe) > 1 else ""
+    first = f"{unsafe[0].target.id} cannot be replaced: {unsafe[0].cause.rstrip('.')}."
+    return Verdict("False", Reason.SHAPE_UNSAFE, f"{text}; {first}{more}")
+
+
+def _settled_text(fleet: Fleet, record: ReleaseRecord) -> str:
+    foreign = len(fleet.untouched) - len(fleet.missed)
+    alone = f"; {foreign} left alone" if foreign else ""
+    stopped = len(fleet.ours) - len(fleet.counted)
+    rest = f"; {stopped} stopped, to start with it{alone}" if stopped else alone
+    if not fleet.counted:
+        return f"Version {record.version} is ready; no target runs{rest}."
+    who = f"All {len(fleet.counted)} targets run" if len(fleet.counted) > 1 else "The only target runs"
+    return f"{who} {record.version}{rest}."
+
+
+def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
+    version = scope.document.spec.version
+    if record is not None and record.published_time is not None:
+        return Verdict("True", Reason.SERVED, f"The index serves {version}.")
+    problem = _problem(scope)
+    if isinstance(scope.state, Unpublished):
+        return problem or Verdict("False", Reason.PUBLISHING, f"Version {version} is being published.")
+    if isinstance(scope.observation.records, Unknown):
+        return Verdict(
+            "Unknown",
+            Reason.UNKNOWN,
+            f"The release records cannot be read: {scope.observation.records.reason}",
+        )
+    if isinstance(scope.observation.index, Unknown):
+        text = f"The package index cannot be read: {scope.observation.index.reason}"
+        return Verdict("Unknown", Reason.UNKNOWN, text)
+    return Verdict("False", Reason.PENDING, f"Version {version} is not public.")
+
+
+def _images_built(scope: Scope, record: ReleaseRecord | None) -> Verdict:
+    version = scope.document.spec.version
+    if isinstance(scope.observation.records, Unknown):
+        return Verdict(
+            "Unknown",
+            Reason.UNKNOWN,
+            f"The release records cannot be read: {scope.observation.records.reason}",
+        )
+    if record is not None and record.failed and record.verdict is not None and not _all_proven(scope, record):
+        return Verdict("False", record.verdict.reason, record.verdict.message)
+    if isinstance(scope.state, Absent | Unbuilt | Unproven):
+        return _problem(scope) or _stage(scope)
+    if record is not None and _all_proven(scope, record):
+        return Verdict("True", Reason.PROVEN, f"Every template has booted and answered with {version}.")
+    return Verdict("Unknown", Reason.PENDING, f"The images of {version} have not been looked at.")
+
+
+def _all_proven(scope: Scope, record: ReleaseRecord) -> bool:
+    names = [template.name for template in scope.document.spec.templates]
+    return all(name in record.templates and record.templates[name].proven for name in names)
+
+
+def _rolled_out(scope: Scope) -> Verdict:
+    version = scope.document.spec.version
+    if isinstance(scope.observation.targets, Unknown):
+        return Verdict(
+            "Unknown", Reason.UNKNOWN, f"The targets cannot be read: {scope.observation.targets.reason}"
+        )
+    match scope.state:
+        case UpToDate(fleet=fleet, record=record) | Unpromoted(fleet=fleet, record=record):
+            reason = Reason.UP_TO_DATE if fleet.ours else Reason.NO_TARGETS
+            everybody = Verdict("True", reason, _settled_text(fleet, record))
+            return _missed(fleet, record) or everybody
+        case Stale(fleet=fleet):
+            return _problem(scope) or _rolling(scope, fleet)
+        case Held(reason=Reason.ROLLOUT_FAILED, message=message) if _pauses(scope):
+            text = f"{message} Targets stay as they are, as rollout.onFailure: Pause asks."
+            return Verdict("False", Reason.PAUSED, text)
+        case Held(reason=reason, message=message):
+            return Verdict("False", reason, message)
+        case _:
+            return Verdict("False", Reason.PENDING, f"Version {version} is not ready to be rolled out.")
+
+
+def _pauses(scope: Scope) -> bool:
+    return scope.document.spec.rollout.on_failure == "Pause"
