@@ -47,6 +47,7 @@ from controller.plan.setback import failure_seen
 _LOG_LINES: Final = 20
 _ATTEMPTS: Final = 3
 _RETRY_SECONDS: Final = 0.1
+_REFUSED_SECONDS: Final = 1.0
 _USUAL_STOP_SECONDS: Final = 10
 _NO_WAY_BACK: Final = frozenset({Step.CREATE, Step.REMOVE_ORPHAN, Step.PAUSE_NEW, Step.REMOVE_OLD})
 """Steps before anything changed, or after the proof: their failure undoes nothing, the next pass repeats them."""
@@ -190,8 +191,9 @@ class _Replacement:
         self._view.forget()
         # A refused start is written on the container: the next look tells whose fault it is.
         passing = isinstance(problem, (Transient, NotFound)) or step is Step.START_NEW
-        if passing and failures < _ATTEMPTS:
-            await asyncio.sleep(_RETRY_SECONDS * failures)
+        if (passing or step.undoes) and failures < _ATTEMPTS:
+            # An engine that is shutting down refuses what it will do again in a moment; a way back is not given up for it.
+            await asyncio.sleep((_RETRY_SECONDS if passing else _REFUSED_SECONDS) * failures)
             return
         if step is Step.CREATE and isinstance(problem, Conflict):
             taken, _ = interim_names(self._order.name)

@@ -13,7 +13,9 @@ from controller.plan.replacement import Facts, Failure, Member, Progress, is_pro
 _HOST_FAULTS: Final = re.compile(
     r"port is already allocated|address already in use|external connectivity|network \S+ not found"
     r"|error while creating mount source path|no space left|cannot allocate memory|Address already in use"
-    r"|non running container|error mounting|no such device",
+    r"|non running container|error mounting|no such device"
+    # an engine that is shutting down, or whose containerd went away
+    r"|: unavailable$|transport is closing|ttrpc: closed|context canceled|shutting down|connection error",
     re.IGNORECASE,
 )
 

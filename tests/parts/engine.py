@@ -4,11 +4,13 @@ import fcntl
 import hashlib
 import os
 import re
+import signal
 import socket
 import struct
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from tests.parts.shared import shared
 
 USUAL_ENDPOINT = "unix:///var/run/docker.sock"
 _CONTAINERD = Path("exec/containerd")
+_STOP_SECONDS = 60.0
 _SIOCGIFADDR = 0x8915  # netdevice(7): the address of an interface
 
 
@@ -29,12 +32,14 @@ class OwnEngine:
     """The places of the engine that we start: `data` outlives runs, `run` does not outlive a boot.
 
     `within` is put before its command line: a second engine on one machine needs a network namespace of its own, or it
-    takes the first one's bridge and packet filter (with `--bridge=none` it even deletes that bridge).
+    takes the first one's bridge and packet filter (with `--bridge=none` it even deletes that bridge); or `options` that
+    give it a bridge of its own and let it keep off the packet filter.
     """
 
     data: Path
     run: Path
     within: Sequence[str] = ()
+    options: Sequence[str] = ()
 
     @classmethod
     def usual(cls) -> "OwnEngine":
@@ -116,9 +121,45 @@ def own_engine(own: OwnEngine, *, keep: bool = False) -> Iterator[str]:
         yield own.endpoint
 
 
+def stop_engine(own: OwnEngine, number: signal.Signals) -> None:
+    """Send the engine's process a signal and return when it and its containerd are gone; containers may go on.
+
+    Raises:
+        PartError: it does not run, or does not end.
+    """
+    process = Process.saved(own.started)
+    if process is None:
+        raise PartError(f"The engine at {own.endpoint} does not run.")
+    os.kill(process.pid, number)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while process.alive():
+        if time.monotonic() > deadline:
+            raise PartError(
+                f"The engine at {own.endpoint} did not end {_STOP_SECONDS:g} s after {number.name}."
+            )
+        time.sleep(0.02)
+    containerd = _containerd(own)
+    if containerd is not None:  # dying with the engine; the next engine must not take it for its own
+        containerd.end()
+
+
+def start_engine(own: OwnEngine) -> None:
+    """Start the engine in its places again, over whatever it left there, as its service manager would.
+
+    Raises:
+        PartError: it does not come up.
+    """
+    _forget_processes(own)
+    _launch(own)
+
+
 def _start(own: OwnEngine) -> None:
     _end(own)
     own.log.unlink(missing_ok=True)
+    _launch(own)
+
+
+def _launch(own: OwnEngine) -> None:
     command = [
         *own.within,
         need("dockerd", package="docker.io"),
@@ -126,6 +167,7 @@ def _start(own: OwnEngine) -> None:
         f"--data-root={own.data / 'data'}",
         f"--exec-root={own.run / 'exec'}",
         f"--pidfile={own.run / 'docker.pid'}",
+        *own.options,
     ]
     process = launch(command, log=own.log)
     process.save(own.started)
@@ -137,12 +179,28 @@ def _end(own: OwnEngine) -> None:
     for process in (Process.saved(own.started), _containerd(own)):
         if process is not None:
             process.end(seconds=30)
+    for process in _survivors(own):
+        process.end(seconds=1)
     mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
     for folder in reversed([mount for mount in mounts if mount.startswith((f"{own.data}/", f"{own.run}/"))]):
         subprocess.run(["umount", folder], check=True)
-    # The next engine trusts these, although their numbers may belong to other processes, or to dead ones, by now.
+    _forget_processes(own)
+
+
+def _forget_processes(own: OwnEngine) -> None:
+    """Remove what the next engine trusts although the numbers may belong to others, or to the dead, by now."""
     for file in (own.started, own.run / "docker.pid", own.run / _CONTAINERD / "containerd.pid"):
         file.unlink(missing_ok=True)
+
+
+def _survivors(own: OwnEngine) -> Iterator[Process]:
+    """The containers, each before its shim, that go on without a killed engine."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            arguments = (entry / "cmdline").read_text()
+            if "containerd-shim" in arguments and f"{own.run}/" in arguments:
+                children = (entry / "task" / entry.name / "children").read_text().split()
+                yield from filter(None, map(Process.of, (*map(int, children), int(entry.name))))
 
 
 def _containerd(own: OwnEngine) -> Process | None:

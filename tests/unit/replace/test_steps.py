@@ -289,6 +289,8 @@ def test_a_holder_with_the_wanted_image_is_left_alone() -> None:
             Cause.HOST,
         ),
         ("Cannot link to a non running container: /db", Cause.HOST),
+        ("transport is closing: unavailable", Cause.HOST),
+        ("failed to create task for container: context canceled", Cause.HOST),
     ],
 )
 def test_a_start_that_the_engine_refuses_blames_the_image_only_for_its_own_faults(
