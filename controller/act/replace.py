@@ -18,7 +18,7 @@ from controller.act._proof import Proving
 from controller.clients.docker import Conflict, DockerEngine
 from controller.clients.units import UnitView
 from controller.clients.workspace import Place, Workspaces
-from controller.model.create_spec import NEVER
+from controller.model.create_spec import NEVER, RestartPolicy
 from controller.model.errors import NotFound, Problem, Terminal, Transient
 from controller.model.replacement import (
     Boundary,
@@ -158,7 +158,7 @@ class _Replacement:
         old = facts.old.id if facts.old else ""
         new = facts.new.id if facts.new else ""
         interim_next, interim_prev = interim_names(facts.name)
-        policy = (facts.record.restart_policy if facts.record else NEVER).as_json()
+        policy = facts.record.restart_policy if facts.record else NEVER
         return {
             Step.REMOVE_ORPHAN: lambda: self._remove_orphan(facts.orphan_id or ""),
             Step.CREATE: self._create,
@@ -166,12 +166,12 @@ class _Replacement:
             Step.CONNECT: lambda: self._connect(new, facts.to_connect[0]),
             Step.UNPAUSE_OLD: lambda: engine.unpause(old),
             Step.DRAIN: self._drain,
-            Step.DISARM_OLD: lambda: engine.set_restart_policy(old, NEVER.as_json()),
+            Step.DISARM_OLD: lambda: self._arm(self._view.old, NEVER),
             Step.STOP_OLD: lambda: self._stop_old(old),
-            Step.RENAME_OLD: lambda: engine.rename(old, interim_prev),
-            Step.RENAME_NEW: lambda: engine.rename(new, facts.name),
+            Step.RENAME_OLD: lambda: self._rename(self._view.old, interim_prev),
+            Step.RENAME_NEW: lambda: self._rename(self._view.new, facts.name),
             Step.START_NEW: lambda: self._start_new(new),
-            Step.RESTORE_POLICY: lambda: engine.set_restart_policy(new, policy),
+            Step.RESTORE_POLICY: lambda: self._arm(self._view.new, policy),
             Step.AWAIT_PROOF: lambda: self._await_proof(facts),
             Step.PAUSE_NEW: lambda: engine.pause(new),
             Step.REMOVE_OLD: lambda: self._remove_old(old),
@@ -182,7 +182,7 @@ class _Replacement:
             Step.UNDO_START_OLD: lambda: self._start_old(old, facts),
             Step.UNDO_RESUME_OLD: self._resume_old,
             Step.UNDO_PAUSE_OLD: lambda: engine.pause(old),
-            Step.UNDO_RESTORE_POLICY: lambda: engine.set_restart_policy(old, policy),
+            Step.UNDO_RESTORE_POLICY: lambda: engine.set_restart_policy(old, policy.as_json()),
             Step.UNDO_REMOVE_NEW: lambda: self._remove_new(new),
         }
 
@@ -246,6 +246,15 @@ class _Replacement:
     async def _stop_old(self, old: str) -> None:
         self._down_since = time.monotonic()
         await self._engine.stop(old, grace_seconds=self._grace(self._view.old))
+        self._view.stopped_old()
+
+    async def _rename(self, member: dict[str, Any], name: str) -> None:
+        await self._engine.rename(member["Id"], name)
+        self._view.renamed(member, name)
+
+    async def _arm(self, member: dict[str, Any], policy: RestartPolicy) -> None:
+        await self._engine.set_restart_policy(member["Id"], policy.as_json())
+        self._view.armed(member, policy.as_json())
 
     async def _start_new(self, new: str) -> None:
         self._started_here = True

@@ -7,11 +7,12 @@ and starting the new one every millisecond is an outage.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import Any, Final
 
 from controller.api.names import LABEL_CREATE_SPEC
 from controller.clients.docker import DockerEngine
-from controller.model.container import ContainerSummary
+from controller.model.container import ContainerState, ContainerSummary
 from controller.model.create_spec import CreateRecord
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.plan.carry_over import unfinished_networks
@@ -60,8 +61,20 @@ class UnitView:
 
     def removed_old(self) -> None:
         """The old one is gone: its successor is the holder now."""
-        self._old_id, self._new_id, self.new = self._new_id, None, {}
-        self.touched()
+        self._old_id, self._new_id = self._new_id, None
+        self.old, self.new = self.new, {}
+
+    def stopped_old(self) -> None:
+        """The engine has said that the old one ended, and its policy keeps it so."""
+        self.old["State"] = self.old["State"] | {"Status": ContainerState.EXITED.value}
+
+    def renamed(self, member: dict[str, Any], name: str) -> None:
+        """The engine has given `old` or `new` this name."""
+        member["Name"] = f"/{name}"
+
+    def armed(self, member: dict[str, Any], policy: Mapping[str, Any]) -> None:
+        """The engine has given `old` or `new` this restart policy."""
+        member["HostConfig"] = member["HostConfig"] | {"RestartPolicy": dict(policy)}
 
     async def look(self) -> Facts:
         """Return what the engine shows now.

@@ -58,28 +58,28 @@ class Step(enum.StrEnum):
     @property
     def touches_old(self) -> bool:
         """Whether the old one is to be looked at again afterwards; always after a step that may wait for long."""
-        return self not in _NEW_ONLY
+        return self not in _NEW_ONLY | _TOLD
 
     @property
     def touches_new(self) -> bool:
         """Whether the new one is to be looked at again afterwards."""
-        return self not in _OLD_ONLY
+        return self not in _OLD_ONLY | _TOLD
 
 
 _NEW_ONLY = frozenset(
     {
-        Step.RENAME_NEW,
         Step.START_NEW,
-        Step.RESTORE_POLICY,
         Step.PAUSE_NEW,
         Step.UNDO_DISARM_NEW,
         Step.UNDO_STOP_NEW,
         Step.UNDO_RENAME_NEW,
     }
 )
-_OLD_ONLY = frozenset(
-    {Step.UNPAUSE_OLD, Step.DISARM_OLD, Step.STOP_OLD, Step.RENAME_OLD, Step.UNDO_RENAME_OLD}
+_OLD_ONLY = frozenset({Step.UNPAUSE_OLD, Step.UNDO_RENAME_OLD})
+_TOLD = frozenset(
+    {Step.DISARM_OLD, Step.STOP_OLD, Step.RENAME_OLD, Step.RENAME_NEW, Step.RESTORE_POLICY, Step.REMOVE_OLD}
 )
+"""Steps whose whole effect the engine's answer tells. Between stopping and starting, a look is an outage."""
 
 
 class End(enum.StrEnum):
