@@ -72,9 +72,9 @@ class Target:
 
     @property
     def busy(self) -> bool:
-        """Whether it said, in this pass, that work is under way."""
+        """Whether it said, in this pass or moments before, that work is under way."""
         return isinstance(self.running, Known) and self.running.value.idle is False
 
     def reports(self, version: str, content_sha256: str | None) -> bool:
-        """Whether its running process said, in this pass, that it is exactly that version and content."""
+        """Whether its running process said, in this pass or moments before, that it is exactly that version and content."""
         return isinstance(self.running, Known) and self.running.value.is_version(version, content_sha256)

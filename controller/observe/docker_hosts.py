@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,10 +18,13 @@ from controller.model.errors import NotFound
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.running import RuntimeReport
 from controller.model.target import Phase, Succession, Target
+from controller.observe._sightings import Sightings
 from controller.plan.carry_over import unsafe_shape
 from controller.plan.owners import is_named, template_of
 from controller.plan.replacement import Member, interim_names
 from controller.plan.units import Unit, find_units
+
+__all__ = ["Sightings", "observe"]
 
 Json = Mapping[str, Any]
 
@@ -28,13 +32,14 @@ _REPORT_SECONDS: Final = 20.0
 """For one workspace, exec included; one that takes longer is unknown in this pass."""
 
 
-async def observe(
+async def observe(  # noqa: PLR0913 -- what a document says of a host, and what was seen of it
     engine: DockerEngine,
     *,
     prefix: str,
     selector: Mapping[str, str],
     templates: Mapping[str, str],
     package: str | None = None,
+    sightings: Sightings | None = None,
 ) -> tuple[Target, ...]:
     """Return the targets of `engine`, sorted by name.
 
@@ -44,15 +49,18 @@ async def observe(
         selector: labels that a target carries; empty takes all.
         templates: image repository by template name.
         package: the name whose metadata tells the version of a runtime without `/runtime`.
+        sightings: what earlier passes saw; without it every target is read anew.
 
     Raises:
         Transient: the engine did not answer: nothing is known of its targets.
     """
+    sightings = Sightings() if sightings is None else sightings
     listed = await engine.containers()
     listed_time = datetime.now(UTC)
+    sightings.begin(templates, listed_time)
     units = [unit for name, unit in sorted(find_units(listed).items()) if name.startswith(prefix)]
     async with Workspaces(engine, package=package) as workspaces:
-        reading = _Reading(engine, workspaces, templates, listed, listed_time)
+        reading = _Reading(engine, workspaces, templates, listed, listed_time, sightings)
         found = await asyncio.gather(
             *(
                 reading.target(unit, serving)
@@ -72,32 +80,39 @@ def _serving(unit: Unit) -> ContainerSummary | None:
     return unit.old or unit.stranded
 
 
+@dataclass(slots=True)
 class _Reading:
     """One pass over one engine."""
 
-    def __init__(
-        self,
-        engine: DockerEngine,
-        workspaces: Workspaces,
-        templates: Mapping[str, str],
-        listed: Iterable[ContainerSummary],
-        listed_time: datetime,
-    ) -> None:
-        self._engine = engine
-        self._workspaces = workspaces
-        self._templates = templates
-        self._listed_time = listed_time
-        self._sharers: dict[str, list[str]] = {}
-        for one in listed:
+    engine: DockerEngine
+    workspaces: Workspaces
+    templates: Mapping[str, str]
+    listed: Iterable[ContainerSummary]
+    listed_time: datetime
+    sightings: Sightings
+    _sharers: dict[str, list[str]] = field(default_factory=dict)
+    _images: dict[str, asyncio.Task[Json | None]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for one in self.listed:
             if one.network_of is not None:
                 self._sharers.setdefault(one.network_of, []).append(one.name)
-        self._images: dict[str, asyncio.Task[Json | None]] = {}
 
     async def target(self, unit: Unit, serving: ContainerSummary) -> Target | None:
         """Return the target, or None when its container vanished meanwhile."""
+        sharers = self._sharers.get(serving.id, ())
+        known = self.sightings.recall(unit, sharers)
+        if known is not None:
+            return known
+        target = await self._look(unit, serving)
+        if target is not None:
+            self.sightings.keep(target, unit, sharers, since=self.listed_time)
+        return target
+
+    async def _look(self, unit: Unit, serving: ContainerSummary) -> Target | None:
         try:
             running = await self._report(serving)
-            inspection = await self._engine.inspect_container(serving.id)
+            inspection = await self.engine.inspect_container(serving.id)
         except NotFound:
             return None
         if isinstance(running, Known) and not self._same_process(inspection):
@@ -105,8 +120,8 @@ class _Reading:
             running = Unknown("it was started again while it was asked", datetime.now(UTC))
         template, unknown = await self._template(serving, inspection)
         return Target(
-            id=f"docker/{self._engine.host}/{unit.name}",
-            host=self._engine.host,
+            id=f"docker/{self.engine.host}/{unit.name}",
+            host=self.engine.host,
             name=unit.name,
             template=template,
             template_unknown=unknown,
@@ -125,12 +140,12 @@ class _Reading:
     def _same_process(self, inspection: Json) -> bool:
         """Whether the process that runs now ran when the engine was listed; clocks agree on one machine only."""
         member = Member.of(inspection)
-        if not self._engine.is_local:
+        if not self.engine.is_local:
             return True
         return (
             member.state is ContainerState.RUNNING
             and member.started_at is not None
-            and member.started_at <= self._listed_time
+            and member.started_at <= self.listed_time
         )
 
     async def _report(self, serving: ContainerSummary) -> Observed[RuntimeReport]:
@@ -138,7 +153,7 @@ class _Reading:
             return Unknown(f"the container is {serving.state}", datetime.now(UTC))
         try:
             async with asyncio.timeout(_REPORT_SECONDS):
-                return await self._workspaces.report(Place.of_summary(serving))
+                return await self.workspaces.report(Place.of_summary(serving))
         except TimeoutError:
             return Unknown(f"no answer within {_REPORT_SECONDS:g} s", datetime.now(UTC))
 
@@ -148,7 +163,7 @@ class _Reading:
         if record is None and not is_named(references[0]):
             image = await self._image(serving.image_id) or {}
             references += [*(image.get("RepoTags") or ()), *(image.get("RepoDigests") or ())]
-        return template_of(record, references, self._templates)
+        return template_of(record, references, self.templates)
 
     async def _unsafe(self, serving: ContainerSummary, inspection: Json) -> str | None:
         return unsafe_shape(
@@ -166,7 +181,7 @@ class _Reading:
 
     async def _inspect_image(self, image_id: str) -> Json | None:
         with suppress(NotFound):
-            return await self._engine.inspect_image(image_id)
+            return await self.engine.inspect_image(image_id)
         return None
 
 

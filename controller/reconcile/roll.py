@@ -9,7 +9,7 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
-from controller.model.errors import Terminal, Transient, Waiting
+from controller.model.errors import NotFound, Terminal, Transient, Waiting
 from controller.model.plan import Replace
 from controller.model.record import ReleaseRecord, Verdict
 from controller.model.replacement import Boundary, Replaced, ReplaceOrder, RolledBack, StillBusy, WantedImage
@@ -38,7 +38,7 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         if document.spec.registry.mode == "Engine"
         else f"{image}@{record.templates[action.template].digest}"
     )
-    if document.spec.registry.mode == "Remote":
+    if document.spec.registry.mode == "Remote" and not await _is_there(parts, reference):
         credentials = pull_credentials(document.spec.registry, parts.settings, image=reference)
         await parts.engine.pull(reference, credentials=credentials)
     result = await replace(
@@ -54,6 +54,15 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
             raise Waiting(f"{action.target}: {result.reason}", retry_after=BUSY_RETRY_SECONDS)
         case RolledBack():
             return await _rolled_back(parts, record, action, result)
+
+
+async def _is_there(parts: Parts, reference: str) -> bool:
+    """Whether the engine has an image by its digest: other targets of its template came before."""
+    try:
+        await parts.engine.inspect_image(reference)
+    except NotFound:
+        return False
+    return True
 
 
 async def _end(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:

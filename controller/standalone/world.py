@@ -43,6 +43,7 @@ from controller.model.plan import (
 )
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
+from controller.observe.docker_hosts import Sightings
 from controller.observe.docker_hosts import observe as observe_targets
 from controller.observe.images import read_engine_images, read_registry_images
 from controller.observe.index import read_release
@@ -66,6 +67,7 @@ class StandaloneWorld:
     parts: Parts
     registry: Registry | None
     """The registry of Remote mode; None in Engine mode."""
+    sightings: Sightings = field(default_factory=Sightings)
     _unknown_since: dict[str, datetime] = field(default_factory=dict)
 
     async def observe(self, document: WorkspaceRuntime, *, earlier: Observation | None) -> Observation:
@@ -109,7 +111,10 @@ class StandaloneWorld:
             case Publish():
                 return await publish(self.parts, document, action)
             case Replace():
-                return await roll(self.parts, document, action)
+                try:
+                    return await roll(self.parts, document, action)
+                finally:
+                    self.sightings.touch(action.target.rsplit("/", 1)[1], datetime.now(UTC))
             case Promote():
                 return await promote(self.parts, document, action)
             case Judge():
@@ -136,6 +141,7 @@ class StandaloneWorld:
             selector=host.selector.match_labels,
             templates={template.name: template.image for template in document.spec.templates},
             package=document.spec.package.name,
+            sightings=self.sightings,
         )
         return steered(document, found)
 
@@ -235,7 +241,7 @@ async def watch(world: StandaloneWorld, file: Path, wake: asyncio.Event) -> None
     """Set `wake` whenever the document's file or a container of the engine changes; runs until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_file(file, wake))
-        group.create_task(_watch_engine(world.parts.engine, wake))
+        group.create_task(_watch_engine(world, wake))
 
 
 async def _watch_file(file: Path, wake: asyncio.Event) -> None:
@@ -256,6 +262,10 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
     return None
 
 
-async def _watch_engine(engine: DockerEngine, wake: asyncio.Event) -> None:
-    async for _ in engine.events():
+async def _watch_engine(world: StandaloneWorld, wake: asyncio.Event) -> None:
+    async for event in world.parts.engine.events():
+        if event.container_id:
+            world.sightings.touch(event.container_id, datetime.now(UTC))
+        else:  # the connection began or was lost: events were missed
+            world.sightings.forget_all()
         wake.set()

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace as changed
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from controller.model.observed import Known, Unknown
 from controller.model.replacement import Boundary
 from controller.model.running import RuntimeState
 from controller.model.target import Phase, Target
-from controller.observe.docker_hosts import observe
+from controller.observe.docker_hosts import Sightings, observe
 from tests.parts.faulty_engine import faulty_engine
 from tests.parts.replacing import TEMPLATE, crash, order
 from tests.parts.stand_in import StandInImage, StandIns
@@ -257,3 +258,38 @@ async def test_a_pass_asks_for_each_image_once_and_for_nothing_it_does_not_need(
             assert len(await look(through, images, f"{docker_prefix}ws-")) == 6
     kinds = sorted(request.rpartition("/")[2].partition("?")[0] for request in faulty.seen)
     assert len(faulty.seen) == 1 + 6 + 1, kinds  # the list, one inspection each, one image
+
+
+async def test_only_what_something_happened_to_is_looked_at_again_within_moments(
+    engine: str, host: DockerEngine, images: StandIns, docker_prefix: str, tmp_path: Path
+) -> None:
+    for number in range(4):
+        await run(host, f"{docker_prefix}ws-{number}", images.image("1.0.0"))
+    await look(host, images, f"{docker_prefix}ws-")
+    sightings = Sightings()
+
+    async def looked_at(through: DockerEngine) -> set[str]:
+        faulty.seen.clear()
+        targets = await observe(
+            through,
+            prefix=f"{docker_prefix}ws-",
+            selector={},
+            templates={TEMPLATE: images.repository},
+            sightings=sightings,
+        )
+        assert all(target.reports("1.0.0", images.image("1.0.0").content_sha256) for target in targets)
+        names = {target.container_id: target.name for target in targets}
+        asked = (
+            request.split("/")[3] for request in faulty.seen if request.partition("?")[0].endswith("/json")
+        )
+        return {names[one].removeprefix(docker_prefix) for one in asked if one in names}
+
+    with faulty_engine(engine, tmp_path) as faulty:
+        async with DockerEngine(faulty.endpoint) as through:
+            assert await looked_at(through) == {"ws-0", "ws-1", "ws-2", "ws-3"}
+            assert await looked_at(through) == set()
+            sightings.touch(f"{docker_prefix}ws-2", datetime.now(UTC))
+            assert await looked_at(through) == {"ws-2"}
+            assert await looked_at(through) == set()
+            sightings.forget_all()
+            assert len(await looked_at(through)) == 4
