@@ -56,6 +56,7 @@ class Reason(enum.StrEnum):
     GATE_MISCONFIGURED = "GateMisconfigured"
     ROLLOUT_FAILED = "RolloutFailed"
     CREDENTIALS_MISSING = "CredentialsMissing"
+    VERSION_REFUSED = "VersionRefused"
     PUBLISH_REFUSED = "PublishRefused"
     PROMOTE_REFUSED = "PromoteRefused"
     INVALID = "Invalid"

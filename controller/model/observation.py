@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from controller.model.observed import Observed
-from controller.model.package import Release
+from controller.model.package import ServedPackage
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 
@@ -22,7 +22,7 @@ class Observation:
     """
 
     source: Observed[str] | None
-    index: Observed[Release | None] | None
+    index: Observed[ServedPackage] | None
     records: Observed[Mapping[str, ReleaseRecord]]
     images: Observed[Mapping[str, str]]
     templates: Mapping[str, Observed[str]]

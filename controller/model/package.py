@@ -40,6 +40,11 @@ class Release:
         return chosen[0] if len(chosen) == 1 else None
 
     @property
+    def yanked(self) -> bool:
+        """True when all of it is withdrawn (PEP 592): served to whoever pins it, chosen by nobody else."""
+        return all(file.yanked for file in self.files)
+
+    @property
     def sdist(self) -> IndexFile | None:
         """The source archive (PEP 625), or None."""
         return next((file for file in self.files if file.name.endswith(".tar.gz")), None)
@@ -56,3 +61,13 @@ class ServedPackage:
     def newest(self) -> str | None:
         """The highest version by PEP 440 order, or None for a package without files."""
         return max(self.releases, key=Version, default=None)
+
+    @property
+    def newest_final(self) -> str | None:
+        """The highest version that installers choose unasked: neither pre- nor development release, and not yanked."""
+        offered = [
+            version
+            for version, release in self.releases.items()
+            if not Version(version).is_prerelease and not release.yanked
+        ]
+        return max(offered, key=Version, default=None)

@@ -22,6 +22,7 @@ from controller.model.plan import TemplateBuild
 from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
 from controller.plan.changes import build_needed
 from controller.plan.fleet import Fleet, sort_fleet
+from controller.plan.monotonic import refusal
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,17 @@ def classify(document: WorkspaceRuntime, observation: Observation) -> State:
     if record is not None and not _superseded(record, observation.source):
         if record.failed and record.verdict is not None:
             return _failed(spec, record, record.verdict, observation)
-        return _with_record(document, record, observation)
-    return _without_record(observation)
+        return _refused(spec, record, observation) or _with_record(document, record, observation)
+    return _refused(spec, None, observation) or _without_record(spec, observation)
+
+
+def _refused(spec: Spec, record: ReleaseRecord | None, observation: Observation) -> Held | None:
+    """Return the guard that stands before a version that is not public and must not become so."""
+    public = record is not None and record.published_time is not None
+    if public or not isinstance(observation.index, Known):
+        return None
+    message = refusal(spec.version, observation.index.value)
+    return Held(Reason.VERSION_REFUSED, message) if message else None
 
 
 def _superseded(record: ReleaseRecord, source: Observed[str] | None) -> bool:
@@ -144,14 +154,20 @@ def _superseded(record: ReleaseRecord, source: Observed[str] | None) -> bool:
     )
 
 
-def _without_record(observation: Observation) -> State:
-    if isinstance(observation.index, Unknown):
-        return Blocked("package index", observation.index.reason)
-    if observation.index is not None and observation.index.value is not None:
-        return Absent(release=observation.index.value, tree_sha256=None)
+def _without_record(spec: Spec, observation: Observation) -> State:
+    index = observation.index
+    if not isinstance(index, Known):
+        return _index_unread(index)
+    release = index.value.releases.get(spec.version)
+    if release is not None:
+        return Absent(release=release, tree_sha256=None)
     if isinstance(observation.source, Known):
         return Absent(release=None, tree_sha256=observation.source.value)
     return Blocked("source", observation.source.reason if observation.source else "it was not read")
+
+
+def _index_unread(index: Unknown | None) -> Blocked:
+    return Blocked("package index", index.reason if index else "it was not read")
 
 
 def _failed(spec: Spec, record: ReleaseRecord, verdict: Verdict, observation: Observation) -> State:
@@ -227,6 +243,9 @@ def _with_record(document: WorkspaceRuntime, record: ReleaseRecord, observation:
         for template in spec.templates
         if _lacks_immutable_tag(record.templates[template.name], images)
     )
+    if record.published_time is None and not isinstance(observation.index, Known):
+        # An upload cannot be taken back: what else the index serves has to be known first.
+        return _index_unread(observation.index)
     if untagged or record.published_time is None:
         return Unpublished(record, untagged)
     return _released(document, record, observation, images)

@@ -28,7 +28,7 @@ from controller.clients.runs import Runs
 from controller.model.errors import Problem
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.package import Release
+from controller.model.package import ServedPackage
 from controller.model.plan import (
     Action,
     Adopt,
@@ -46,7 +46,7 @@ from controller.model.target import Target
 from controller.observe.docker_hosts import Sightings
 from controller.observe.docker_hosts import observe as observe_targets
 from controller.observe.images import read_engine_images, read_registry_images
-from controller.observe.index import read_release
+from controller.observe.index import read_package
 from controller.observe.source import read_source, read_template
 from controller.plan.steering import steered
 from controller.reconcile.gate import gate
@@ -170,9 +170,8 @@ class StandaloneWorld:
     async def _source(self, document: WorkspaceRuntime, now: datetime) -> Observed[str]:
         return await read_source(self.parts.base / document.spec.source.directory, now=now)
 
-    async def _index(self, document: WorkspaceRuntime, now: datetime) -> Observed[Release | None]:
-        name, version = document.spec.package.name, document.spec.version
-        return await read_release(self.parts.index, name, version, now=now)
+    async def _index(self, document: WorkspaceRuntime, now: datetime) -> Observed[ServedPackage]:
+        return await read_package(self.parts.index, document.spec.package.name, now=now)
 
 
 def _is_public(records: Mapping[str, ReleaseRecord], version: str) -> bool:

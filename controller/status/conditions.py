@@ -199,6 +199,8 @@ def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
     version = scope.document.spec.version
     if record is not None and record.published_time is not None:
         return Verdict("True", Reason.SERVED, f"The index serves {version}.")
+    if isinstance(scope.state, Held) and scope.state.reason == Reason.VERSION_REFUSED:
+        return Verdict("False", scope.state.reason, scope.state.message)
     problem = _problem(scope)
     if isinstance(scope.state, Unpublished):
         return problem or Verdict("False", Reason.PUBLISHING, f"Version {version} is being published.")

@@ -17,8 +17,8 @@ from aiohttp import web
 from controller.clients.index import PackageIndex
 from controller.model.errors import Terminal, Transient
 from controller.model.observed import Known, Unknown
-from controller.model.package import Release, ServedPackage
-from controller.observe.index import read_package, read_release
+from controller.model.package import ServedPackage
+from controller.observe.index import read_package
 from controller.settings import BasicCredentials
 from tests.parts.index import Index
 
@@ -67,33 +67,30 @@ async def test_every_version_is_known_with_files_and_digests(filled: Filled) -> 
     assert isinstance(observed, Known)
     served = observed.value
     assert set(served.releases) == {"0.1.0", "0.1.1rc1", "0.1.0.post1"}
-    assert served.newest == "0.1.1rc1"
+    assert (served.newest, served.newest_final) == ("0.1.1rc1", "0.1.0.post1")
     found = {file.name: file.sha256 for release in served.releases.values() for file in release.files}
     assert found == filled.sha256
 
 
 async def test_a_served_version_is_known_and_its_wheel_has_the_uploaded_bytes(filled: Filled) -> None:
     async with PackageIndex(filled.index.simple_url) as index:
-        observed = await read_release(index, filled.project, "0.1.0", now=NOW)
-        assert isinstance(observed, Known)
-        assert observed.value is not None
-        assert observed.value.wheel is not None
-        content = await index.download(observed.value.wheel)
+        release = await index.release(filled.project, "0.1.0")
+        assert release is not None
+        assert release.wheel is not None
+        content = await index.download(release.wheel)
     assert hashlib.sha256(content).hexdigest() == filled.sha256["wsr_observed-0.1.0-py3-none-any.whl"]
 
 
 async def test_an_absent_version_and_an_absent_package_are_known_to_be_absent(filled: Filled) -> None:
     async with PackageIndex(filled.index.simple_url) as index:
-        assert await read_release(index, filled.project, "9.9.9", now=NOW) == Known(None)
+        assert await index.release(filled.project, "9.9.9") is None
         absent = "wsr-of-which-nobody-heard-7c1e"
         assert await read_package(index, absent, now=NOW) == Known(ServedPackage(absent, {}))
 
 
 async def test_the_name_is_found_however_it_is_written(filled: Filled) -> None:
     async with PackageIndex(filled.index.simple_url.rstrip("/")) as index:
-        observed = await read_release(index, "WSR.Observed", "0.1.0", now=NOW)
-    assert isinstance(observed, Known)
-    assert isinstance(observed.value, Release)
+        assert await index.release("WSR.Observed", "0.1.0") is not None
 
 
 async def test_bytes_other_than_the_index_names_are_refused(filled: Filled) -> None:
@@ -173,7 +170,7 @@ async def in_circles(request: web.Request) -> web.Response:
 )
 async def test_an_index_in_trouble_is_unknown_and_never_empty(answer: Answer) -> None:
     async with answering(answer) as index:
-        observed = await read_release(index, "x", "0.1.0", now=NOW)
+        observed = await read_package(index, "x", now=NOW)
     assert isinstance(observed, Unknown)
     assert observed.since == NOW
     assert "\n" not in observed.reason
@@ -186,7 +183,7 @@ async def test_a_silent_index_is_unknown_after_the_time_given() -> None:
         return web.Response()
 
     async with answering(silence) as index:
-        observed = await read_release(index, "x", "0.1.0", now=NOW, timeout_seconds=0.2)
+        observed = await read_package(index, "x", now=NOW, timeout_seconds=0.2)
     assert observed == Unknown("The index did not answer for x within 0.2 s", NOW)
 
 

@@ -54,6 +54,35 @@ def test_a_document_that_is_not_valid_is_told_in_one_message_and_touches_nothing
     assert not desk.state.exists()
 
 
+@pytest.mark.parametrize("mode", ["Engine", "Remote"])
+def test_a_version_below_the_newest_is_refused_before_anything_is_built(
+    scene: Scene, registry: str, mode: str
+) -> None:
+    desk = scene.desk
+    if mode == "Remote":
+        repository = f"{registry}/{desk.prefix}refused"
+        with desk.editing() as spec:
+            spec["registry"] = {"mode": "Remote", "artifacts": f"{repository}-artifacts", "insecure": True}
+            for template in spec["templates"]:
+                template["image"] = f"{repository}-{template['name']}"
+    desk.bump("0.0.9")
+    refused = (
+        "Version 0.0.9 is lower than 0.1.0, the newest final release that the index serves, and a "
+        "final release must be higher. Ask for a version above 0.1.0; release on an earlier line by its own name, "
+        "such as 0.0.9.post1 or 0.0.9rc1; or, if 0.1.0 was a mistake, yank it on the index."
+    )
+    plan = desk.facts("plan")
+    assert (plan["held"], plan["publish"], plan["waves"][0]["targets"]) == (refused, False, [])
+    assert refused in desk.wsr("plan").out.splitlines()
+    ended = desk.run(code=1)
+    assert ended.log.splitlines()[-1] == f"VersionRefused: {refused}"
+    assert not ended.lines("because")
+    stalled = desk.condition("Stalled")
+    assert stalled is not None
+    assert (stalled["reason"], stalled["message"]) == ("VersionRefused", refused)
+    assert scene.published() == ["0.1.0"]
+
+
 def test_a_secret_that_is_missing_is_named_with_the_place_where_it_should_be(scene: Scene) -> None:
     with scene.desk.editing() as spec:
         spec["package"]["index"]["credentialsSecretName"] = "absent"

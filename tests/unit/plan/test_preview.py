@@ -9,7 +9,7 @@ from controller.model.observed import Known
 from controller.plan.preview import Preview, preview
 from controller.plan.state import classify
 from tests.unit.simulator.ground import document
-from tests.unit.simulator.nouns import AWAY, image, observation, record, release, served, target, verdict
+from tests.unit.simulator.nouns import AWAY, image, observation, on_index, record, served, target, verdict
 from tests.unit.simulator.virtual_time import NOON
 
 FAILED = record("0.1.1", verdict=verdict("Failed", minute=5, reason="RolloutFailed"))
@@ -46,7 +46,7 @@ def test_what_is_up_to_date_leads_to_nothing() -> None:
 
 
 def test_a_version_that_the_index_serves_is_not_published_again() -> None:
-    assert not shown(observation(index=Known(release("0.1.0")))).publish
+    assert not shown(observation(index=on_index("0.1.0"))).publish
 
 
 def test_a_missing_image_tells_what_was_there_before() -> None:
@@ -97,6 +97,14 @@ def test_a_hold_or_pin_of_what_is_no_target_is_named() -> None:
 def test_a_held_version_without_a_rollback_moves_nothing() -> None:
     seen = observation(FAILED, targets=Known((target("ws-1", "0.1.0"),)))
     assert shown(seen, "0.1.1").targets == ()
+
+
+def test_a_lower_version_than_the_newest_shows_why_nothing_would_happen() -> None:
+    plan = shown(observation(record(), index=on_index("0.1.0"), targets=Known((target(),))), "0.0.9")
+    assert (plan.state, plan.publish, plan.targets) == ("Held", False, ())
+    assert not any(entry.build for entry in plan.templates)
+    held = plan.to_json()["held"]
+    assert held.startswith("Version 0.0.9 is lower than 0.1.0, the newest final release")
 
 
 def test_what_cannot_be_read_is_named() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from packaging.version import Version
 
 from controller.reconcile.loop import Done, Result
 from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, document, life, sha
@@ -185,10 +186,15 @@ async def lived(scenario: Scenario) -> None:
 
 def ends_well(whole: Life, result: Result) -> None:
     store, machine = whole.store, whole.world.machine
-    record = machine.records[store.document.spec.version]
+    version = store.document.spec.version
     if isinstance(result, Done):
         assert list(machine.differences(store.document)) == []
         return
+    if result.reason == "VersionRefused":
+        assert version not in machine.index
+        assert any(Version(version) < Version(served) for served in machine.index)
+        return
+    record = machine.records[version]
     assert result.reason in {"GateFailed", "RolloutFailed", "ShapeUnsafe"}, result
     assert result.message
     if result.reason == "ShapeUnsafe":

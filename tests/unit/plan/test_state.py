@@ -27,6 +27,7 @@ from tests.unit.simulator.nouns import (
     image,
     inputs,
     observation,
+    on_index,
     record,
     release,
     served,
@@ -44,7 +45,7 @@ def test_a_version_that_nobody_knows_is_absent_and_to_be_built() -> None:
 
 
 def test_a_version_that_the_index_serves_is_to_be_adopted_and_its_source_does_not_matter() -> None:
-    state = classify(document(), observation(index=Known(release("0.1.0")), source=AWAY))
+    state = classify(document(), observation(index=on_index("0.1.0"), source=AWAY))
     assert state == Absent(release=release("0.1.0"), tree_sha256=None)
 
 
@@ -112,7 +113,7 @@ def test_an_unpublished_version_stays_when_its_source_cannot_be_read() -> None:
 
 
 def test_an_upload_whose_record_was_lost_is_adopted_when_the_source_moved_on() -> None:
-    seen = observation(record(**UNPUBLISHED), source=Known(sha("edited")), index=Known(release("0.1.0")))
+    seen = observation(record(**UNPUBLISHED), source=Known(sha("edited")), index=on_index("0.1.0"))
     assert classify(document(), seen) == Absent(release=release("0.1.0"), tree_sha256=None)
 
 

@@ -33,3 +33,11 @@ def test_the_newest_version_is_by_pep_440_and_not_by_text() -> None:
     served = ServedPackage("x", {v: release(version=v) for v in ("0.9.0", "0.10.0", "0.10.0rc1")})
     assert served.newest == "0.10.0"
     assert ServedPackage("x", {}).newest is None
+
+
+def test_the_newest_final_version_is_what_installers_choose_unasked() -> None:
+    versions = ("0.9.0", "0.10.0", "0.10.0.post1", "0.11.0rc1", "0.11.0.dev1")
+    assert (
+        ServedPackage("x", {v: release("x.whl", version=v) for v in versions}).newest_final == "0.10.0.post1"
+    )
+    assert ServedPackage("x", {"0.11.0rc1": release("x.whl")}).newest_final is None

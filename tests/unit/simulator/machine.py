@@ -19,7 +19,7 @@ from controller.model.container import ContainerState
 from controller.model.errors import PartlyFailed, Terminal, Transient, Waiting
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.package import IndexFile, Release
+from controller.model.package import IndexFile, Release, ServedPackage
 from controller.model.plan import (
     Action,
     Adopt,
@@ -170,7 +170,7 @@ class Machine:
         needed = record is None or record.published_time is None
         return Observation(
             source=self._read("source", self.tree) if needed else None,
-            index=self._read("index", self._release(version)) if needed else None,
+            index=self._read("index", self._served(document.spec.package.name)) if needed else None,
             records=self._read("records", dict(self.records)),
             images=self._read("images", dict(self.images)),
             templates={name: self._read("templates", value) for name, value in self.inputs.items()},
@@ -187,11 +187,12 @@ class Machine:
             return Unknown("it is away", datetime(2026, 5, 1, tzinfo=UTC))
         return Known(value)
 
-    def _release(self, version: str) -> Release | None:
-        if version not in self.index:
-            return None
-        wheel = IndexFile(f"x-{version}-py3-none-any.whl", "http://index/x.whl", self.index[version])
-        return Release(version, (wheel,))
+    def _served(self, package: str) -> ServedPackage:
+        files = {
+            version: IndexFile(f"x-{version}-py3-none-any.whl", "http://index/x.whl", sha256)
+            for version, sha256 in self.index.items()
+        }
+        return ServedPackage(package, {version: Release(version, (file,)) for version, file in files.items()})
 
     # --- acting
 
@@ -335,6 +336,10 @@ class Machine:
         for template in document.spec.templates:
             proven = template.name in record.templates and record.templates[template.name].proven
             assert proven, f"published before {template.name} was proven"
+        lower = action.version not in self.index and any(
+            Version(served) > Version(action.version) for served in self.index
+        )
+        assert not lower, "published a final release below the newest one"
         yield 2.0
         self._answers("index", "The package index")
         served = self.index.setdefault(action.version, action.wheel_sha256)

@@ -7,7 +7,7 @@ from typing import Any
 from controller.model.container import ContainerState
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.package import IndexFile, Release
+from controller.model.package import IndexFile, Release, ServedPackage
 from controller.model.record import Artifact, FullBuild, ReleaseRecord, TemplateRecord, Verdict
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
@@ -105,6 +105,13 @@ def release(version: str) -> Release:
     return Release(version, (wheel,))
 
 
+def on_index(*versions: str) -> Known[ServedPackage]:
+    """The index, read: it serves these versions of the package and no other."""
+    return Known(
+        ServedPackage("molecule-ai-workspace-runtime", {version: release(version) for version in versions})
+    )
+
+
 def served(*records: ReleaseRecord, latest: str | None = None) -> Mapping[str, str]:
     """The images of `records` by their references; the moving tags name those of version `latest`."""
     images = {}
@@ -121,7 +128,7 @@ def observation(*records: ReleaseRecord, **changes: Any) -> Observation:  # noqa
     latest = records[-1].version if records else None
     fields = {
         "source": Known(TREE),
-        "index": Known(None),
+        "index": on_index(),
         "records": Known({each.version: each for each in records}),
         "images": Known(served(*records, latest=latest)),
         "templates": {name: Known(inputs(name)) for name in TEMPLATES},

@@ -235,6 +235,13 @@ def _changed_in_the_middle(stage: Stage) -> list[Event]:
     return [stage.at(22.0, "spec.version is edited to 0.1.2", lambda: edit(version="0.1.2"))]
 
 
+def _lower(stage: Stage) -> list[Event]:
+    edit = stage.whole.store.edit
+    return [
+        stage.at(60.0, "spec.version is edited to 0.0.9, which no index has", lambda: edit(version="0.0.9")),
+    ]
+
+
 STORIES = {
     "one-busy": Story("A bump of eight targets, one of them busy for a minute", _one_busy, targets=8),
     "gate-failure": Story("A candidate that fails its turn is never published", _gate_fails),
@@ -256,6 +263,7 @@ STORIES = {
     "edit-back": Story("Back to an earlier version, which the next rollback then returns to", _edited_back),
     "stopped-targets": Story("Stopped targets are updated without being started", _some_stopped),
     "interrupted": Story("The process is killed in the middle of two replacements", _interrupted),
+    "lower-version": Story("A version below the newest one is refused before it is built", _lower),
     "changed-in-the-middle": Story(
         "Another version is asked for in the middle of a rollout", _changed_in_the_middle
     ),

@@ -20,6 +20,7 @@ from tests.unit.simulator.nouns import (
     AWAY,
     TREE,
     observation,
+    on_index,
     record,
     served,
     target,
@@ -306,6 +307,16 @@ def test_what_cannot_be_read_is_unknown_and_is_looked_at_again(
     assert made["Published"][:2] == published
     assert made["ImagesBuilt"][:2] == images_built
     assert made["RolledOut"][:2] == rolled_out
+
+
+def test_a_lower_version_than_the_newest_stalls_with_both_versions_and_the_cure() -> None:
+    seen = observation(record(), index=on_index("0.1.0"), targets=Known((target(),)))
+    made = conditions(status(seen, "0.0.9"))
+    for type_ in ("Ready", "Published", "RolledOut"):
+        assert made[type_][:2] == ("False", "VersionRefused")
+    assert made["Stalled"][:2] == ("True", "VersionRefused")
+    assert made["Published"][2].startswith("Version 0.0.9 is lower than 0.1.0, the newest final release ")
+    assert made["Published"][2].endswith(" or, if 0.1.0 was a mistake, yank it on the index.")
 
 
 def test_an_index_that_is_away_says_nothing_about_publication() -> None:
