@@ -205,7 +205,8 @@ class VerifyRun:
 class PublishRun:
     """What `publish` is given: files that an index must serve, byte for byte, when the run is done.
 
-    `credentials` is a folder with files `token`, or `username` and `password`. Facts of its report: `version`,
+    `credentials` is a folder with files `token`, or `username` and `password`, or `oidc-token`: an OIDC identity
+    token that the index exchanges for an upload token (beside it, the others are for reading). Facts of its report: `version`,
     `files` (per file name: `sha256` and `state`, Uploaded or AlreadyThere), `alreadyThere` (all were), `seconds`;
     when it asks to be tried again `retryAfterSeconds`, if the index named a time.
     """

@@ -59,6 +59,15 @@ class BasicCredentials:
             )
         return cls(_content(files["username"]), _content(files["password"]))
 
+    @classmethod
+    def of_reader(cls, files: Mapping[str, Path]) -> Self | None:
+        """Return who reads an index with a Secret; the identity of a trusted publisher alone can only upload.
+
+        Raises:
+            Terminal: SecretIncomplete, as `from_files`.
+        """
+        return None if files.keys() == {"oidc-token"} else cls.from_files(files)
+
 
 @dataclass(frozen=True, slots=True)
 class GitHubPlace:

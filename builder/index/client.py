@@ -53,7 +53,7 @@ class Index:
         self._authorization = credentials and aiohttp.encode_basic_auth(
             credentials.username, credentials.password
         )
-        self._tls = _tls(ca_file)
+        self._tls = tls_context(ca_file)
         self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -178,7 +178,12 @@ async def _read(answer: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     return bytes(body)
 
 
-def _tls(ca_file: Path | None) -> ssl.SSLContext:
+def tls_context(ca_file: Path | None) -> ssl.SSLContext:
+    """Return what trusts the PEM certificates in `ca_file`, without one those of the machine.
+
+    Raises:
+        Refused: the file cannot be used.
+    """
     try:
         return ssl.create_default_context(cafile=ca_file)
     except (OSError, ssl.SSLError) as error:

@@ -29,6 +29,18 @@ SILENCE_SECONDS: Final = 300
 """How long an index may take to answer once it has the file; large ones scan it first."""
 
 
+def read(files: Sequence[Path]) -> list[PackageFile]:
+    """Read all before the first is sent: a release is not begun that cannot be completed.
+
+    Raises:
+        Refused: UploadRefused, a file is no distribution.
+    """
+    try:
+        return [PackageFile.from_filename(str(file), None) for file in files]
+    except (TwineException, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise Refused("UploadRefused", [f"This cannot be uploaded: {error}"]) from error
+
+
 @dataclass(frozen=True, slots=True)
 class Upload:
     """Where uploads go; `ca` holds the PEM certificates to trust, without it those of the machine are."""
@@ -37,21 +49,15 @@ class Upload:
     credentials: Credentials | None = None
     ca: Path | None = None
 
-    def send(self, files: Sequence[Path]) -> set[str]:
-        """Upload files one after the other; return the names of those that the index did not say it has already.
-
-        All are read before the first is sent: a release is not begun that cannot be completed.
+    def send(self, package: PackageFile) -> bool:
+        """Upload one file; return False when the index says that it has a file of this name already.
 
         Raises:
-            Refused: CredentialsRejected, UploadRedirected, UploadRefused.
+            Refused: CredentialsRejected, CertificateRejected, UploadRedirected, UploadRefused.
             TryAgain: IndexUnavailable, the index cannot be reached, asks for fewer requests, or fails by itself.
         """
         with contextlib.redirect_stdout(sys.stderr):  # stdout is the report's
-            try:
-                packages = [PackageFile.from_filename(str(file), None) for file in files]
-            except (TwineException, tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
-                raise Refused("UploadRefused", [f"This cannot be uploaded: {error}"]) from error
-            return {package.basefilename for package in packages if self._send(package)}
+            return self._send(package)
 
     def _send(self, package: PackageFile) -> bool:
         username = self.credentials.username if self.credentials else None

@@ -12,7 +12,7 @@ import hashlib
 import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -59,6 +59,10 @@ class Release:
     project: str
     version: str
     files: tuple[ReleaseFile, ...]
+
+    def only(self, file: ReleaseFile) -> Release:
+        """Return the release with nothing but one of its files."""
+        return replace(self, files=(file,))
 
 
 def read_release(given: Sequence[Path]) -> Release:
@@ -165,7 +169,7 @@ async def wait_until_served(index: simple.Index, release: Release, *, deadline_s
             raise TryAgain(
                 "IndexNotVisible",
                 f"After {deadline_seconds:g} s the index does not serve all of {release.project} {release.version}: "
-                f"{missing}. The upload is done; run again to go on waiting.",
+                f"{missing}. Run again to go on waiting.",
                 retry_after=asked_to_wait,
             )
         if missing != missing_before:

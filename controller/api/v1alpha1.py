@@ -104,7 +104,8 @@ class Index(Document):
     simple_url: Annotated[Url, Field(alias="simpleURL")]
     """The simple index (PEP 503, PEP 691) that the images' installs and the barrier read."""
     credentials_secret_name: SecretName | None = None
-    """The Secret with `username` and `password`, or `token`. Without it the environment's PYPI_TOKEN is used."""
+    """The Secret with `username` and `password`, or `token`, or `oidc-token`: the OIDC identity token of a trusted
+    publisher, which the index exchanges for an upload token. Without a Secret the environment's PYPI_TOKEN is used."""
     ca_secret_name: SecretName | None = None
     """The Secret whose `ca.crt` verifies the index's certificate."""
     visible_deadline_seconds: Annotated[int, Field(ge=1, le=86_400)] = 900

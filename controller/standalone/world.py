@@ -219,7 +219,7 @@ def index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex
     name, ca_name = index.credentials_secret_name, index.ca_secret_name
     return PackageIndex(
         index.simple_url,
-        credentials=BasicCredentials.from_files(settings.secret(name)) if name else None,
+        credentials=BasicCredentials.of_reader(settings.secret(name)) if name else None,
         ca_file=settings.secret(ca_name).get("ca.crt") if ca_name else None,
     )
 

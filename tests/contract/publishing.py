@@ -79,6 +79,8 @@ class Proxy:
     """The index as seen through the proxy."""
     behind: str
     faults: list[Fault] = field(default_factory=list)
+    headers: Callable[[dict[str, str]], dict[str, str]] = lambda sent: sent
+    """What becomes of the headers on the way to the index."""
     seen: list[tuple[str, str]] = field(default_factory=list)
     """Method and path of every request, in order."""
 
@@ -98,7 +100,7 @@ class Proxy:
                 request.method,
                 self.behind + request.path_qs,
                 data=await request.read(),
-                headers=headers,
+                headers=self.headers(headers),
                 allow_redirects=False,
             ) as answer,
         ):

@@ -140,6 +140,45 @@ async def test_two_publications_at_once_of_the_same_bytes_both_succeed(
     assert index.files(made.project) == made.sha256
 
 
+async def test_a_publisher_whose_wheel_came_second_adds_no_sdist_to_the_first_one_s(
+    made: Made, index: Index, credentials: Path, tmp_path: Path
+) -> None:
+    """Both looked and saw nothing; the other one is faster by a moment, and is not through with its sdist yet."""
+    other = make_release(tmp_path / "other", made.project, salt="other")
+
+    async def let_pass(request: web.Request) -> web.StreamResponse | None:
+        if request.method == "POST" and not index.files(made.project):
+            await publish(replace(given(other, index, credentials), files=(other.wheel,)))
+        return None
+
+    async with proxy_before(index) as proxy:
+        proxy.faults.append(let_pass)
+        with pytest.raises(Refused) as caught:
+            await publish(given(made, proxy.index, credentials))
+    assert (caught.value.reason, caught.value.message) == (
+        "OtherBytes",
+        (
+            f"The index serves {made.wheel.name} with sha256 {other.sha256[made.wheel.name]}, and ours has "
+            f"{made.sha256[made.wheel.name]}. A published version never changes: choose a new version."
+        ),
+    )
+    assert proxy.uploads == 1
+    assert index.files(made.project) == {other.wheel.name: other.sha256[other.wheel.name]}
+
+
+async def test_two_publications_at_once_of_other_bytes_end_with_one_whole_release_and_one_refusal(
+    made: Made, devpi: Index, tmp_path: Path
+) -> None:
+    credentials = credentials_of(tmp_path / "of-devpi", devpi.username, devpi.password)
+    other = make_release(tmp_path / "other", made.project, salt="other")
+    ended = await asyncio.gather(
+        *(publish(given(each, devpi, credentials)) for each in (made, other)), return_exceptions=True
+    )
+    refused = [each.reason for each in ended if isinstance(each, Refused)]
+    assert refused == ["OtherBytes"]
+    assert devpi.files(made.project) in (made.sha256, other.sha256)
+
+
 async def test_killed_between_wheel_and_sdist_the_next_run_uploads_only_the_sdist(
     made: Made, index: Index, credentials: Path
 ) -> None:
@@ -312,8 +351,8 @@ class TestAnIndexInTrouble:
             problem = await self.retry(given(made, proxy.index, credentials, deadline=0.5))
         assert problem.reason == "IndexNotVisible"
         assert problem.message == (
-            f"After 0.5 s the index does not serve all of {made.project} 0.1.0: {', '.join(made.sha256)} not listed yet. "
-            "The upload is done; run again to go on waiting."
+            f"After 0.5 s the index does not serve all of {made.project} 0.1.0: {made.wheel.name} not listed yet. "
+            "Run again to go on waiting."
         )
 
     async def test_bytes_that_differ_from_what_is_listed_are_not_taken_for_published(

@@ -25,6 +25,18 @@ def test_a_secret_is_its_files_by_key(tmp_path: Path) -> None:
     }
 
 
+def test_the_identity_of_a_trusted_publisher_reads_nothing_unless_there_are_credentials_beside_it(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "alone", {"oidc-token": "a.b.c"})
+    assert BasicCredentials.of_reader(read_secret(tmp_path, "alone")) is None
+    write(tmp_path / "both", {"oidc-token": "a.b.c", "username": "ci", "password": "x"})
+    assert BasicCredentials.of_reader(read_secret(tmp_path, "both")) == BasicCredentials("ci", "x")
+    write(tmp_path / "half", {"oidc-token": "a.b.c", "username": "ci"})
+    with pytest.raises(Terminal, match="half has no password"):
+        BasicCredentials.of_reader(read_secret(tmp_path, "half"))
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644])
 def test_a_file_that_others_can_open_is_refused_with_the_command_that_cures_it(
     tmp_path: Path, mode: int
