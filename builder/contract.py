@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import builder
 from builder.naming import (
     candidate_inputs,
     candidate_tag,
@@ -24,6 +25,7 @@ from builder.problems import Refused
 from builder.tree import read_tree
 
 __all__ = [
+    "BUILDER_VERSION",
     "CONSOLE_SCRIPT",
     "DEFAULT_MODULE",
     "DEFAULT_NAME",
@@ -46,6 +48,7 @@ __all__ = [
     "tree_sha256",
 ]
 
+BUILDER_VERSION: Final = builder.__version__
 DEFAULT_NAME: Final = "molecule-ai-workspace-runtime"
 DEFAULT_MODULE: Final = "molecule_runtime"
 CONSOLE_SCRIPT: Final = "molecule-runtime"
@@ -127,8 +130,9 @@ class Report:
 class PackageRun:
     """What `package` is given: a source folder becomes a build tree and, with `dist`, a proven wheel and sdist.
 
-    Facts of its report: `version` (normalised), `treeSha256`, `requires`, `findings` (a count; they are on stderr),
-    `provenOn` (versions of Python), `seconds`, and with `dist` also `wheel` and `sdist` (`file`, a path, and `sha256`) and `contentSha256`.
+    Facts of its report: `version` (normalised), `builderVersion`, `treeSha256`, `requires`, `findings` (a count; they
+    are on stderr), `provenOn` (versions of Python), `seconds`, and with `dist` also `wheel` and `sdist` (`file`, a path,
+    and `sha256`) and `contentSha256`.
     """
 
     source: Path

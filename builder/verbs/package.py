@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from builder import __version__
 from builder.contract import (
     CONSOLE_SCRIPT,
     DEFAULT_MODULE,
@@ -66,6 +67,7 @@ def package(given: PackageRun) -> Report:
     fill_folder(given.out, files)
     facts: dict[str, Any] = {
         "version": project.version,
+        "builderVersion": __version__,
         "treeSha256": project.tree_sha256,
         "requires": project.requires,
         "findings": len(prepared.findings),

@@ -10,6 +10,7 @@ from builder.contract import VerifyRun
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
+from controller.clients.signing import signed
 from controller.model.errors import Terminal, Transient
 from controller.model.package import IndexFile
 from controller.model.plan import Adopt
@@ -54,7 +55,7 @@ async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
         requires=tuple(report.facts["requires"]),
         published_time=datetime.now(UTC),
     )
-    await parts.records.put(record)
+    await parts.records.put(signed(record, wanted.signing, parts.settings))
     return f"{wheel.name} {record.wheel.sha256[:12]}, as the index serves it"
 
 

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Mapping
 from pathlib import Path
 
-from builder.contract import PackageRun
+from builder.contract import BUILDER_VERSION, PackageRun
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.git import commit_of
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
+from controller.clients.signing import signed
 from controller.model.plan import Package
 from controller.model.record import Artifact, ReleaseRecord
 
@@ -20,9 +21,8 @@ async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> 
     source = parts.base / document.spec.source.directory
     commit = await commit_of(source)
     folder = parts.folder / "package" / f"{action.version}-{action.tree_sha256[:16]}"
-    report = await parts.runs.run(
-        _run(document, action, source=source, folder=folder, commit=commit), progress=parts.say
-    )
+    run = _run(document, action, source=source, folder=folder, commit=commit)
+    report = await parts.runs.run(run, progress=parts.say)
     facts = report.facts
     wheel = await _keep(parts, facts["wheel"])
     sdist = await _keep(parts, facts["sdist"])
@@ -32,12 +32,14 @@ async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> 
         publisher=document.key,
         source_commit=commit,
         tree_sha256=facts["treeSha256"],
+        inputs_sha256=run.identity,
+        builder_version=facts["builderVersion"],
         wheel=wheel,
         sdist=sdist,
         content_sha256=facts["contentSha256"],
         requires=tuple(facts["requires"]),
     )
-    await parts.records.put(record)
+    await parts.records.put(signed(record, document.spec.package.signing, parts.settings))
     return f"{wheel.file} {wheel.sha256[:12]}"
 
 
@@ -59,6 +61,8 @@ def _run(
         "tree": action.tree_sha256,
         "name": wanted.name,
         "module": wanted.module,
+        "commit": commit or "",
+        "builder": BUILDER_VERSION,
     }
     return Run("package", given.arguments(), inputs)
 

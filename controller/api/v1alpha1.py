@@ -29,6 +29,7 @@ ARTIFACTS_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
 VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 ENDPOINT_PATTERN: Final = r"^unix:///.+$"
+PUBLIC_KEY_PATTERN: Final = r"^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$"
 PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
@@ -41,6 +42,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and '_', not beginning with a digit",
     TAG_PATTERN: "must be an image tag: up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'",
     ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock",
+    PUBLIC_KEY_PATTERN: "must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----",
     PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
 }
 """What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""
@@ -112,6 +114,18 @@ class Index(Document):
     """How long a published file may take to show in the simple index before the publication counts as failed."""
 
 
+class Signing(Document):
+    """The keys of release records. A record's signature says how the version came to be; `wsr why` checks it."""
+
+    key_secret_name: SecretName | None = None
+    """The Secret whose `signing.key` signs every new record: an Ed25519 private key in PEM, without a password."""
+    public_keys: Annotated[
+        list[Annotated[str, Field(max_length=1024, pattern=PUBLIC_KEY_PATTERN)]], Field(max_length=10)
+    ] = []
+    """The Ed25519 public keys in PEM that signatures are checked with. Without them the Secret's own is used; whoever
+    only checks needs no Secret."""
+
+
 class Package(Document):
     """The Python package that the source becomes."""
 
@@ -123,6 +137,9 @@ class Package(Document):
     """The import package that the source's modules go into."""
     version_ceiling: PackageVersion | None = None
     """Versions at or above this one are refused: a guard against a stray high version."""
+    signing: Signing | None = None
+    """Whether release records are signed, and with what. PEP 740 attestations are another thing: the publish workflow's
+    official action makes them."""
     index: Index
 
 

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from controller.api.v1alpha1 import Signing
+from controller.clients.signing import check
 from controller.model.errors import Terminal
 from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.fleet import sort_fleet
+from controller.settings import Settings
 from controller.standalone.session import open_session
 
 
@@ -40,7 +43,10 @@ async def _why(name: str, file: Path, state: Path | None, secrets: Path | None) 
             )
         records = observation.records.value if isinstance(observation.records, Known) else {}
         target = _find(name, observation.targets.value)
-        return _facts(target, records, wanted=records.get(session.document.spec.version))
+        facts = _facts(target, records, wanted=records.get(session.document.spec.version))
+        release = _release(target, records)
+        signing = session.document.spec.package.signing
+        return facts | {"provenance": _provenance(release, signing, session.world.parts.settings)}
 
 
 def _find(name: str, targets: tuple[Target, ...]) -> Target:
@@ -55,7 +61,7 @@ def _facts(
     target: Target, records: Mapping[str, ReleaseRecord], *, wanted: ReleaseRecord | None
 ) -> dict[str, Any]:
     running = target.running.value if isinstance(target.running, Known) else None
-    release = next((each for each in records.values() if _has_image(each, target.image_id)), None)
+    release = _release(target, records)
     return {
         "target": target.id,
         "template": target.template,
@@ -72,6 +78,26 @@ def _facts(
         if release and release.verdict
         else None,
         "next": _next(target, wanted),
+    }
+
+
+def _release(target: Target, records: Mapping[str, ReleaseRecord]) -> ReleaseRecord | None:
+    return next((each for each in records.values() if _has_image(each, target.image_id)), None)
+
+
+def _provenance(
+    release: ReleaseRecord | None, signing: Signing | None, settings: Settings
+) -> dict[str, Any] | None:
+    if release is None:
+        return None
+    found = check(release, signing, settings)
+    return {
+        "signed": found.signed,
+        "keyId": found.key_id,
+        "verified": found.verified,
+        "reason": found.reason,
+        "builderVersion": release.builder_version,
+        "inputsSha256": release.inputs_sha256,
     }
 
 
@@ -95,5 +121,5 @@ def _next(target: Target, wanted: ReleaseRecord | None) -> str:
 
 def _shown(value: Any) -> str:  # noqa: ANN401 -- any JSON value
     if isinstance(value, dict):
-        return ", ".join(f"{key} {item}" for key, item in value.items())
-    return "-" if value is None else str(value)
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    return "-" if value is None or value == "" else str(value)

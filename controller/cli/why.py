@@ -20,6 +20,8 @@ from controller.model.errors import Problem
 def why(*, target: str, file: Path, output: str, state: Path | None, secrets: Path | None) -> int:
     """Show what TARGET (docker/HOST/CONTAINER) runs, which release that is, and what would happen to it.
 
+    Ends with 1 when the document names a key in package.signing and the release's record is not what was signed with it.
+
     Example: wsr why docker/local/ws-1 -f runtime.yaml
     """
     from controller.cli._why import facts_of, table  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
@@ -29,4 +31,8 @@ def why(*, target: str, file: Path, output: str, state: Path | None, secrets: Pa
     except Problem as problem:
         return fail(problem)
     print_facts(facts, output, table(facts))
+    provenance = facts["provenance"]
+    if provenance is not None and provenance["verified"] is False:
+        click.echo(f"The provenance is not verified. {provenance['reason']}", err=True)
+        return Exit.FAILED
     return Exit.DONE

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from controller.model.errors import Terminal
+from controller.model.provenance import Envelope
 
 CORRUPT: Final = "RecordCorrupt"
 """The reason of a record that cannot be read."""
@@ -117,6 +118,8 @@ class ReleaseRecord(RecordPart):
     tree_sha256: Sha256 | None = None
     inputs_sha256: Sha256 | None = None
     """The hash of all that the package was built from; None for an adopted version, whose source is not read."""
+    builder_version: str | None = None
+    """What built the package; None for an adopted version."""
     wheel: Artifact
     sdist: Artifact | None = None
     content_sha256: Sha256
@@ -125,6 +128,8 @@ class ReleaseRecord(RecordPart):
     templates: dict[str, TemplateRecord] = {}
     published_time: Moment | None = None
     promoted: bool = False
+    provenance: Envelope | None = None
+    """The signature over what never changes in this record; None when no key was named."""
     verdict: Verdict | None = None
 
     @property
