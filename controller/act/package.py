@@ -12,18 +12,25 @@ from controller.clients.git import commit_of
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
 from controller.clients.signing import signed
+from controller.model.errors import NotFound
 from controller.model.plan import Package
 from controller.model.record import Artifact, ReleaseRecord
 
 
 async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> str:
-    """Build, prove statically, keep the files, write the record; raises as `Runs.run` and `RecordStore` do."""
+    """Build, prove statically, keep the files, write the record; raises as `Runs.run` and `RecordStore` do.
+
+    Where another run recorded the same version of the same source meanwhile, its record stays.
+    """
     source = parts.base / document.spec.source.directory
     commit = await commit_of(source)
     folder = parts.folder / "package" / f"{action.version}-{action.tree_sha256[:16]}"
     run = _run(document, action, source=source, folder=folder, commit=commit)
     report = await parts.runs.run(run, progress=parts.say)
     facts = report.facts
+    theirs = await _recorded(parts, action.version)
+    if theirs is not None and theirs.tree_sha256 == facts["treeSha256"]:
+        return f"{theirs.wheel.file} {theirs.wheel.sha256[:12]}, as another run recorded it"
     wheel = await _keep(parts, facts["wheel"])
     sdist = await _keep(parts, facts["sdist"])
     record = ReleaseRecord(
@@ -65,6 +72,13 @@ def _run(
         "builder": BUILDER_VERSION,
     }
     return Run("package", given.arguments(), inputs)
+
+
+async def _recorded(parts: Parts, version: str) -> ReleaseRecord | None:
+    try:
+        return await parts.records.get(version)
+    except NotFound:
+        return None
 
 
 async def _keep(parts: Parts, fact: Mapping[str, str]) -> Artifact:

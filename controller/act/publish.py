@@ -16,8 +16,9 @@ from builder.contract import PublishRun
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
-from controller.model.errors import Terminal
+from controller.model.errors import Terminal, Transient
 from controller.model.plan import Publish
+from controller.model.record import ReleaseRecord
 
 
 async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> str:
@@ -25,9 +26,10 @@ async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> 
 
     Raises:
         Terminal: CredentialsMissing; the index refuses, or serves other bytes under this version.
-        Transient: the index is away, or does not show the files within the document's deadline.
+        Transient: the index is away, or does not show the files within the document's deadline; or the record names
+            other bytes by now than were decided on.
     """
-    record = await parts.records.get(action.version)
+    record = _same_bytes(await parts.records.get(action.version), action)
     if Version(action.version).local is not None:
         raise Terminal(
             "PublishRefused",
@@ -45,8 +47,17 @@ async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> 
             _run(parts, document, action, dist=dist, credentials=credentials), progress=parts.say
         )
     now = datetime.now(UTC)
-    await parts.amend(action.version, lambda current: current.published(now))
+    await parts.amend(action.version, lambda current: _same_bytes(current, action).published(now))
     return "it was there already" if report.facts.get("alreadyThere") else "the index serves it"
+
+
+def _same_bytes(record: ReleaseRecord, action: Publish) -> ReleaseRecord:
+    """Return the record when it is of the wheel that was decided on: another publisher may write it at any time."""
+    if record.wheel.sha256 != action.wheel_sha256:
+        raise Transient(
+            f"The record of {action.version} names wheel {record.wheel.sha256} by now, and {action.wheel_sha256} was to be published"
+        )
+    return record
 
 
 def _run(parts: Parts, document: WorkspaceRuntime, action: Publish, *, dist: Path, credentials: Path) -> Run:
