@@ -32,6 +32,7 @@ __all__ = [
     "OLDEST_PYTHON",
     "REPORT_LIMIT_BYTES",
     "REQUIRES_PYTHON",
+    "WAITING",
     "CascadeRun",
     "Outcome",
     "PackageRun",
@@ -55,6 +56,9 @@ CONSOLE_SCRIPT: Final = "molecule-runtime"
 OLDEST_PYTHON: Final = "3.11"
 REQUIRES_PYTHON: Final = f">={OLDEST_PYTHON}"
 """A package says the same wherever it is built; a builder that cannot prove the oldest version builds none."""
+
+WAITING: Final = "Waiting for the index: "
+"""How a line of `publish`'s log begins that says which files it waits for."""
 
 REPORT_LIMIT_BYTES: Final = 4_000
 """Kubernetes truncates a termination message at 4,096 bytes; a report stays below it."""

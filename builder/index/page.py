@@ -32,6 +32,9 @@ class IndexFile:
     sha256: str | None
     requires_python: str | None = None
     yanked: bool = False
+    metadata: IndexFile | None = None
+    """The file's core metadata as a file of its own (PEP 658, PEP 714), where the index offers it; installers resolve
+    with it."""
 
 
 def parse_page(body: bytes, *, content_type: str, url: str) -> tuple[IndexFile, ...]:
@@ -72,13 +75,17 @@ def _parse_json(text: str, url: str) -> tuple[IndexFile, ...]:
 
 
 def _from_entry(entry: Mapping[str, Any], url: str) -> IndexFile:
+    filename, address = str(entry["filename"]), urljoin(url, str(entry["url"])).partition("#")[0]
+    offered = entry.get("core-metadata", entry.get("dist-info-metadata", False))
+    hashes = offered if isinstance(offered, dict) else {}
     return IndexFile(
-        filename=str(entry["filename"]),
-        url=urljoin(url, str(entry["url"])).partition("#")[0],
+        filename=filename,
+        url=address,
         sha256=_digest(entry.get("hashes", {}).get("sha256")),
         requires_python=entry.get("requires-python"),
         # a string is the reason why; an empty one still means yanked
         yanked=entry.get("yanked", False) is not False,
+        metadata=_metadata(filename, address, hashes.get("sha256")) if offered else None,
     )
 
 
@@ -104,13 +111,19 @@ def _from_anchor(anchor: Mapping[str, str | None], base: str) -> IndexFile | Non
     if not filename.endswith(_DISTRIBUTION):
         return None
     algorithm, _, digest = fragment.partition("=")
+    offered = anchor.get("data-core-metadata", anchor.get("data-dist-info-metadata"))
     return IndexFile(
         filename=filename,
         url=address,
         sha256=_digest(digest) if algorithm == "sha256" else None,
         requires_python=anchor.get("data-requires-python"),
         yanked="data-yanked" in anchor,
+        metadata=_metadata(filename, address, offered.removeprefix("sha256=")) if offered else None,
     )
+
+
+def _metadata(filename: str, address: str, sha256: object) -> IndexFile:
+    return IndexFile(f"{filename}.metadata", f"{address}.metadata", _digest(sha256))
 
 
 def _digest(value: object) -> str | None:

@@ -11,6 +11,7 @@ import enum
 import hashlib
 import sys
 import time
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from packaging.utils import (
 from packaging.version import Version
 
 from builder import index as simple
+from builder.contract import WAITING
 from builder.problems import Refused, TryAgain
 
 _FIRST_PAUSE_SECONDS: Final = 0.2
@@ -173,7 +175,7 @@ async def wait_until_served(index: simple.Index, release: Release, *, deadline_s
                 retry_after=asked_to_wait,
             )
         if missing != missing_before:
-            sys.stderr.write(f"Waiting for the index: {missing}\n")
+            sys.stderr.write(f"{WAITING}{missing}\n")
             missing_before = missing
         await asyncio.sleep(min(max(pause, asked_to_wait or 0.0), max(left, 0.01)))
         pause = min(pause * _PAUSE_GROWTH, _LONGEST_PAUSE_SECONDS)
@@ -190,11 +192,23 @@ async def _missing(index: simple.Index, release: Release) -> tuple[str, float | 
         for file in release.files:
             found = hashlib.sha256(await index.fetch(shown[file.name])).hexdigest()
             _refuse_others(release, {file.name: found})
+            await _check_metadata(index, shown[file.name], file)
     except simple.Unavailable as problem:
         return str(problem), problem.retry_after
     except (simple.Corrupt, simple.Malformed) as problem:
         return str(problem), None
     return "", None
+
+
+async def _check_metadata(index: simple.Index, shown: simple.IndexFile, file: ReleaseFile) -> None:
+    """Compare a wheel's core metadata, where the index offers it apart, with what is in the wheel: installers trust it."""
+    if shown.metadata is None or file.path.suffix != ".whl":
+        return
+    with zipfile.ZipFile(file.path) as archive:
+        inside = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        ours = archive.read(inside)
+    if await index.fetch(shown.metadata) != ours:
+        raise simple.Corrupt(f"The metadata that the index serves for {file.name} is not that in the wheel.")
 
 
 def missing_files(release: Release, there: Iterable[str]) -> list[ReleaseFile]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 from packaging.version import Version
 
-from builder.contract import PublishRun
+from builder.contract import WAITING, PublishRun
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
@@ -43,9 +43,9 @@ async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> 
             if artifact is not None:
                 (dist / artifact.file).write_bytes(await parts.records.get_blob(artifact))
         credentials = _credentials(parts, document, folder)
-        report = await parts.runs.run(
-            _run(parts, document, action, dist=dist, credentials=credentials), progress=parts.say
-        )
+        run = _run(parts, document, action, dist=dist, credentials=credentials)
+        with parts.waiting(action.key) as waits_for:
+            report = await parts.runs.run(run, progress=_telling(parts.say, waits_for))
     now = datetime.now(UTC)
     await parts.amend(action.version, lambda current: _same_bytes(current, action).published(now))
     return "it was there already" if report.facts.get("alreadyThere") else "the index serves it"
@@ -58,6 +58,17 @@ def _same_bytes(record: ReleaseRecord, action: Publish) -> ReleaseRecord:
             f"The record of {action.version} names wheel {record.wheel.sha256} by now, and {action.wheel_sha256} was to be published"
         )
     return record
+
+
+def _telling(say: Callable[[str], None], waits_for: Callable[[str], None]) -> Callable[[str], None]:
+    """Return what takes a run's log: all of it is progress, and what it waits for belongs into the status, too."""
+
+    def tell(line: str) -> None:
+        say(line)
+        if line.startswith(WAITING):
+            waits_for(line)
+
+    return tell
 
 
 def _run(parts: Parts, document: WorkspaceRuntime, action: Publish, *, dist: Path, credentials: Path) -> Run:

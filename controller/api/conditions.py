@@ -31,6 +31,7 @@ class Reason(enum.StrEnum):
     BUILDING = "Building"
     PROVING = "Proving"
     PUBLISHING = "Publishing"
+    INDEX_NOT_VISIBLE = "IndexNotVisible"
     ROLLING = "Rolling"
     PROMOTING = "Promoting"
     ROLLING_BACK = "RollingBack"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +21,8 @@ class Parts:
     """What one object's actions use.
 
     `folder` is where builder runs put their files (lost without harm), `base` what relative paths of the document
-    start from. `say` takes lines of progress.
+    start from. `say` takes lines of progress. `waits` says what actions under way wait for, by their keys, and `news` is
+    set whenever that changes.
     """
 
     engine: DockerEngine
@@ -31,7 +33,22 @@ class Parts:
     folder: Path
     base: Path
     say: Callable[[str], None]
+    waits: dict[str, str] = field(default_factory=dict)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
     _amending: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @contextmanager
+    def waiting(self, key: str) -> Iterator[Callable[[str], None]]:
+        """Give what takes a line about what the action with this key waits for; it is forgotten when the block ends."""
+
+        def note(line: str) -> None:
+            self.waits[key] = line
+            self.news.set()
+
+        try:
+            yield note
+        finally:
+            self.waits.pop(key, None)
 
     async def amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
         """Change the record of `version`; actions that run at the same time do so one after the other.

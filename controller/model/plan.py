@@ -189,6 +189,8 @@ class Progress:
 
     in_flight: frozenset[str] = frozenset()
     failures: Mapping[str, Failure] = field(default_factory=dict)
+    waits: Mapping[str, str] = field(default_factory=dict)
+    """What actions under way wait for, one line each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
@@ -57,6 +57,9 @@ class World(Protocol):
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         """Do one action to its end and return one line about it. Raises a Problem when it did not succeed."""
+
+    def waits(self) -> Mapping[str, str]:
+        """Return what actions under way wait for, one line each, by their keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,11 +175,11 @@ class Reconciler:
             self._observation = None
         observation = await self._observe(stored.document)
         state = classify(stored.document, observation)
-        progress = Progress(in_flight=frozenset(self._tasks), failures=self._attempts.failures)
+        progress = Progress(frozenset(self._tasks), self._attempts.failures, self.world.waits())
         now = self.clock()
         plan = decide(stored.document, state, progress, now, targets=observation.targets)
         starting = frozenset(action.key for action in plan.actions)
-        announced = Progress(progress.in_flight | starting, progress.failures)
+        announced = replace(progress, in_flight=progress.in_flight | starting)
         scope = Scope(stored.document, stored.generation, observation, state, plan, announced)
         status = summarize(scope, stored.status, now)
         if status != stored.status:

@@ -120,6 +120,10 @@ class StandaloneWorld:
             case Judge():
                 return await judge(self.parts, action)
 
+    def waits(self) -> Mapping[str, str]:
+        """See `World`."""
+        return dict(self.parts.waits)
+
     async def _read(self, source: str, reading: Awaitable[T], now: datetime) -> Observed[T]:
         """Return what `reading` yields, or since when and why it is unknown."""
         try:
@@ -237,10 +241,11 @@ def _access(document: WorkspaceRuntime, settings: Settings) -> RegistryAccess:
 
 
 async def watch(world: StandaloneWorld, file: Path, wake: asyncio.Event) -> None:
-    """Set `wake` whenever the document's file or a container of the engine changes; runs until cancelled."""
+    """Set `wake` whenever the document's file, a container of the engine or what we wait for changes; runs until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_file(file, wake))
         group.create_task(_watch_engine(world, wake))
+        group.create_task(_watch_news(world.parts.news, wake))
 
 
 async def _watch_file(file: Path, wake: asyncio.Event) -> None:
@@ -259,6 +264,13 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
         facts = file.stat()
         return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
     return None
+
+
+async def _watch_news(news: asyncio.Event, wake: asyncio.Event) -> None:
+    while True:
+        await news.wait()
+        news.clear()
+        wake.set()
 
 
 async def _watch_engine(world: StandaloneWorld, wake: asyncio.Event) -> None:

@@ -137,7 +137,7 @@ def _stage(scope: Scope) -> Verdict:
             names = ", ".join(templates)
             return Verdict("False", Reason.PROVING, f"Candidates of {version} are being proven: {names}.")
         case Unpublished():
-            return Verdict("False", Reason.PUBLISHING, f"Version {version} is being published.")
+            return _publishing(scope)
         case Stale(fleet=fleet):
             return _rolling(scope, fleet)
         case Unpromoted(fleet=Fleet(missed=())):
@@ -146,6 +146,14 @@ def _stage(scope: Scope) -> Verdict:
         case _:
             text = f"Version {version} runs wherever it may and is being promoted."
             return Verdict("False", Reason.PROMOTING, text)
+
+
+def _publishing(scope: Scope) -> Verdict:
+    mine = f"publish/{scope.document.spec.version}/"
+    waits = next((line for key, line in scope.progress.waits.items() if key.startswith(mine)), None)
+    if waits is not None:
+        return Verdict("False", Reason.INDEX_NOT_VISIBLE, f"{waits}.")
+    return Verdict("False", Reason.PUBLISHING, f"Version {scope.document.spec.version} is being published.")
 
 
 def _rolling(scope: Scope, fleet: Fleet) -> Verdict:
@@ -203,7 +211,7 @@ def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
         return Verdict("False", scope.state.reason, scope.state.message)
     problem = _problem(scope)
     if isinstance(scope.state, Unpublished):
-        return problem or Verdict("False", Reason.PUBLISHING, f"Version {version} is being published.")
+        return problem or _publishing(scope)
     if isinstance(scope.observation.records, Unknown):
         return Verdict(
             "Unknown",

@@ -123,6 +123,29 @@ async def test_the_recorded_bytes_are_published_and_again_is_no_work(place: Plac
     assert place.proxy.uploads == uploads
 
 
+async def test_what_is_waited_for_is_known_while_it_is_waited_for_and_not_afterwards(
+    place: Place, tmp_path: Path
+) -> None:
+    made = make_release(tmp_path / "dist", place.project, "0.1.1")
+    action = publication(await place.record(made))
+    seen: list[dict[str, str]] = []
+
+    async def hide(request: web.Request) -> web.StreamResponse | None:
+        if "simple/" not in request.path or not place.proxy.uploads or len(seen) > 3:
+            return None
+        seen.append(dict(place.parts.waits))
+        return web.Response(status=404)
+
+    place.proxy.faults.append(hide)
+    await publish(place.parts, place.document, action)
+    line = f"Waiting for the index: {made.wheel.name}, {made.sdist.name} not listed yet"
+    assert seen[0] == {}
+    assert seen[-1] == {action.key: line}
+    assert place.parts.waits == {}
+    assert place.parts.news.is_set()
+    assert line in place.said
+
+
 async def test_other_bytes_on_the_index_are_refused_and_the_version_is_not_noted_as_public(
     place: Place, tmp_path: Path
 ) -> None:

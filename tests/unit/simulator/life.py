@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -92,6 +92,9 @@ class SimulatedWorld:
         else:
             self.last_seen = replace(earlier, targets=self.machine.targets(document))
         return self.last_seen
+
+    def waits(self) -> Mapping[str, str]:
+        return self.machine.waits
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         self.performed.append(action)

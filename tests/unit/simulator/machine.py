@@ -140,6 +140,7 @@ class Machine:
     tree: str = sha("the first source")
     inputs: dict[str, str] = field(default_factory=dict)
     index: dict[str, str] = field(default_factory=dict)
+    waits: dict[str, str] = field(default_factory=dict)
     records: dict[str, ReleaseRecord] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     boxes: dict[str, Box] = field(default_factory=dict)

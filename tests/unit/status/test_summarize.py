@@ -1,5 +1,6 @@
 """The status says what is true, why, and what is not known; kstatus holds whatever the state is."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -47,7 +48,8 @@ def status(
     state = classify(asked, seen)
     known = progress or Progress()
     plan = decide(asked, state, known, NOON)
-    announced = Progress(known.in_flight | {action.key for action in plan.actions}, known.failures)
+    starting = {action.key for action in plan.actions}
+    announced = replace(known, in_flight=known.in_flight | starting)
     scope = Scope(asked, 3, seen, state, plan, announced)
     made = summarize(scope, previous or Status(), NOON if previous is None else LATER)
     assert not broken(made), broken(made)
@@ -329,6 +331,19 @@ def test_an_outage_takes_neither_the_image_for_new_workspaces_nor_the_last_known
     during = status(observation(records=AWAY), previous=before)
     assert during.templates == before.templates
     assert during.last_known_good == "0.1.0"
+
+
+def test_what_a_publication_waits_for_is_told_while_it_waits() -> None:
+    seen = observation(record(published_time=None, verdict=None))
+    key = f"publish/0.1.0/{sha('wheel 0.1.0')}"
+    quiet = conditions(status(seen, progress=Progress(frozenset({key}))))
+    assert quiet["Published"] == ("False", "Publishing", "Version 0.1.0 is being published.")
+    waits = {key: "Waiting for the index: x.whl not listed yet", "publish/0.0.9/x": "old"}
+    waits = dict(sorted(waits.items()))  # the other one first
+    made = conditions(status(seen, progress=Progress(frozenset({key}), {}, waits)))
+    told = ("False", "IndexNotVisible", "Waiting for the index: x.whl not listed yet.")
+    assert (made["Published"], made["Ready"]) == (told, told)
+    assert made["Reconciling"] == ("True", *told[1:])
 
 
 def failing(key_of: Observation, failure: Failure, version: str = "0.1.0") -> Progress:
