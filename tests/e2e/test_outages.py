@@ -1,11 +1,17 @@
 """Parts that go away in the middle of the work, and come back."""
 
+import asyncio
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
+from aiohttp import web
 
+from tests.contract.publishing import proxy_before
+from tests.e2e.desk import PACKAGE
 from tests.e2e.proxy import Proxy, before_tcp, before_unix
 from tests.e2e.scene import Scene
 from tests.parts.servers import free_port
@@ -121,3 +127,44 @@ def test_an_index_that_is_away_is_never_taken_for_one_without_the_version(
     ready = scene.desk.condition("Ready")
     assert ready is not None
     assert "package index" in ready["message"]
+
+
+async def test_a_publication_that_the_index_does_not_show_yet_says_so_in_the_status(scene: Scene) -> None:
+    desk = scene.desk
+    desk.bump("0.1.1")
+    shown = asyncio.Event()
+
+    async with proxy_before(scene.index) as proxy:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{scene.index.simple_url}{PACKAGE}/") as page,
+        ):
+            before, kind = await page.read(), page.content_type
+
+        async def as_it_was(request: web.Request) -> web.StreamResponse | None:
+            if "simple/" not in request.path or shown.is_set():
+                return None
+            return web.Response(body=before, content_type=kind)
+
+        proxy.faults.append(as_it_was)
+        with desk.editing() as spec:
+            spec["package"]["index"] |= {
+                "uploadURL": proxy.index.upload_url,
+                "simpleURL": proxy.index.simple_url,
+                "visibleDeadlineSeconds": 120,
+            }
+        running = await asyncio.to_thread(desk.start, "run", "--once")
+        stem = f"{PACKAGE.replace('-', '_')}-0.1.1"
+        line = f"Waiting for the index: {stem}-py3-none-any.whl, {stem}.tar.gz not listed yet"
+        await asyncio.to_thread(running.until, f"IndexNotVisible: {re.escape(line)}.$")
+        published = await asyncio.to_thread(desk.condition, "Published")
+        assert published is not None
+        assert (published["status"], published["reason"], published["message"]) == (
+            "False",
+            "IndexNotVisible",
+            f"{line}.",
+        )
+        shown.set()
+        ended = await asyncio.to_thread(running.end)
+    assert ended.code == 0, ended.log
+    assert "0.1.1" in scene.published()
