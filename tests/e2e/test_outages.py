@@ -156,7 +156,9 @@ async def test_a_publication_that_the_index_does_not_show_yet_says_so_in_the_sta
         running = await asyncio.to_thread(desk.start, "run", "--once")
         stem = f"{PACKAGE.replace('-', '_')}-0.1.1"
         line = f"Waiting for the index: {stem}-py3-none-any.whl, {stem}.tar.gz not listed yet"
-        await asyncio.to_thread(running.until, f"IndexNotVisible: {re.escape(line)}.$")
+        await asyncio.to_thread(running.until, re.escape(line))
+        # At once, and not when the loop would look again by itself.
+        await asyncio.to_thread(running.until, f"IndexNotVisible: {re.escape(line)}.$", seconds=10)
         published = await asyncio.to_thread(desk.condition, "Published")
         assert published is not None
         assert (published["status"], published["reason"], published["message"]) == (

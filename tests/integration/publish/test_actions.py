@@ -1,5 +1,6 @@
 """Publication and adoption on a real index and real records: the bytes that are recorded are those that are served."""
 
+import asyncio
 import hashlib
 import os
 import secrets
@@ -24,6 +25,7 @@ from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.plan import Adopt, Package, Publish
 from controller.model.record import ReleaseRecord
 from controller.settings import Settings
+from controller.standalone.world import StandaloneWorld, watch
 from tests.contract.publishing import Made, Proxy, make_release, proxy_before
 from tests.parts.index import Index
 from tests.parts.small_wheel import make_wheel
@@ -144,6 +146,21 @@ async def test_what_is_waited_for_is_known_while_it_is_waited_for_and_not_afterw
     assert place.parts.waits == {}
     assert place.parts.news.is_set()
     assert line in place.said
+
+
+async def test_what_is_waited_for_wakes_the_loop(place: Place, tmp_path: Path) -> None:
+    wake = asyncio.Event()
+    watching = asyncio.create_task(watch(StandaloneWorld(place.parts, None), tmp_path / "runtime.yaml", wake))
+    try:
+        with place.parts.waiting("publish/0.1.1/x") as note:
+            note("Waiting for the index")
+        async with asyncio.timeout(5):
+            while place.parts.news.is_set():  # noqa: ASYNC110 -- nobody tells when it is taken
+                await asyncio.sleep(0.01)
+        assert wake.is_set()
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
 
 
 async def test_other_bytes_on_the_index_are_refused_and_the_version_is_not_noted_as_public(
