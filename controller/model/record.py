@@ -142,8 +142,8 @@ class ReleaseRecord(RecordPart):
         return self.model_copy(update={"templates": {**self.templates, name: template}})
 
     def published(self, time: datetime) -> Self:
-        """Return the record of the version as the index serves it since `time` (aware)."""
-        return self.model_copy(update={"published_time": _utc(time)})
+        """Return the record of the version as the index serves it since `time` (aware); who noted it first stays right."""
+        return self.model_copy(update={"published_time": self.published_time or _utc(time)})
 
     def judged(self, verdict: Verdict | None) -> Self:
         """Return the record with this verdict; None resumes a failed version."""

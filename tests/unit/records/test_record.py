@@ -120,3 +120,9 @@ def test_bytes_that_are_no_record_are_refused_with_what_to_do(content: bytes) ->
 def test_a_record_cannot_be_changed_in_place() -> None:
     with pytest.raises(ValidationError):
         record().promoted = True
+
+
+def test_a_publication_that_is_noted_twice_keeps_its_first_time() -> None:
+    first = record(publishedTime=None).published(NOON)
+    assert first.published_time == NOON
+    assert first.published(NOON + timedelta(minutes=1)) == first
