@@ -132,7 +132,7 @@ class DockerEngine:
     def events(self) -> AsyncGenerator[EngineEvent, None]:
         """Yield container events from now on, for as long as it is iterated; connects again by itself.
 
-        A lost engine is an event too: LOST, then BACK, after which the listener must look at everything again.
+        A lost engine is an event too: LOST, then CONNECTED, after which the listener must look at everything again.
         """
         return watch(self.endpoint)
 

@@ -37,13 +37,18 @@ class Sightings:
     _templates: Mapping[str, str] = field(default_factory=dict)
     _seen: dict[str, _Sighting] = field(default_factory=dict)
     _touched: dict[str, datetime] = field(default_factory=dict)
+    _forgotten: bool = False
+    """Whether all was forgotten after this pass began: what it has read may be from before."""
 
     def begin(self, templates: Mapping[str, str], now: datetime) -> None:
         """Begin a pass; other templates than before make every target another one."""
         if templates != self._templates:
             self.forget_all()
         self._templates = dict(templates)
-        self._seen = {name: seen for name, seen in self._seen.items() if now - seen.time < KEPT}
+        self._forgotten = False
+        # NOTE: A clock that is set back must not let a sighting outlive its time.
+        fresh = timedelta(0)
+        self._seen = {name: seen for name, seen in self._seen.items() if fresh <= now - seen.time < KEPT}
         self._touched = {one: time for one, time in self._touched.items() if now - time < KEPT}
 
     def recall(self, unit: Unit, network_sharers: Sequence[str]) -> Target | None:
@@ -56,7 +61,7 @@ class Sightings:
 
     def keep(self, target: Target, unit: Unit, network_sharers: Sequence[str], *, since: datetime) -> None:
         """Keep a target that was read from `since` on."""
-        if isinstance(target.running, Known) and target.succession is None:
+        if isinstance(target.running, Known) and target.succession is None and not self._forgotten:
             self._seen[unit.name] = _Sighting(target, unit, tuple(network_sharers), since)
 
     def touch(self, container: str, now: datetime) -> None:
@@ -66,3 +71,4 @@ class Sightings:
     def forget_all(self) -> None:
         """Let every target be read again."""
         self._seen.clear()
+        self._forgotten = True

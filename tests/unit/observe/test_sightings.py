@@ -75,6 +75,20 @@ def test_nothing_stands_in_for_longer_than_five_seconds(seen: Sightings) -> None
     assert seen.recall(UNIT, ["beside"]) is None
 
 
+def test_nothing_outlives_its_time_when_the_clock_is_set_back(seen: Sightings) -> None:
+    seen.begin(TEMPLATES, NOW - timedelta(hours=1))
+    assert seen.recall(UNIT, ["beside"]) is None
+
+
+def test_what_was_read_before_the_engine_was_lost_is_not_kept_after_it(seen: Sightings) -> None:
+    seen.forget_all()
+    seen.keep(TARGET, UNIT, ["beside"], since=SOON)
+    assert seen.recall(UNIT, ["beside"]) is None
+    seen.begin(TEMPLATES, SOON)
+    seen.keep(TARGET, UNIT, ["beside"], since=SOON)
+    assert seen.recall(UNIT, ["beside"]) == TARGET
+
+
 def test_other_templates_and_a_lost_engine_forget_all(seen: Sightings) -> None:
     seen.begin({"echo": "elsewhere"}, SOON)
     assert seen.recall(UNIT, ["beside"]) is None
