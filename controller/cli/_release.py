@@ -96,27 +96,33 @@ class _Desk:
         return {**_facts(decided), "commit": commit, "message": f"{done}, at {commit[:7]}: {decided.reason}."}
 
     async def _decide(self) -> Next | Nothing:
-        served = await self._served()
+        served, yanked = await self._served()
         if self._ask.tags is not None:
             tags, changes = _listed(self._ask.tags), None
         else:
             tags, changes = await self._tags_and_changes()
         ceiling = self._document.spec.package.version_ceiling if self._document else None
-        return decide_release(tags, served=served, changes=changes, labels=self._ask.labels, ceiling=ceiling)
+        return decide_release(
+            tags,
+            served=served,
+            yanked=yanked,
+            changes=changes,
+            labels=self._ask.labels,
+            ceiling=ceiling,
+        )
 
-    async def _served(self) -> tuple[str, ...] | None:
-        """Return the versions that the index serves and nobody has yanked; None when there is no index to ask."""
+    async def _served(self) -> tuple[list[str] | None, list[str]]:
+        """Return the versions that the index serves, None when there is no index to ask, and those that were yanked."""
         client, package = _index(self._ask, self._document, self._settings)
         if client is None:
-            return None
+            return None, []
         try:
             async with asyncio.timeout(_INDEX_SECONDS), client as index:
                 releases = (await index.served(package)).releases
         except TimeoutError:
             raise Transient(f"The index did not answer for {package} within {_INDEX_SECONDS:g} s.") from None
-        return tuple(
-            version for version, each in releases.items() if not all(file.yanked for file in each.files)
-        )
+        yanked = [version for version, each in releases.items() if all(file.yanked for file in each.files)]
+        return [version for version in releases if version not in yanked], yanked
 
     async def _tags_and_changes(self) -> tuple[tuple[str, ...], tuple[Change, ...]]:
         repository = self._repository

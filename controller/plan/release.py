@@ -65,10 +65,11 @@ def newest_tag(tags: Iterable[str]) -> str | None:
     return max((tag for tag in tags if _of_tag(tag)), key=lambda tag: _of_tag(tag) or FIRST, default=None)
 
 
-def decide_release(
+def decide_release(  # noqa: PLR0913 -- one for each source that has a say
     tags: Collection[str],
     *,
     served: Collection[str] | None,
+    yanked: Collection[str] = (),
     changes: Sequence[Change] | None,
     labels: Collection[str] = (),
     ceiling: str | None = None,
@@ -77,7 +78,8 @@ def decide_release(
 
     Args:
         tags: names of all tags.
-        served: the versions that the index serves; None when none was asked.
+        served: the versions that the index serves and nobody has yanked; None when none was asked.
+        yanked: those that it holds and that were yanked: they count for nothing, and no index takes them twice.
         changes: what changed under `INPUTS` since the newest tag, newest first; None when unknown, which counts as changed.
         labels: labels beside those of the changes.
         ceiling: the version that the next one must stay below.
@@ -97,7 +99,7 @@ def decide_release(
         raise _tag_ahead(on_index, released)
     asked = {*labels, *(label for change in changes or () for label in change.labels)}
     size = next((size for size in (Size.MAJOR, Size.MINOR) if size.label in asked), Size.PATCH)
-    version = _grown(base, size) if base else _first(size)
+    version = _free(_grown(base, size) if base else _first(size), yanked)
     if ceiling is not None and version >= Version(ceiling):
         raise Terminal(
             "AboveCeiling",
@@ -130,14 +132,25 @@ def _first(size: Size) -> Version:
     return Version("1.0.0") if size is Size.MAJOR else FIRST
 
 
+def _free(version: Version, yanked: Collection[str]) -> Version:
+    """Return the first version from `version` on that nobody has used up."""
+    used = {_parsed(text) for text in yanked}
+    while version in used:
+        version = _grown(version, Size.PATCH)
+    return version
+
+
 def _grown(base: Version, size: Size) -> Version:
     """Return the release after `base`; a pre-release is followed by the release that it prepares, if that is big enough."""
     parts = [*base.release, 0, 0][:_SEGMENTS]
-    prepares = base.is_prerelease and not any(parts[size + 1 :])
-    if not prepares:
-        parts = [*parts[:size], parts[size] + 1, *[0] * (_SEGMENTS - 1 - size)]
-    epoch = f"{base.epoch}!" if base.epoch else ""
-    return Version(epoch + ".".join(map(str, parts)))
+    prepared = _version(base.epoch, parts)
+    if prepared > base and not any(parts[size + 1 :]):
+        return prepared
+    return _version(base.epoch, [*parts[:size], parts[size] + 1, *[0] * (_SEGMENTS - 1 - size)])
+
+
+def _version(epoch: int, parts: Iterable[int]) -> Version:
+    return Version(f"{epoch}!{'.'.join(map(str, parts))}")
 
 
 def _newest_release(versions: Iterable[str]) -> Version | None:

@@ -40,12 +40,22 @@ def version_after(*versions: str, label: str = "bug") -> str:
         ("0.2.0b1", "0.2.0", "0.2.0", "1.0.0"),
         ("1.0.0.dev3", "1.0.0", "1.0.0", "1.0.0"),
         ("1!0.1.6", "1!0.1.7", "1!0.2.0", "1!1.0.0"),
+        ("0.2.0.post1.dev1", "0.2.1", "0.3.0", "1.0.0"),
+        ("1.2.3.4rc1", "1.2.4", "1.3.0", "2.0.0"),
     ],
 )
 def test_the_next_version_grows_by_what_the_label_says(base: str, patch: str, minor: str, major: str) -> None:
     assert version_after(base) == patch
     assert version_after(base, label="release:minor") == minor
     assert version_after(base, label="release:major") == major
+
+
+def test_a_version_that_was_yanked_is_never_given_again() -> None:
+    decided = decide_release(
+        tags("0.1.6"), served=["0.1.6"], yanked=["0.1.7", "0.1.8", "9.9.9"], changes=[PLAIN]
+    )
+    assert isinstance(decided, Next)
+    assert decided.version == "0.1.9"
 
 
 @pytest.mark.parametrize(
