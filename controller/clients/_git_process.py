@@ -25,8 +25,12 @@ _PUSH_CURE: Final = (
 )
 
 
-class GitFailed(Exception):  # noqa: N818 -- it is told apart from Problem, which leaves this room
-    """Git said no; `str()` is what it said, without secrets. It does not leave `clients/`."""
+class GitFailed(Terminal):
+    """Git said no; `said` is all that it said, without secrets. Who knows better what it means says so instead."""
+
+    def __init__(self, said: str) -> None:
+        super().__init__("GitRefused", f"Git refuses: {_because(said)}.", fix="Correct what git names.")
+        self.said = said
 
 
 def credentials(url: str, token: str | None, environment: Mapping[str, str]) -> dict[str, str]:
@@ -49,9 +53,7 @@ def credentials(url: str, token: str | None, environment: Mapping[str, str]) -> 
 
 
 def translated(what: str, said: str) -> Problem:
-    because = next(
-        (line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:", " ! "))), said
-    ).rstrip(" .")
+    because = _because(said)
     if "[rejected]" in said:
         return Terminal(
             "PushRefused",
@@ -63,6 +65,14 @@ def translated(what: str, said: str) -> Problem:
     if _UNREACHABLE.search(said):
         return Transient(f"{what}: {because}.")
     return Terminal("GitRefused", f"{what}: {because}.", fix="Correct what git names.")
+
+
+def _because(said: str) -> str:
+    """Return the line that says why."""
+    lines = said.splitlines()
+    return next(
+        (line for line in lines if line.startswith(("fatal:", "error:", "remote:", " ! "))), said
+    ).rstrip(" .")
 
 
 async def execute(

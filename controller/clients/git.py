@@ -48,11 +48,13 @@ class Repository:
         """Return the commit that is checked out.
 
         Raises:
-            Terminal: Invalid; no git, no repository, or one without a commit.
+            Terminal: Invalid (no git, no repository, or one without a commit), GitRefused.
         """
         try:
             return await self._run("rev-parse", "--verify", "HEAD^{commit}")
         except GitFailed as error:
+            if "not a git repository" not in error.said and "Needed a single revision" not in error.said:
+                raise
             raise Terminal(
                 "Invalid",
                 f"{self._folder} is not in a git repository with a commit.",
@@ -138,29 +140,39 @@ class Repository:
                 f"{self._remote} has {tag} at {theirs[:7]}, not at {commit[:7]}.",
                 fix="Somebody released meanwhile; run it again, on an up-to-date checkout.",
             ) from None
-        await self._run("update-ref", f"refs/tags/{tag}", made)
+        # What is on the remote counts; a clone that cannot take the tag learns of it by the next fetch.
+        await self._succeeds("update-ref", f"refs/tags/{tag}", made)
         return True
 
     async def push_file(self, path: Path, message: str) -> str:
         """Commit one file, where it differs from what is checked out, and push the branch; return the commit.
 
         Raises:
-            Terminal: NoBranch (nothing to push to), PushRefused (the branch moved meanwhile), CredentialsMissing, GitRefused.
+            Terminal: NoBranch (nothing to push to), Ignored (git does not take the file), PushRefused (the branch moved meanwhile), CredentialsMissing, GitRefused.
             Transient: the remote cannot be reached.
         """
         try:
             branch = await self._run("symbolic-ref", "HEAD")
         except GitFailed as error:
+            if "not a symbolic ref" not in error.said:
+                raise
             raise Terminal(
                 "NoBranch", f"{self._folder} has no branch checked out to push to.", fix="Check one out."
             ) from error
         try:
-            if await self._run("status", "--porcelain", "--", str(path)):
+            state = await self._run("status", "--porcelain", "--ignored", "--", str(path))
+            if state.startswith("!!"):
+                raise Terminal(
+                    "Ignored",
+                    f"{path} is ignored by git, so it reaches no remote.",
+                    fix="Take it out of .gitignore, or `git add --force` it once.",
+                )
+            if state:
                 await self._run("add", "--", str(path))
                 signed = await self._signature()
                 await self._run("commit", "--quiet", "--message", message, "--", str(path), more=signed)
         except GitFailed as error:
-            raise translated(f"Cannot commit {path}", str(error)) from error
+            raise translated(f"Cannot commit {path}", error.said) from error
         await self._ask("push to", "push", "--quiet", self._remote, f"HEAD:{branch}")
         return await self.head()
 
@@ -177,7 +189,7 @@ class Repository:
         try:
             return await self._run(*arguments, more=more, seconds=_NETWORK_SECONDS)
         except GitFailed as error:
-            raise translated(f"Cannot {verb} {self._remote}", str(error)) from error
+            raise translated(f"Cannot {verb} {self._remote}", error.said) from error
 
     async def _succeeds(self, *arguments: str) -> bool:
         try:

@@ -90,3 +90,23 @@ def test_a_token_without_a_push_is_wrong_use(fleet: Ground) -> None:
     done = bump(fleet, "clone/fleet/runtime.yaml", "0.1.7", "--token-file", "token")
     assert done.returncode == 2
     assert "--token-file goes with --push." in done.stderr
+
+
+def test_a_file_that_git_ignores_is_not_told_to_be_pushed(fleet: Ground) -> None:
+    fleet.git("rm", "--quiet", "--cached", "fleet/runtime.yaml")
+    fleet.commit(".gitignore", "runtime.yaml\n")
+    head = fleet.git("rev-parse", "main", cwd=fleet.remote)
+    done = bump(fleet, "runtime.yaml", "0.1.7", "--push", cwd=fleet.folder / "fleet")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"{fleet.folder}/fleet/runtime.yaml is ignored by git, so it reaches no remote.\n"
+        "Take it out of .gitignore, or `git add --force` it once.\n"
+    )
+    assert fleet.git("rev-parse", "main", cwd=fleet.remote) == head
+
+
+def test_a_folder_that_is_no_repository_is_told_as_git_tells_it(fleet: Ground) -> None:
+    (fleet.root / "runtime.yaml").write_text(DOCUMENT)
+    done = bump(fleet, "runtime.yaml", "0.1.7", "--push")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Git refuses: fatal: not a git repository")

@@ -314,3 +314,17 @@ def test_an_index_that_does_not_answer_is_no_agreement(ground: Ground) -> None:
     assert done.stderr.startswith(
         "http://127.0.0.1:1/simple/molecule-ai-workspace-runtime/ cannot be reached: "
     )
+
+
+def test_what_git_refuses_here_is_said_in_its_words(ground: Ground) -> None:
+    ground.commit("workspace/main.py", "One")
+    ground.environment["GIT_TEST_ASSUME_DIFFERENT_OWNER"] = "1"
+    refused = ground.release("next")
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Git refuses: fatal: detected dubious ownership in repository at ")
+    del ground.environment["GIT_TEST_ASSUME_DIFFERENT_OWNER"]
+    tree = ground.git("rev-parse", "HEAD^{tree}")
+    (ground.folder / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    refused = ground.release("next")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("Git refuses: ")

@@ -199,3 +199,12 @@ def test_a_run_that_is_killed_before_the_push_leaves_no_tag_behind(ground: Groun
     assert subprocess.run(["git", "tag"], cwd=ground.folder, capture_output=True, check=True).stdout == b""
     (ground.folder / ".git" / "hooks" / "pre-push").unlink()
     assert ground.release("tag").stdout == "0.1.0\n"
+
+
+def test_a_clone_that_cannot_take_the_tag_does_not_make_a_pushed_one_fail(ground: Ground) -> None:
+    commit = ground.commit("workspace/main.py", "One")
+    (ground.folder / ".git" / "refs" / "tags" / "runtime-v0.1.0").mkdir()
+    (ground.folder / ".git" / "refs" / "tags" / "runtime-v0.1.0" / "in-the-way").touch()
+    done = ground.release("tag")
+    assert (done.returncode, done.stdout) == (0, "0.1.0\n")
+    assert ground.git("rev-parse", "runtime-v0.1.0^{commit}", cwd=ground.remote) == commit
