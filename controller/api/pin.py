@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -29,7 +29,7 @@ def bump_pin(text: str, version: str, *, package: str, file: str) -> Bumped:
 
     Raises:
         InvalidDocument: no line names the package, several do, the line pins nothing or in more than one way, excludes the new
-            version, or carries hashes.
+            version, carries hashes, or cannot hold it behind its operator (a local version behind `>=`).
     """
     lines = text.splitlines(keepends=True)
     found = [number for number, line in enumerate(lines) if _names(line, package)]
@@ -41,7 +41,17 @@ def bump_pin(text: str, version: str, *, package: str, file: str) -> Bumped:
     line = lines[number]
     pin = _pin(line, version, where=f"{file}:{number + 1}", package=package)
     lines[number] = line[: pin.start("version")] + version + line[pin.end("version") :]
+    _readable(pin["operator"] + version, where=f"{file}:{number + 1}", package=package, version=version)
     return Bumped("".join(lines), pin["version"], number + 1)
+
+
+def _readable(specifier: str, *, where: str, package: str, version: str) -> None:
+    try:
+        SpecifierSet(specifier)
+    except InvalidSpecifier:
+        raise InvalidDocument(
+            f"{where}: {specifier!r} would be no specifier (PEP 440); write {package}=={version}"
+        ) from None
 
 
 def _names(line: str, package: str) -> bool:

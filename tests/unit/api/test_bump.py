@@ -143,3 +143,15 @@ def test_a_pin_that_cannot_be_moved_is_refused(text: str, words: str) -> None:
     with pytest.raises(InvalidDocument) as caught:
         bump_pin(text, "0.1.7", package=PACKAGE, file="requirements.txt")
     assert str(caught.value) == words
+
+
+@pytest.mark.parametrize(
+    ("line", "version", "specifier"),
+    [("~=0.1", "1", "~=1"), (">=0.1.6", "0.1.7+local", ">=0.1.7+local")],
+)
+def test_a_version_that_the_operator_cannot_hold_is_refused(line: str, version: str, specifier: str) -> None:
+    with pytest.raises(InvalidDocument) as caught:
+        bump_pin(PACKAGE + line, version, package=PACKAGE, file="requirements.txt")
+    assert str(caught.value) == (
+        f"requirements.txt:1: {specifier!r} would be no specifier (PEP 440); write {PACKAGE}=={version}"
+    )
