@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.parser
 import hashlib
+import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -52,6 +53,7 @@ class Archive:
             OSError,
             zipfile.BadZipFile,
             zlib.error,
+            lzma.LZMAError,
             EOFError,
             NotImplementedError,
             RuntimeError,

@@ -132,6 +132,7 @@ def _read(path: str, content: bytes, dotted: str, root: str) -> _Module:
         return found
     offers_imports = path.endswith("/__init__.py")
     for node in _top_level(tree):
+        found.listed = _listed(node, found.listed)
         match node:
             case ast.ImportFrom(names=aliases):
                 source = _source(node, dotted, is_package=offers_imports)
@@ -146,15 +147,30 @@ def _read(path: str, content: bytes, dotted: str, root: str) -> _Module:
                     found.classes[node.name] = node
             case ast.Name(id=name, ctx=ast.Store()):
                 found.bound[name] = node.lineno
-            case ast.Assign(
-                targets=[ast.Name(id="__all__")], value=ast.List(elts=elements) | ast.Tuple(elts=elements)
-            ):
-                found.listed = tuple(
-                    each.value
-                    for each in elements
-                    if isinstance(each, ast.Constant) and isinstance(each.value, str)
-                )
     return found
+
+
+def _listed(node: ast.AST, before: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return what `__all__` lists after a statement, if it listed `before` so far; None for nothing, or for unknown."""
+    match node:
+        case (
+            ast.Assign(targets=[ast.Name(id="__all__")], value=value)
+            | ast.AnnAssign(target=ast.Name(id="__all__"), value=value)
+        ):
+            return _words(value)
+        case ast.AugAssign(target=ast.Name(id="__all__"), value=value):
+            more = _words(value)
+            return None if before is None or more is None else (*before, *more)
+    return before
+
+
+def _words(value: ast.expr | None) -> tuple[str, ...] | None:
+    """Return the strings in a list that is written out; None for what only running it would tell."""
+    if not isinstance(value, ast.List | ast.Tuple):
+        return None
+    return tuple(
+        each.value for each in value.elts if isinstance(each, ast.Constant) and isinstance(each.value, str)
+    )
 
 
 def _top_level(node: ast.AST) -> Iterator[ast.AST]:

@@ -57,6 +57,11 @@ def test_public_is_what_has_no_underscore_and_is_defined_here() -> None:
     ("files", "public"),
     [
         ({"a.py": "__all__ = ['_x', 'y']\n_x = y = z = 1\n"}, {"m.a", "m.a._x", "m.a.y"}),
+        (
+            {"a.py": "__all__: list[str] = ['_x']\n__all__ += ('y',)\n_x = y = z = 1\n"},
+            {"m.a", "m.a._x", "m.a.y"},
+        ),
+        ({"a.py": "__all__ = ['_x']\n__all__ += more()\n_x = y = 1\n"}, {"m.a", "m.a.y"}),
         ({"__init__.py": "from m.a import run\nfrom .a import go\nimport os\n"}, {"m", "m.run", "m.go"}),
         ({"_a.py": "x = 1", "_b/c.py": "x = 1", "d/__init__.py": "", "e/f g.py": "x = 1"}, {"m.d"}),
         ({"a.py": "x = = 1"}, {"m.a"}),

@@ -196,6 +196,16 @@ def test_what_is_no_wheel_is_told(tmp_path: Path) -> None:
     ]
 
 
+def test_a_damaged_archive_of_another_compression_is_told(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / FILE, "w", zipfile.ZIP_LZMA) as archive:
+        archive.writestr("molecule_runtime/main.py", b"x = 1\n" * 100)
+    data = bytearray((tmp_path / FILE).read_bytes())
+    data[data.index(b"molecule_runtime/main.py") + 24 + 4] = 0xFF  # the first of LZMA's properties
+    (tmp_path / FILE).write_bytes(data)
+    (told,) = found(tmp_path / FILE)
+    assert told.startswith(f"{FILE}:0: This cannot be read as an archive: ")
+
+
 def test_a_damaged_archive_is_told(tmp_path: Path) -> None:
     wheel = make_wheel(tmp_path, "1.0").path
     wheel.write_bytes(wheel.read_bytes().replace(b"def main_sync", b"def main_sink", 1))
