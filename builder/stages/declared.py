@@ -97,6 +97,10 @@ def _imports(path: str, body: Sequence[ast.AST], *, optional: bool) -> Iterator[
                 guarded = optional or any(map(_catches, node.handlers))
                 yield from _imports(path, [*node.body, *node.handlers], optional=guarded)
                 yield from _imports(path, [*node.orelse, *node.finalbody], optional=optional)
+            case ast.If() if (runs := _runs_unchecked(node)) is not None:
+                unseen = node.orelse if runs is node.body else node.body
+                yield from _imports(path, runs, optional=optional)
+                yield from _imports(path, unseen, optional=True)
             case ast.If() if _for_some_only(node.test):
                 yield from _imports(path, [*node.body, *node.orelse], optional=True)
             case _:
@@ -110,8 +114,20 @@ def _catches(handler: ast.ExceptHandler) -> bool:
     return any(isinstance(kind, ast.Name) and kind.id in _CATCHES_IMPORT_ERROR for kind in kinds)
 
 
+def _runs_unchecked(node: ast.If) -> list[ast.stmt] | None:
+    """Return the branch that runs where nothing checks types; None when the condition does not ask for that."""
+    match node.test:
+        case ast.UnaryOp(
+            op=ast.Not(), operand=ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING")
+        ):
+            return node.body
+        case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
+            return node.orelse
+    return None
+
+
 def _for_some_only(test: ast.expr) -> bool:
-    """Tell whether a condition asks for a type checker, or for the interpreter or platform."""
+    """Tell whether a condition asks for the interpreter or platform, or also for a type checker."""
     for node in ast.walk(test):
         match node:
             case ast.Name(id="TYPE_CHECKING") | ast.Attribute(attr="TYPE_CHECKING"):
