@@ -233,9 +233,10 @@ def _replacements(record: ReleaseRecord, fleet: Fleet, *, reason: str) -> list[A
 def _begun(state: State, targets: Observed[tuple[Target, ...]], progress: Progress) -> list[Action]:
     """Return the ends of replacements that nobody is at any more, where `state` does not roll targets anyway.
 
-    The next release may be minutes away, or never come; until then a workspace must not stay down.
+    The next release may be minutes away, or never come, and what blocks it (records, an index) may be away for hours;
+    until then a workspace must not stay down. Ending needs nothing but the engine.
     """
-    rolls = isinstance(state, Blocked | Stale) or (
+    rolls = isinstance(state, Stale) or (
         isinstance(state, Held) and (state.by_owner or state.fleet is not None)
     )
     if rolls or isinstance(targets, Unknown):

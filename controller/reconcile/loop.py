@@ -128,8 +128,10 @@ class Reconciler:
                 stalled = turn.status.condition("Stalled")
                 if stalled is not None:
                     return Stalled(stalled.reason, stalled.message, turn.status)
-                if isinstance(turn.state, UpToDate):
-                    return Done(turn.status)
+                if isinstance(turn.state, UpToDate) and not self._tasks:
+                    return Done(
+                        turn.status
+                    )  # with work of an earlier version under way, the status would be half the truth
                 if isinstance(turn.state, Held) and turn.state.by_owner and not self._tasks:
                     return Stalled(turn.state.reason, turn.state.message, turn.status)
                 self._act(turn)
