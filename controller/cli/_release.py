@@ -22,6 +22,7 @@ from controller.standalone.store import read_document
 
 _INDEX_SECONDS: Final = 60.0
 _PATTERN: Final = f"{TAG_PREFIX}*"
+_NAME_INDEX: Final = "Name it with --index URL, or a document that does with -f FILE."
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,11 @@ class Ask:
     tags: tuple[str, ...] | None = None
     """Tags to take instead of the repository's, as git lists them."""
 
+    @property
+    def names_index(self) -> bool:
+        """Whether it says which index the tags must agree with."""
+        return self.index is not None or self.file is not None
+
 
 def next_release(ask: Ask) -> dict[str, Any]:
     """Return the next version, or none, and why.
@@ -53,7 +59,7 @@ def tag_release(ask: Ask) -> dict[str, Any]:
     """Tag what is checked out with the next version; return what `next_release` does.
 
     Raises:
-        Problem: as `next_release`; or the tag cannot be pushed.
+        Problem: as `next_release`; or no index is named, or the tag cannot be pushed.
     """
     return asyncio.run(_Desk(ask).tag())
 
@@ -76,10 +82,19 @@ class _Desk:
 
     async def next(self) -> dict[str, Any]:
         """See `next_release`."""
-        return _facts(await self._decide())
+        facts = _facts(await self._decide())
+        if not self._ask.names_index:
+            click.echo(f"No index is known, so the tags were not compared with one. {_NAME_INDEX}", err=True)
+        return facts
 
     async def tag(self) -> dict[str, Any]:
         """See `tag_release`."""
+        if not self._ask.names_index:
+            raise Terminal(
+                "Invalid",
+                "No index is known to compare the tags with, and nothing is tagged that an index may contradict.",
+                fix=_NAME_INDEX,
+            )
         if await self._repository.remote_url() is None:
             raise Terminal(
                 "Invalid",

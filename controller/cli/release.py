@@ -79,6 +79,8 @@ def release() -> None:
 def next_(*, tags: TextIOWrapper | None, output: str, **given: Any) -> int:  # noqa: ANN401 -- as click has checked them
     """Print the next version; nothing, when there is nothing to release. The reason goes to stderr.
 
+    Where neither --index nor -f names an index, the tags alone decide, and stderr says so.
+
     Example: wsr release next --label release:minor
     """
     from controller.cli._release import Ask, next_release  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
@@ -94,6 +96,8 @@ def next_(*, tags: TextIOWrapper | None, output: str, **given: Any) -> int:  # n
 @_options
 def tag(*, output: str, **given: Any) -> int:  # noqa: ANN401 -- as click has checked them
     """Tag what is checked out with the next version, and push the tag; run again, it changes nothing.
+
+    The index must be named, by --index or by the document of -f: a tag that contradicts it would be published in vain.
 
     The tag is annotated and pushed with the token, so that the publishing workflow starts: a tag that a workflow pushes with
     its own GITHUB_TOKEN starts none. Without a token git's own credentials are used.

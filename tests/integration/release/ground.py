@@ -31,6 +31,8 @@ class Ground:
 
     root: Path
     environment: dict[str, str] = field(default_factory=dict)
+    index: str = ""
+    """The simple index that `tag` compares the tags with."""
 
     def __post_init__(self) -> None:
         (self.root / "home").mkdir()
@@ -107,3 +109,7 @@ class Ground:
         ):
             main()
         return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    def tag(self, *arguments: str) -> Ended:
+        """`wsr release tag` with the index named, and ARGUMENTS."""
+        return self.release("tag", "--index", self.index, *arguments)

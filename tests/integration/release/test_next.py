@@ -2,7 +2,6 @@
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import yaml
 
 from tests.integration.release.ground import Ground
 from tests.parts.github_api import GitHubApi
-from tests.parts.index import running_pypiserver
 from tests.parts.servers import free_port, serving, status_of
 from tests.parts.small_wheel import make_wheel
 
@@ -18,6 +16,10 @@ SAMPLE = Path(__file__).resolve().parents[3] / "crds" / "samples" / "standalone.
 UNKNOWN = (
     "No repository of GitHub is known, so no labels were read. "
     "Name it with --github OWNER/NAME, or the labels with --label.\n"
+)
+ALONE = (
+    "No index is known, so the tags were not compared with one. "
+    "Name it with --index URL, or a document that does with -f FILE.\n"
 )
 
 
@@ -28,7 +30,7 @@ def test_the_version_is_on_stdout_alone_and_the_reason_beside_it(ground: Ground)
     ground.commit("builder/main.py", "Two")
     done = ground.release("next")
     assert (done.returncode, done.stdout) == (0, "0.1.11\n")
-    assert done.stderr == f"{UNKNOWN}0.1.11: 1 change since runtime-v0.1.10; no release label.\n"
+    assert done.stderr == f"{UNKNOWN}{ALONE}0.1.11: 1 change since runtime-v0.1.10; no release label.\n"
 
 
 def test_a_tag_that_a_person_pushed_without_a_message_counts_as_well(ground: Ground) -> None:
@@ -61,7 +63,7 @@ def test_changes_elsewhere_release_nothing(ground: Ground) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     assert (
         done.stderr
-        == "Nothing to release: nothing under workspace/ or builder/ changed since runtime-v0.1.6.\n"
+        == f"{ALONE}Nothing to release: nothing under workspace/ or builder/ changed since runtime-v0.1.6.\n"
     )
     assert json.loads(ground.release("next", "-o", "json").stdout)["version"] is None
 
@@ -81,7 +83,7 @@ def test_labels_of_merged_pull_requests_decide_and_only_of_changes_that_count(
     done = ground.release("next")
     assert (done.stdout, done.stderr) == (
         "0.2.0\n",
-        "0.2.0: 2 changes since runtime-v0.1.6; label release:minor.\n",
+        f"{ALONE}0.2.0: 2 changes since runtime-v0.1.6; label release:minor.\n",
     )
     paths = [f"/repos/team/runtime/commits/{commit}/pulls?per_page=100" for commit in (first, second)]
     assert sorted(github.seen) == sorted(paths)
@@ -110,7 +112,7 @@ def test_a_pull_request_can_ask_for_no_release_by_its_title(ground: Ground, gith
     github.merged(commit, "release:major", title="Tidy up [no-release]")
     done = ground.release("next")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == f"Nothing to release: {commit[:7]}, the newest change, says [no-release].\n"
+    assert done.stderr == f"{ALONE}Nothing to release: {commit[:7]}, the newest change, says [no-release].\n"
 
 
 def test_with_labels_given_github_is_not_asked(ground: Ground, github: GitHubApi) -> None:
@@ -138,7 +140,11 @@ def test_tags_from_a_file_need_neither_git_nor_github(ground: Ground) -> None:
     listed = "v9.9.9\nruntime-v0.1.6\n0123abc\trefs/tags/runtime-v0.1.10\n0123abc\trefs/tags/runtime-v0.1.10^{}\n\n"
     (ground.root / "tags").write_text(listed)
     done = ground.release("next", "--tags", "tags", "--label", "release:minor", cwd=ground.root)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "0.2.0\n", "0.2.0: label release:minor.\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        0,
+        "0.2.0\n",
+        f"{ALONE}0.2.0: label release:minor.\n",
+    )
     assert ground.release("next", "--tags", "tags", cwd=ground.root).stdout == "0.1.11\n"
 
 
@@ -151,7 +157,7 @@ def test_a_shallow_clone_without_tags_is_completed(ground: Ground) -> None:
     done = ground.release("next", "--label", "bug", cwd=shallow)
     assert (done.stdout, done.stderr) == (
         "0.1.7\n",
-        "0.1.7: 1 change since runtime-v0.1.6; no release label.\n",
+        f"{ALONE}0.1.7: 1 change since runtime-v0.1.6; no release label.\n",
     )
 
 
@@ -202,14 +208,6 @@ def test_a_tag_that_is_here_only_is_refused(ground: Ground) -> None:
     )
 
 
-@pytest.fixture
-def index(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A real index; versions are put into its folder."""
-    folder = tmp_path / "index"
-    with running_pypiserver(folder, address="127.0.0.1") as running:
-        yield running.simple_url, folder / "packages"
-
-
 def test_tags_and_a_real_index_must_agree(ground: Ground, index: tuple[str, Path]) -> None:
     url, packages = index
     ground.commit("workspace/main.py", "One")
@@ -223,7 +221,8 @@ def test_tags_and_a_real_index_must_agree(ground: Ground, index: tuple[str, Path
     )
     make_wheel(packages, "0.1.6")
     make_wheel(packages, "0.2.0rc1")
-    assert ground.release("next", "--index", url).stdout == "0.1.7\n"
+    agreed = ground.release("next", "--index", url)
+    assert (agreed.stdout, ALONE in agreed.stderr) == ("0.1.7\n", False)
     make_wheel(packages, "0.1.999999")
     stray = ground.release("next", "--index", url)
     assert (stray.returncode, stray.stdout) == (1, "")

@@ -8,9 +8,21 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.integration.release.ground import Ground
 from tests.parts.git_server import GitServer, running_git_server
+from tests.parts.small_wheel import make_wheel
+
+
+@pytest.fixture(autouse=True)
+def packages(ground: Ground, index: tuple[str, Path]) -> Path:
+    """The folder of what the index serves that tags are compared with."""
+    ground.index, folder = index
+    return folder
+
+
+SAMPLE = Path(__file__).resolve().parents[3] / "crds" / "samples" / "standalone.yaml"
 
 
 def remote_tags(ground: Ground) -> dict[str, str]:
@@ -18,9 +30,11 @@ def remote_tags(ground: Ground) -> dict[str, str]:
     return {line.split("\t")[1]: line.split("\t")[0] for line in lines}
 
 
-def test_the_tag_is_annotated_and_pushed_and_a_second_run_changes_nothing(ground: Ground) -> None:
+def test_the_tag_is_annotated_and_pushed_and_a_second_run_changes_nothing(
+    ground: Ground, packages: Path
+) -> None:
     commit = ground.commit("workspace/main.py", "One")
-    first = ground.release("tag")
+    first = ground.tag()
     assert (first.returncode, first.stdout) == (0, "0.1.0\n")
     assert first.stderr == (
         f"Pushed runtime-v0.1.0, at {commit[:7]}: 1 change and no release yet; no release label.\n"
@@ -29,15 +43,41 @@ def test_the_tag_is_annotated_and_pushed_and_a_second_run_changes_nothing(ground
     assert tags["refs/tags/runtime-v0.1.0^{}"] == commit
     assert ground.git("cat-file", "-t", "runtime-v0.1.0") == "tag"
     assert ground.git("tag", "-l", "--format=%(contents:subject)") == "Workspace runtime 0.1.0"
-    second = ground.release("tag")
+    second = ground.tag()
     assert (second.returncode, second.stdout) == (0, "")
     assert (
         second.stderr
         == "Nothing to release: nothing under workspace/ or builder/ changed since runtime-v0.1.0.\n"
     )
     assert remote_tags(ground) == tags
+    make_wheel(packages, "0.1.0")
     ground.commit("workspace/main.py", "Two")
-    assert json.loads(ground.release("tag", "-o", "json").stdout)["tag"] == "runtime-v0.1.1"
+    assert json.loads(ground.tag("-o", "json").stdout)["tag"] == "runtime-v0.1.1"
+
+
+def test_without_an_index_to_agree_with_nothing_is_tagged(ground: Ground) -> None:
+    ground.commit("workspace/main.py", "One")
+    done = ground.release("tag")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "No index is known to compare the tags with, and nothing is tagged that an index may contradict.\n"
+        "Name it with --index URL, or a document that does with -f FILE.\n"
+    )
+    assert remote_tags(ground) == {}
+
+
+def test_the_index_of_a_document_is_one_to_agree_with(ground: Ground, packages: Path) -> None:
+    document = yaml.safe_load(SAMPLE.read_text())
+    document["spec"]["package"]["index"] = {"uploadURL": ground.index, "simpleURL": ground.index}
+    (ground.root / "runtime.yaml").write_text(yaml.safe_dump(document))
+    ground.commit("workspace/main.py", "One")
+    make_wheel(packages, "0.3.0")
+    stray = ground.release("tag", "-f", "../runtime.yaml")
+    assert (stray.returncode, stray.stdout) == (1, "")
+    assert "The index serves 0.3.0, but there is no runtime-v* tag.\n" in stray.stderr
+    ground.tagged("0.3.0")
+    ground.commit("workspace/main.py", "Two")
+    assert ground.release("tag", "-f", "../runtime.yaml").stdout == "0.3.1\n"
 
 
 def test_two_runs_at_once_tag_once(ground: Ground) -> None:
@@ -47,7 +87,7 @@ def test_two_runs_at_once_tag_once(ground: Ground) -> None:
         ground.folder,
         f"cd {other} && git -c user.name=x -c user.email=x@y tag -a -m x runtime-v0.1.0 && git push -q origin runtime-v0.1.0",
     )
-    done = ground.release("tag")
+    done = ground.tag()
     assert (done.returncode, done.stdout) == (0, "0.1.0\n")
     assert done.stderr.startswith(f"runtime-v0.1.0 stood there already, at {commit[:7]}: ")
     assert remote_tags(ground)["refs/tags/runtime-v0.1.0^{}"] == commit
@@ -64,7 +104,7 @@ def test_a_tag_that_appears_meanwhile_at_another_commit_is_refused_with_both_nam
         ground.folder,
         f"cd {other} && git -c user.name=x -c user.email=x@y tag -a -m x runtime-v0.1.0 && git push -q origin runtime-v0.1.0",
     )
-    done = ground.release("tag")
+    done = ground.tag()
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         f"origin has runtime-v0.1.0 at {theirs[:7]}, not at {ours[:7]}.\n"
@@ -87,21 +127,21 @@ def test_a_push_that_the_remote_refuses_leaves_no_tag_anywhere(ground: Ground) -
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'Tags are made by the release team.'\nexit 1\n")
     hook.chmod(0o755)
-    done = ground.release("tag")
+    done = ground.tag()
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "Cannot push to origin: remote: Tags are made by the release team.\nCorrect what git names.\n"
     )
     assert ground.git("tag", "-l") == ""
     hook.unlink()
-    assert ground.release("tag").stdout == "0.1.0\n"
+    assert ground.tag().stdout == "0.1.0\n"
 
 
 def test_without_a_remote_there_is_nowhere_to_push(ground: Ground) -> None:
     ground.commit("workspace/main.py", "One")
     ground.git("remote", "remove", "origin")
     assert ground.release("next").stdout == "0.1.0\n"
-    done = ground.release("tag")
+    done = ground.tag()
     assert done.returncode == 2
     assert done.stderr == (
         ". has no remote origin to push a tag to.\n"
@@ -131,7 +171,7 @@ def test_the_token_reaches_the_remote_by_gits_credentials(
         ground.environment["WSR_RELEASE_TOKEN"] = server.token
     # What a checkout in a workflow leaves behind: a header with its own token, which must not be the one that pushes.
     ground.git("config", f"http.{server.url}/.extraheader", "AUTHORIZATION: basic c3RhbGU6c3RhbGU=")
-    done = ground.release("tag", *arguments)
+    done = ground.tag(*arguments)
     assert (done.returncode, done.stdout) == (0, "0.1.0\n"), done.stderr
     assert "refs/tags/runtime-v0.1.0^{}" in remote_tags(ground)
     assert {given for _, given in server.seen} == {None, server.authorization}
@@ -146,7 +186,7 @@ def test_the_token_stands_in_no_argument_of_any_child(ground: Ground, server: Gi
     fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>{log}\nexec {real} "$@"\n')
     fake.chmod(0o755)
     ground.environment["PATH"] = f"{fake.parent}:{os.environ['PATH']}"
-    assert ground.release("tag").returncode == 0
+    assert ground.tag().returncode == 0
     calls = log.read_text()
     assert "push --quiet origin" in calls
     assert server.token not in calls
@@ -157,7 +197,7 @@ def test_the_token_stands_in_no_argument_of_any_child(ground: Ground, server: Gi
 def test_a_push_without_a_good_token_says_which_one_to_give(ground: Ground, token: str | None) -> None:
     if token:
         ground.environment["WSR_RELEASE_TOKEN"] = token
-    done = ground.release("tag")
+    done = ground.tag()
     assert (done.returncode, done.stdout) == (1, "")
     message, cure = done.stderr.splitlines()
     assert message.startswith("Cannot read origin: fatal: ")
@@ -177,7 +217,7 @@ def test_the_token_is_not_given_to_another_host(ground: Ground, server: GitServe
         hook.parent.mkdir(exist_ok=True)
         hook.write_text("#!/bin/sh\nunset GIT_DIR\ngit ls-remote elsewhere >/dev/null 2>&1\nexit 0\n")
         hook.chmod(0o755)
-        assert ground.release("tag").returncode == 0
+        assert ground.tag().returncode == 0
         assert other.seen
         assert {given for _, given in other.seen} == {None}
 
@@ -185,7 +225,7 @@ def test_the_token_is_not_given_to_another_host(ground: Ground, server: GitServe
 def test_a_remote_that_is_down_is_no_agreement(ground: Ground) -> None:
     ground.commit("workspace/main.py", "One")
     ground.git("remote", "set-url", "origin", "http://127.0.0.1:1/remote.git")
-    done = ground.release("tag")
+    done = ground.tag()
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(
         "Cannot read origin: fatal: unable to access 'http://127.0.0.1:1/remote.git/': "
@@ -195,16 +235,16 @@ def test_a_remote_that_is_down_is_no_agreement(ground: Ground) -> None:
 def test_a_run_that_is_killed_before_the_push_leaves_no_tag_behind(ground: Ground) -> None:
     ground.commit("workspace/main.py", "One")
     _when_asked_to_push(ground.folder, "exit 1")
-    assert ground.release("tag").returncode == 1
+    assert ground.tag().returncode == 1
     assert subprocess.run(["git", "tag"], cwd=ground.folder, capture_output=True, check=True).stdout == b""
     (ground.folder / ".git" / "hooks" / "pre-push").unlink()
-    assert ground.release("tag").stdout == "0.1.0\n"
+    assert ground.tag().stdout == "0.1.0\n"
 
 
 def test_a_clone_that_cannot_take_the_tag_does_not_make_a_pushed_one_fail(ground: Ground) -> None:
     commit = ground.commit("workspace/main.py", "One")
     (ground.folder / ".git" / "refs" / "tags" / "runtime-v0.1.0").mkdir()
     (ground.folder / ".git" / "refs" / "tags" / "runtime-v0.1.0" / "in-the-way").touch()
-    done = ground.release("tag")
+    done = ground.tag()
     assert (done.returncode, done.stdout) == (0, "0.1.0\n")
     assert ground.git("rev-parse", "runtime-v0.1.0^{commit}", cwd=ground.remote) == commit
