@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ import click
 from builder.contract import VerifyRun
 from controller.cli.output import Exit
 from controller.clients.runs import Run, Runs
-from controller.model.errors import Terminal
+from controller.model.errors import NotFound, Terminal
 from controller.settings import Settings
 
 _WRONG_USE: Final = frozenset({"WrongUse", "BadURL", "NothingRemoved"})
@@ -35,6 +36,38 @@ def verify_wheel(given: VerifyRun) -> int:
         if findings.exists():
             click.echo(findings.read_text(), nl=False)
     return code
+
+
+def verify_recorded(
+    file: Path, asked: Callable[..., VerifyRun], *, state: Path | None, secrets: Path | None
+) -> int:
+    """Verify the recorded wheel of the version that the document in `file` asks for; `asked` makes the run of it.
+
+    Raises:
+        Problem: as `verify_wheel`; or nothing is recorded of the version, or the record cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="wsr-verify-") as scratch:
+        return verify_wheel(asyncio.run(_recorded(file, Path(scratch), asked, state, secrets)))
+
+
+async def _recorded(
+    file: Path, folder: Path, asked: Callable[..., VerifyRun], state: Path | None, secrets: Path | None
+) -> VerifyRun:
+    from controller.standalone.session import open_session  # noqa: PLC0415 -- it brings every client of an engine along
+
+    async with open_session(file, state=state, secrets=secrets) as session:
+        wanted, records = session.document.spec, session.world.parts.records
+        try:
+            record = await records.get(wanted.version)
+        except NotFound:
+            raise Terminal(
+                "NotFound",
+                f"No wheel of {wanted.version} is recorded.",
+                fix=f"Run: wsr run -f {file} --once --until ImagesBuilt",
+            ) from None
+        wheel = folder / record.wheel.file
+        wheel.write_bytes(await records.get_blob(record.wheel))
+    return asked(wheel=wheel, name=wanted.package.name, module=wanted.package.module)
 
 
 async def _run(given: VerifyRun) -> None:

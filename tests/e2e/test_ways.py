@@ -1,9 +1,12 @@
 """The other ways a release can go: a registry, a version that is public already, changed templates, half of the way."""
 
+import json
 import shutil
 
 from tests.e2e.desk import PACKAGE
 from tests.e2e.scene import Scene
+
+_WORK = ("package 0.1.1", "cascade 0.1.1", "probe 0.1.1")
 
 
 def test_a_release_goes_through_a_registry_once_around(scene: Scene, registry: str) -> None:
@@ -34,6 +37,39 @@ def test_a_release_goes_through_a_registry_once_around(scene: Scene, registry: s
         assert digest == fleet.client.images.get_registry_data(f"{registry}/{desk.prefix}plain:latest").id
     again = desk.run()
     assert not again.lines("because")
+
+
+def test_what_one_machine_has_proven_another_one_publishes_and_runs_none_of_it(
+    scene: Scene, registry: str
+) -> None:
+    desk, fleet = scene.desk, scene.fleet
+    with desk.editing() as spec:
+        spec["version"] = "0.1.1"
+        spec["registry"] = {
+            "mode": "Remote",
+            "artifacts": f"{registry}/{desk.prefix}artifacts",
+            "insecure": True,
+        }
+        spec["templates"] = spec["templates"][:1]
+        spec["templates"][0]["image"] = f"{registry}/{desk.prefix}plain"
+    nothing = desk.wsr("verify", "--static")
+    assert (nothing.code, nothing.out) == (1, "")
+    assert nothing.log == (
+        f"No wheel of 0.1.1 is recorded.\nRun: wsr run -f {desk.document} --once --until ImagesBuilt"
+    )
+    first = desk.run("--until", "ImagesBuilt")
+    assert [len(first.lines(work)) > 0 for work in _WORK] == [True] * 3
+    proof = desk.wsr("verify", "--static", "--format", "json")
+    served = set(scene.index.files(PACKAGE))
+
+    shutil.rmtree(desk.state)
+    for image in fleet.client.images.list(f"{registry}/{desk.prefix}plain"):
+        fleet.client.images.remove(str(image.id), force=True)
+    second = desk.run("--until", "Published")
+    assert [second.lines(work) for work in _WORK] == [[]] * 3
+    wheel = f"{PACKAGE.replace('-', '_')}-0.1.1-py3-none-any.whl"
+    assert wheel not in served
+    assert json.loads(proof.out)["sha256"] == scene.index.files(PACKAGE)[wheel]
 
 
 def test_a_version_that_the_index_serves_already_is_taken_over_without_its_source(rollout: Scene) -> None:

@@ -87,3 +87,22 @@ def test_wsr_says_when_the_index_is_down(tmp_path: Path) -> None:
     done = wsr(str(mini_wheel(tmp_path)), "--index-url", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"{url}molecule-ai-workspace-runtime/ cannot be reached: ")
+
+
+def test_names_that_are_removed_can_stand_in_one_word_and_an_empty_one_names_none(tmp_path: Path) -> None:
+    wheel, before = str(mini_wheel(tmp_path / "new")), str(mini_wheel(tmp_path / "old", "0.9"))
+    none = wsr(wheel, "--static", "--previous", before, "--removed", "")
+    assert (none.returncode, none.stderr) == (0, "Comparing public names with those of 0.9.\n")
+    two = wsr(wheel, "--static", "--previous", before, "--removed", "molecule_runtime.x molecule_runtime.y")
+    assert (two.returncode, two.stdout) == (2, "")
+    assert [line.partition(": ")[0] for line in two.stderr.splitlines()[1:]] == [
+        "--removed molecule_runtime.x",
+        "--removed molecule_runtime.y",
+    ]
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_it_is_either_a_wheel_or_a_document(tmp_path: Path, both: bool) -> None:  # noqa: FBT001 -- read from the table above
+    done = wsr(*([str(mini_wheel(tmp_path)), "-f", "runtime.yaml"] if both else []))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.endswith("Error: Give one of both: a WHEEL, or a document with -f FILE.\n")

@@ -17,6 +17,7 @@ NAMES = ["auto-tag-runtime", "publish-runtime"]
 PIN = re.compile(r"(?P<action>[\w.-]+/[\w./-]+)@(?P<digest>[0-9a-f]{40})")
 RIGHTS = {
     ("auto-tag-runtime", "tag"): {"contents": "read", "pull-requests": "read"},
+    ("publish-runtime", "prove"): {"contents": "read", "packages": "write"},
     ("publish-runtime", "publish"): {"contents": "read", "packages": "write"},
     ("publish-runtime", "hand-over"): {"contents": "read"},
 }
@@ -24,6 +25,7 @@ SAMPLES = {
     "PACKAGE_INDEX": "https://packages.example/simple/",
     "DOCUMENT": "runtime.yaml",
     "VERSION": "runtime-v0.1.7",
+    "REMOVED": "",
 }
 
 
@@ -75,8 +77,8 @@ def test_no_job_has_more_rights_than_it_needs() -> None:
 
 def test_no_checkout_leaves_credentials_behind() -> None:
     checkouts = [step for step, _ in steps() if step.get("uses", "").startswith("actions/checkout@")]
-    assert len(checkouts) == 4
-    assert [step["with"]["persist-credentials"] for step in checkouts] == ["false"] * 4
+    assert len(checkouts) == 5
+    assert [step["with"]["persist-credentials"] for step in checkouts] == ["false"] * 5
 
 
 def test_two_runs_never_work_at_once_and_none_lasts_for_ever() -> None:
@@ -97,12 +99,14 @@ def test_a_tag_publishes_and_so_does_a_person_with_a_version() -> None:
     assert on["push"] == {"tags": ["runtime-v*"]}
     version = on["workflow_dispatch"]["inputs"]["version"]
     assert (version["required"], version["type"]) == ("true", "string")
+    assert "required" not in on["workflow_dispatch"]["inputs"]["removed"]
     assert workflow("publish-runtime")["env"]["VERSION"] == "${{ inputs.version || github.ref_name }}"
 
 
 def test_either_this_publishes_or_an_operator_never_both() -> None:
     conditions = {job: content["if"] for name, job, content in jobs() if name == "publish-runtime"}
     assert conditions == {
+        "prove": "vars.GITOPS_REPOSITORY == ''",
         "publish": "vars.GITOPS_REPOSITORY == ''",
         "hand-over": "vars.GITOPS_REPOSITORY != ''",
     }
@@ -130,7 +134,7 @@ def test_each_step_is_one_call_of_a_verb_and_options_that_exist(
 
 def test_commands_hold_no_secret_and_no_text_from_outside() -> None:
     runs = [step["run"] for step, _ in steps() if "run" in step]
-    assert len(runs) == 4
+    assert len(runs) == 7
     assert [run for run in runs if "${{" in run or "\n" in run or "secrets" in run] == []
 
 
@@ -138,11 +142,27 @@ def test_nothing_is_published_around_the_gate() -> None:
     assert [words[3:] for words, _ in calls()] == [
         ["release", "tag", "--index", "$PACKAGE_INDEX"],
         ["bump", "$DOCUMENT", "$VERSION"],
+        ["run", "-f", "$DOCUMENT", "--once", "--until", "ImagesBuilt"],
+        ["verify", "-f", "$DOCUMENT", "--index-url", "$PACKAGE_INDEX", "--removed", "$REMOVED"],
+        ["bump", "$DOCUMENT", "$VERSION"],
         ["run", "-f", "$DOCUMENT", "--once", "--until", "Published"],
         ["bump", "$DOCUMENT", "$VERSION", "--push"],
     ]
     actions = {step["uses"].partition("@")[0] for step, _ in steps() if "uses" in step}
     assert actions == {"actions/checkout", "astral-sh/setup-uv", "actions/create-github-app-token"}
+
+
+def test_what_could_publish_is_held_by_one_job_alone_and_only_after_all_is_proven() -> None:
+    holders = {
+        (name, job)
+        for name, job, content in jobs()
+        if "environment" in content or "PYPI_TOKEN" in str(content)
+    }
+    assert holders == {("publish-runtime", "publish")}
+    publish = workflow("publish-runtime")["jobs"]["publish"]
+    assert (publish["environment"], publish["needs"]) == ("pypi-publish", "prove")
+    # A condition of its own must not let it run after a proof that failed.
+    assert re.search(r"always|failure|cancelled", publish["if"]) is None
 
 
 def test_the_variables_and_secrets_that_are_wanted_are_documented() -> None:
