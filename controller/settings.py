@@ -27,6 +27,8 @@ _OUR_SECRETS: Final = (
     "WSR_ADMIN_TOKEN",
     "WSR_RELEASE_TOKEN",
     "GITHUB_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 )
 """Never passed on to child processes: each run is given the files that it needs, no more."""
 
@@ -84,6 +86,14 @@ class GitHubPlace:
 
 
 @dataclass(frozen=True, slots=True)
+class IdentityIssuer:
+    """Where the CI system gives this job identity tokens (OIDC), and the token to ask for them with."""
+
+    url: str
+    token: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says."""
 
@@ -95,6 +105,8 @@ class Settings:
     """The docker configuration file with registry credentials; it need not exist."""
     secrets_dir: Path | None = None
     pypi_token: str | None = field(default=None, repr=False)
+    identity: IdentityIssuer | None = None
+    """Where there is one, an upload without other credentials is that of a trusted publisher."""
     ghcr: BasicCredentials | None = None
     """Credentials for ghcr.io; None is anonymous."""
     github: GitHubPlace = GitHubPlace()
@@ -125,6 +137,7 @@ class Settings:
             state_dir=state_dir or _state_dir(given),
             secrets_dir=secrets_dir or (Path(secrets) if secrets else None),
             pypi_token=given.get("PYPI_TOKEN"),
+            identity=_identity(given),
             ghcr=_ghcr(given),
             github=_github(given),
             image_platform=_image_platform(given),
@@ -277,6 +290,12 @@ def _github(given: Mapping[str, str]) -> GitHubPlace:
         token=given.get("GITHUB_TOKEN"),
         release_token=given.get("WSR_RELEASE_TOKEN"),
     )
+
+
+def _identity(given: Mapping[str, str]) -> IdentityIssuer | None:
+    # GitHub sets both in a job with `id-token: write`, and neither in another.
+    url, token = given.get("ACTIONS_ID_TOKEN_REQUEST_URL"), given.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
+    return IdentityIssuer(url, token) if url and token else None
 
 
 def _image_platform(given: Mapping[str, str]) -> str | None:

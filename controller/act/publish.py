@@ -14,6 +14,7 @@ from packaging.version import Version
 
 from builder.contract import WAITING, PublishRun
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.identity import identity_token
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
 from controller.model.errors import Terminal, Transient
@@ -42,7 +43,7 @@ async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> 
         for artifact in (record.wheel, record.sdist):
             if artifact is not None:
                 (dist / artifact.file).write_bytes(await parts.records.get_blob(artifact))
-        credentials = _credentials(parts, document, folder)
+        credentials = await _credentials(parts, document, folder)
         run = _run(parts, document, action, dist=dist, credentials=credentials)
         with parts.waiting(action.key) as waits_for:
             report = await parts.runs.run(run, progress=_telling(parts.say, waits_for))
@@ -86,23 +87,31 @@ def _run(parts: Parts, document: WorkspaceRuntime, action: Publish, *, dist: Pat
     return Run("publish", given.arguments(), inputs, maximum_seconds=index.visible_deadline_seconds + 600.0)
 
 
-def _credentials(parts: Parts, document: WorkspaceRuntime, folder: Path) -> Path:
+async def _credentials(parts: Parts, document: WorkspaceRuntime, folder: Path) -> Path:
     """Return a folder with the upload's credentials as files."""
-    name = document.spec.package.index.credentials_secret_name
-    if name is not None:
-        return next(iter(parts.settings.secret(name).values())).parent
-    if parts.settings.pypi_token is None:
-        raise Terminal(
-            "CredentialsMissing",
-            f"There are no credentials for uploads to {document.spec.package.index.upload_url}; the candidates are kept.",
-            fix="Name a Secret in package.index.credentialsSecretName, or set PYPI_TOKEN.",
-        )
-    token = folder / "credentials"
-    token.mkdir(mode=0o700)
-    descriptor = os.open(token / "token", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    index, settings = document.spec.package.index, parts.settings
+    if index.credentials_secret_name is not None:
+        return next(iter(settings.secret(index.credentials_secret_name).values())).parent
+    if settings.pypi_token is not None:
+        return _written(folder, "token", settings.pypi_token)
+    if settings.identity is not None:
+        ca_file = settings.secret(index.ca_secret_name).get("ca.crt") if index.ca_secret_name else None
+        identity = await identity_token(settings.identity, index.upload_url, ca_file=ca_file)
+        return _written(folder, "oidc-token", identity)
+    raise Terminal(
+        "CredentialsMissing",
+        f"There are no credentials for uploads to {index.upload_url}; the candidates are kept.",
+        fix="Name a Secret in package.index.credentialsSecretName, or set PYPI_TOKEN.",
+    )
+
+
+def _written(folder: Path, key: str, value: str) -> Path:
+    secret = folder / "credentials"
+    secret.mkdir(mode=0o700)
+    descriptor = os.open(secret / key, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as stream:
-        stream.write(parts.settings.pypi_token)
-    return token
+        stream.write(value)
+    return secret
 
 
 @contextmanager

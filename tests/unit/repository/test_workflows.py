@@ -18,7 +18,7 @@ PIN = re.compile(r"(?P<action>[\w.-]+/[\w./-]+)@(?P<digest>[0-9a-f]{40})")
 RIGHTS = {
     ("auto-tag-runtime", "tag"): {"contents": "read", "pull-requests": "read"},
     ("publish-runtime", "prove"): {"contents": "read", "packages": "write"},
-    ("publish-runtime", "publish"): {"contents": "read", "packages": "write"},
+    ("publish-runtime", "publish"): {"contents": "read", "packages": "write", "id-token": "write"},
     ("publish-runtime", "hand-over"): {"contents": "read"},
 }
 SAMPLES = {
@@ -156,7 +156,7 @@ def test_what_could_publish_is_held_by_one_job_alone_and_only_after_all_is_prove
     holders = {
         (name, job)
         for name, job, content in jobs()
-        if "environment" in content or "PYPI_TOKEN" in str(content)
+        if "id-token" in content["permissions"] or "environment" in content or "PYPI_TOKEN" in str(content)
     }
     assert holders == {("publish-runtime", "publish")}
     publish = workflow("publish-runtime")["jobs"]["publish"]

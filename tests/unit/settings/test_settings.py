@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from controller.model.errors import Terminal
-from controller.settings import BasicCredentials, GitHubPlace, Settings, read_token
+from controller.settings import BasicCredentials, GitHubPlace, IdentityIssuer, Settings, read_token
 
 HOME = {"HOME": "/home/me"}
 SECRETS = {"GHCR_USER": "me", "GHCR_TOKEN": "hush", "PYPI_TOKEN": "quiet"}
@@ -100,9 +100,21 @@ def test_child_processes_inherit_everything_but_our_secrets() -> None:
         "WSR_ADMIN_TOKEN": "y",
         "WSR_RELEASE_TOKEN": "z",
         "GITHUB_TOKEN": "g",
+        "ACTIONS_ID_TOKEN_REQUEST_URL": "https://ci.example/idtoken",
+        "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "a",
     }
     found = settings(**SECRETS, **others, SSL_CERT_FILE="/ca.pem")
     assert found.child_environment == {**HOME, "SSL_CERT_FILE": "/ca.pem"}
+
+
+def test_a_job_that_may_ask_for_identities_has_an_address_and_a_token_for_it() -> None:
+    url, token = (
+        {"ACTIONS_ID_TOKEN_REQUEST_URL": "https://ci.example/idtoken"},
+        {"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "hush"},
+    )
+    assert settings(**url, **token).identity == IdentityIssuer("https://ci.example/idtoken", "hush")
+    assert [settings(**given).identity for given in ({}, url, token)] == [None] * 3
+    assert "hush" not in repr(settings(**url, **token))
 
 
 def test_the_state_folder_follows_option_variable_xdg_and_home_in_this_order(tmp_path: Path) -> None:
