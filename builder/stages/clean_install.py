@@ -132,6 +132,8 @@ def _of_index(index: Index) -> tuple[list[str], dict[str, str]]:
 def _unresolved(archive: Archive, said: str) -> Finding:
     """Return pip's refusal as a finding about the requirement that it names."""
     errors = [line.removeprefix("ERROR: ") for line in said.splitlines() if line.startswith("ERROR: ")]
+    # What pip left out by itself it tells first: that is no cause.
+    errors = [line for line in errors if not line.startswith("Ignored the following ")] or errors
     message = " ".join((errors or said.strip().splitlines()[-1:] or ["pip failed without words."])[0].split())
     path = f"{archive.dist_info}/METADATA"
     named = {canonicalize_name(word) for word in re.findall(r"[A-Za-z0-9][A-Za-z0-9._-]*", message)}

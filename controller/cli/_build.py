@@ -29,7 +29,7 @@ def table(facts: Mapping[str, Any]) -> list[str]:
     """Return the facts as lines for people, with what to type next."""
     return [
         f"Version {facts['version']} is in {facts['tree']} (source tree {facts['treeSha256'][:12]}).",
-        f"Next: python -m build {shlex.quote(facts['tree'])}",
+        f"Next: python -m build --outdir dist {shlex.quote(facts['tree'])}",
     ]
 
 

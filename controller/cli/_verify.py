@@ -13,7 +13,7 @@ import click
 
 from builder.contract import VerifyRun
 from controller.cli.output import Exit
-from controller.clients.runs import Run, Runs
+from controller.clients.runs import AsksAgain, Run, Runs
 from controller.model.errors import NotFound, Terminal
 from controller.settings import Settings
 
@@ -33,6 +33,8 @@ def verify_wheel(given: VerifyRun) -> int:
             code = Exit.DONE
         except Terminal as refusal:  # its complaints are on stderr already, as the builder's log
             code = Exit.WRONG_USE if refusal.reason in _WRONG_USE else Exit.FAILED
+        except AsksAgain:  # as above
+            code = Exit.FAILED
         if findings.exists():
             click.echo(findings.read_text(), nl=False)
     return code

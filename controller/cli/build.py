@@ -29,14 +29,17 @@ from controller.model.errors import Problem, Terminal
 def build(*, version: str, out: Path, source: Path, output: str) -> int:
     """Turn the runtime's source into a tree that `python -m build` makes a wheel and an sdist of.
 
-    Example: wsr build --version 0.1.6 --out /tmp/runtime && python -m build /tmp/runtime
+    Example: wsr build --version 0.1.6 --out /tmp/runtime && python -m build --outdir dist /tmp/runtime
     """
-    from controller.cli._build import build_tree, table  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
+    from controller.cli._build import build_tree, table  # noqa: PLC0415 -- `--help` and refusals need none of what they import
+    from controller.clients.runs import AsksAgain  # noqa: PLC0415 -- as above
 
     try:
         facts = build_tree(source, version=version, out=out)
     except Terminal as refusal:  # each complaint is on stderr already, as the builder's log
         return Exit.WRONG_USE if refusal.reason == "BadVersion" else Exit.FAILED
+    except AsksAgain:  # as above
+        return Exit.FAILED
     except Problem as problem:
         return fail(problem)
     print_facts(facts, output, table(facts))

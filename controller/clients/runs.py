@@ -28,6 +28,10 @@ _LINE_LIMIT_BYTES: Final = 16_384
 Progress = Callable[[str], None]
 
 
+class AsksAgain(Transient):
+    """The run itself asked to be tried again; its log, which is passed on, has said why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run of `python -m builder VERB ARGUMENTS...`.
@@ -66,7 +70,7 @@ class Runs:
 
         Raises:
             Terminal: the run refused its input; reason and message are the report's.
-            Transient: the run asks to be tried again, was killed, took longer than its maximum, or ended
+            Transient: the run asks to be tried again (AsksAgain), was killed, took longer than its maximum, or ended
                 without a report.
         """
         async with self._slots:
@@ -182,7 +186,7 @@ def _settle(run: Run, code: int | None, last_line: str) -> Report:
         raise Terminal(report.reason, report.message, fix="Correct the input; the run's log says where.")
     if report.outcome is Outcome.RETRY:
         after = report.facts.get("retryAfterSeconds")
-        raise Transient(
+        raise AsksAgain(
             f"builder {run.verb}: {report.message or report.reason}",
             retry_after=float(after) if isinstance(after, int | float) else None,
         )

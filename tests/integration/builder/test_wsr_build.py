@@ -28,7 +28,7 @@ def test_the_build_tree_is_made_and_the_next_step_said(source: Path, tmp_path: P
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first.startswith(f"Version 0.1.0+local is in {out} (source tree ")
-    assert second == f"Next: python -m build '{out}'"
+    assert second == f"Next: python -m build --outdir dist '{out}'"
     assert (
         (out / "molecule_runtime" / "main.py")
         .read_text()

@@ -104,6 +104,24 @@ def test_what_the_index_does_not_have_is_told_at_the_requirement(tmp_path: Path,
     ]
 
 
+async def test_a_release_that_pip_passed_over_is_not_told_as_the_cause(tmp_path: Path, shelf: Shelf) -> None:
+    def yank(request: web.Request, answer: web.Response) -> web.Response:
+        assert isinstance(answer.body, bytes)
+        body = answer.body.replace(b"<a href", b'<a data-yanked="broken" href')
+        return web.Response(body=body, content_type="text/html") if "carrier" in request.path else answer
+
+    make_dependency(shelf.folder, "carrier", "1.0")
+    wheel = mini_wheel(tmp_path, requires=("carrier>=2",))
+    async with lying_proxy(shelf.url.split("/")[2]) as proxy:
+        proxy.spoil = yank
+        given = VerifyRun(wheel=wheel, index_url=f"http://{proxy.address}/simple/")
+        report = await asyncio.to_thread(verify, given)
+    assert report.message == (
+        "molecule_ai_workspace_runtime-1.0.dist-info/METADATA:4: pip: Could not find a version that satisfies the requirement "
+        "carrier>=2 (from molecule-ai-workspace-runtime) (from versions: none) [DependencyUnresolvable]"
+    )
+
+
 def test_a_python_that_the_wheel_does_not_admit_is_told_at_its_field(tmp_path: Path, shelf: Shelf) -> None:
     wheel = mini_wheel(tmp_path)
     metadata = (

@@ -86,7 +86,8 @@ def test_wsr_says_when_the_index_is_down(tmp_path: Path) -> None:
     url = f"http://127.0.0.1:{free_port()}/simple/"
     done = wsr(str(mini_wheel(tmp_path)), "--index-url", url)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"{url}molecule-ai-workspace-runtime/ cannot be reached: ")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"{url}molecule-ai-workspace-runtime/ cannot be reached: ")
 
 
 def test_names_that_are_removed_can_stand_in_one_word_and_an_empty_one_names_none(tmp_path: Path) -> None:
