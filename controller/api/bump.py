@@ -79,7 +79,9 @@ def _the_object(roots: list[yaml.Node], file: str, name: str | None) -> yaml.Nod
     if len(chosen) > 1:
         line = chosen[1].start_mark.line + 1
         raise InvalidDocument(
-            f"{file}:{line}: holds {len(chosen)} of {KIND}: {known}; say which with --name NAME"
+            f"{file}:{line}: holds {len(chosen)} of {KIND} named {name}; keep each in a file of its own"
+            if name is not None
+            else f"{file}:{line}: holds {len(chosen)} of {KIND}: {known}; say which with --name NAME"
         )
     return chosen[0]
 

@@ -95,6 +95,7 @@ class _Desk:
                 "No index is known to compare the tags with, and nothing is tagged that an index may contradict.",
                 fix=_NAME_INDEX,
             )
+        commit = await self._repository.head()
         if await self._repository.remote_url() is None:
             raise Terminal(
                 "Invalid",
@@ -104,7 +105,6 @@ class _Desk:
         decided = await self._decide()
         if isinstance(decided, Nothing):
             return _facts(decided)
-        commit = await self._repository.head()
         message = f"Workspace runtime {decided.version}\n\n{decided.reason}"
         new = await self._repository.push_tag(decided.tag, commit, message)
         done = f"Pushed {decided.tag}" if new else f"{decided.tag} stood there already"

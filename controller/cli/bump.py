@@ -37,9 +37,12 @@ def bump(  # noqa: PLR0913 -- one parameter per documented option
 
     try:
         facts = bump_file(file, version, name=name)
-        if push:
-            facts |= push_bump(facts, token_file)
     except Problem as problem:
+        return fail(problem)
+    try:
+        facts |= push_bump(facts, token_file) if push else {}
+    except Problem as problem:
+        click.echo("\n".join(table(facts)), err=True)  # FILE stays as it is now
         return fail(problem)
     print_facts(facts, output, table(facts))
     return Exit.DONE

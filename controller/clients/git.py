@@ -148,12 +148,18 @@ class Repository:
         """Commit one file, where it differs from what is checked out, and push the branch; return the commit.
 
         Raises:
-            Terminal: NoBranch (nothing to push to), Ignored (git does not take the file), PushRefused (the branch moved meanwhile), CredentialsMissing, GitRefused.
+            Terminal: Invalid (no repository), NoBranch (nothing to push to), Ignored (git does not take the file), PushRefused (the branch moved meanwhile), CredentialsMissing, GitRefused.
             Transient: the remote cannot be reached.
         """
         try:
             branch = await self._run("symbolic-ref", "HEAD")
         except GitFailed as error:
+            if "not a git repository" in error.said:
+                raise Terminal(
+                    "Invalid",
+                    f"{self._folder} is in no git repository, so nothing can be pushed.",
+                    fix="Clone the repository that holds the document, or leave out --push.",
+                ) from error
             if "not a symbolic ref" not in error.said:
                 raise
             raise Terminal(

@@ -72,6 +72,7 @@ def test_a_branch_that_moved_on_is_not_overwritten(fleet: Ground) -> None:
     done = bump(fleet, "clone/fleet/runtime.yaml", "0.1.7", "--push")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
+        "clone/fleet/runtime.yaml:5: 0.1.6 is now 0.1.7.\n"
         "Cannot push to origin: it has moved on since it was fetched.\nRun it again, on an up-to-date checkout.\n"
     )
     assert fleet.git("log", "-1", "--format=%s", "main", cwd=fleet.remote) == "Meanwhile"
@@ -80,9 +81,21 @@ def test_a_branch_that_moved_on_is_not_overwritten(fleet: Ground) -> None:
 def test_without_a_branch_there_is_nothing_to_push_to(fleet: Ground) -> None:
     fleet.git("switch", "--quiet", "--detach")
     done = bump(fleet, "runtime.yaml", "0.1.7", "--push", cwd=fleet.folder / "fleet")
-    assert (done.returncode, done.stderr) == (
-        1,
-        f"{fleet.folder}/fleet has no branch checked out to push to.\nCheck one out.\n",
+    assert done.returncode == 1
+    assert done.stderr == (
+        "runtime.yaml:5: 0.1.6 is now 0.1.7.\n"
+        f"{fleet.folder}/fleet has no branch checked out to push to.\nCheck one out.\n"
+    )
+
+
+def test_outside_a_repository_a_bump_is_made_and_said_not_to_be_pushed(fleet: Ground) -> None:
+    (fleet.root / "alone.yaml").write_text((fleet.folder / "fleet" / "runtime.yaml").read_text())
+    done = bump(fleet, "alone.yaml", "0.1.7", "--push")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "alone.yaml:5: 0.1.6 is now 0.1.7.\n"
+        f"{fleet.root} is in no git repository, so nothing can be pushed.\n"
+        "Clone the repository that holds the document, or leave out --push.\n"
     )
 
 

@@ -84,6 +84,9 @@ def test_of_several_objects_the_named_one_is_changed() -> None:
     assert refusal(text, "three") == (
         "runtime.yaml:1: holds no WorkspaceRuntime named three; it holds: one, two"
     )
+    assert refusal(f"{text}---\n{SECOND}", "two") == (
+        "runtime.yaml:11: holds 2 of WorkspaceRuntime named two; keep each in a file of its own"
+    )
 
 
 @pytest.mark.parametrize(
