@@ -23,13 +23,14 @@ def table(answer: Preview) -> list[str]:
     rows += [[entry.name, "yes" if entry.build else "no", entry.reason] for entry in answer.templates]
     lines = [f"Version {answer.version} is {answer.state}; plan {answer.hash[:12]}"]
     lines += [answer.held] if answer.held else []
+    lines += [f"Could not be read: {source}" for source in answer.unknown]
+    lines += ["What follows is true only as far as these do not change it."] if answer.unknown else []
     lines += ["", *columns(rows), ""]
     lines.append("The package would be published." if answer.publish else "Nothing would be published.")
     lines.append(f"{len(answer.targets)} targets would be replaced, {len(answer.busy)} of them busy.")
     lines += [f"  {target}{' (busy)' if target in answer.busy else ''}" for target in answer.targets]
     lines += [f"  {name} would be left alone: {why}" for name, why in answer.untouched]
     lines += [f"{name} is held or pinned, and no target is called so" for name in answer.unmatched]
-    lines += [f"Could not be read: {source}" for source in answer.unknown]
     return lines
 
 

@@ -39,9 +39,19 @@ def translated(doing: str) -> Iterator[None]:
         raise _answered(doing, error) from error
     except DockerException as error:
         # The SDK wraps a failed version negotiation, that is a dead connection, in its bare base class.
-        raise Transient(f"Could not {doing}: {one_line(str(error))}") from error
+        raise Transient(f"Could not {doing}: {_because(error)}") from error
     except _CONNECTION as error:
-        raise Transient(f"Could not {doing}: the engine did not answer: {one_line(str(error))}") from error
+        raise Transient(f"Could not {doing}: the engine did not answer: {_because(error)}") from error
+
+
+def _because(error: BaseException) -> str:
+    """Return what the system said, where it did: the libraries above it quote its error as code."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return str(cause.strerror)
+        cause = cause.__cause__ or cause.__context__
+    return one_line(str(error))
 
 
 def _answered(doing: str, error: requests.exceptions.HTTPError) -> NotFound | Transient | Terminal:

@@ -16,7 +16,9 @@ async def read_source(directory: Path, *, now: datetime) -> Observed[str]:
     try:
         return Known(await asyncio.to_thread(tree_sha256, directory))
     except (OSError, ValueError) as error:
-        return Unknown(f"{directory}: {error}", now)
+        # Only a refusal of the folder as a whole names it; the others name files in it.
+        where = f"{directory}: "
+        return Unknown(f"{where}{str(error).removeprefix(where)}", now)
 
 
 async def read_template(directory: Path, build_args: Mapping[str, str], *, now: datetime) -> Observed[str]:

@@ -121,7 +121,10 @@ async def test_absence_conflict_refusal_and_outage_are_told_apart(
             with pytest.raises(Transient, match="did not answer"):
                 await through.containers()
     async with DockerEngine(f"unix://{tmp_path}/nobody.sock") as nowhere:
-        with pytest.raises(Transient, match=r"Could not reach the engine at unix://.*nobody\.sock"):
+        with pytest.raises(
+            Transient,
+            match=r"^Could not reach the engine at unix://.*nobody\.sock: No such file or directory$",
+        ):
             await nowhere.ping()
 
 

@@ -1,6 +1,7 @@
 """The verbs that only look, before the first run: they answer, and leave no trace."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +67,21 @@ def test_the_forms_of_an_answer_say_the_same(desk: Desk) -> None:
         "0 targets would be replaced, 0 of them busy.",
     ]
     assert json.loads(desk.wsr("plan", "-o", "json").out) == plan
+
+
+@pytest.mark.usefixtures("untouched")
+def test_what_a_plan_could_not_read_stands_before_what_it_says(desk: Desk) -> None:
+    source = desk.folder / "nowhere"
+    desk.document.write_text(
+        re.sub(r"directory: .*", f"directory: {source}", desk.document.read_text(), count=1)
+    )
+    lines = desk.wsr("plan").out.splitlines()
+    assert lines[0].startswith("Version 0.1.0 is Blocked; plan ")
+    assert lines[1:4] == [
+        f"Could not be read: source: {source}: there is no such folder. Name the folder that holds the source.",
+        "What follows is true only as far as these do not change it.",
+        "",
+    ]
 
 
 @pytest.mark.usefixtures("untouched")
