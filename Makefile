@@ -12,10 +12,12 @@ BIN := .venv/bin
 export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
 TIMED := tools/timed.sh $(SUITE_SECONDS)
 
-.PHONY: help demo demo-clean test test-long bench lint generate verify
+.PHONY: help install demo demo-clean test test-long bench lint generate verify
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
+
+install: .venv/synced ## .venv with wsr and all that is needed to work on it
 
 demo: .venv/synced ## a version bump reaches eight running workspaces; REPORT=FILE writes JSON, KEEP=1 leaves them running
 	@$(BIN)/python -m tests.demo $(if $(REPORT),--report '$(REPORT)') $(if $(filter-out 0,$(KEEP)),--keep)

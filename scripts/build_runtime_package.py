@@ -31,7 +31,7 @@ def main() -> None:
     if wsr is None:
         sys.stderr.write(
             f"wsr is not installed: it is not in {ROOT / '.venv' / 'bin'}, not beside {sys.executable} and not on PATH.\n"
-            f"Run `uv sync` in {ROOT}, then this again.\n"
+            f"Run `make install` in {ROOT}, then this again.\n"
         )
         sys.exit(127)
     arguments = ["build", "--version", given.version, "--out", given.out, "--source", given.source]

@@ -29,7 +29,7 @@ def test_the_documented_command_builds_this_checkouts_workspace_from_another_fol
     tree = tmp_path / "build tree"
     assert tomllib.loads((tree / "pyproject.toml").read_text())["project"]["version"] == "0.1.6"
     assert "molecule_runtime" in (tree / "molecule_runtime" / "main.py").read_text()
-    assert done.stdout.splitlines()[-1] == "Next: python -m build 'build tree'"
+    assert done.stdout.splitlines()[-1] == "Next: python -m build --outdir dist 'build tree'"
 
 
 def test_the_script_can_be_called_by_its_name(tmp_path: Path) -> None:
@@ -64,5 +64,5 @@ def test_without_wsr_it_says_what_to_install(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (127, "")
     assert done.stderr == (
         f"wsr is not installed: it is not in {checkout}/.venv/bin, not beside {PLAIN_PYTHON} and not on PATH.\n"
-        f"Run `uv sync` in {checkout}, then this again.\n"
+        f"Run `make install` in {checkout}, then this again.\n"
     )
