@@ -5,23 +5,29 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+import click
+
 from controller.api.status import Status, TemplateStatus
 from controller.cli.output import columns, print_facts
 from controller.model.errors import Terminal
 from controller.settings import Settings
-from controller.standalone.store import object_folder, read_document, saved_status
+from controller.standalone.store import object_folder, read_document, saved_status, status_is_of
 
 _WATCH_SECONDS = 0.5
 
 
 def show(file: Path, *, output: str, watch: bool, state: Path | None, secrets: Path | None) -> None:
-    """Print the status; with `watch` go on until interrupted.
+    """Print the status; with `watch` go on until interrupted. Stderr says when it is of an older spec than the file's.
 
     Raises:
         Terminal: the document is not valid, or nothing is known of the object yet.
     """
-    folder = _folder(file, state, secrets)
+    document = read_document(file)
+    settings = Settings.of_process(secrets_dir=secrets, state_dir=state)
+    folder = object_folder(settings.state_dir, document)
     shown = _require(saved_status(folder), file)
+    if not status_is_of(folder, document):
+        click.echo(f"{file} has changed since; no run has looked at it as it is now.", err=True)
     _print(shown, output)
     while watch:
         time.sleep(_WATCH_SECONDS)
@@ -29,12 +35,6 @@ def show(file: Path, *, output: str, watch: bool, state: Path | None, secrets: P
         if current != shown:
             shown = current
             _print(shown, output)
-
-
-def _folder(file: Path, state: Path | None, secrets: Path | None) -> Path:
-    return object_folder(
-        Settings.of_process(secrets_dir=secrets, state_dir=state).state_dir, read_document(file)
-    )
 
 
 def _require(found: Status | None, file: Path) -> Status:

@@ -112,6 +112,8 @@ def _next(target: Target, wanted: ReleaseRecord | None) -> str:
     fleet = sort_fleet(wanted, [target])
     if fleet.untouched:
         return f"It is left alone: {fleet.untouched[0].cause.rstrip('.')}."
+    if wanted.failed:
+        return f"Version {wanted.version} failed and is held; `wsr plan` says why, and what goes back."
     if fleet.up_to_date:
         return f"Nothing; it runs {wanted.version} as asked for."
     if fleet.unproven:

@@ -171,7 +171,7 @@ def _index_unread(index: Unknown | None) -> Blocked:
 
 
 def _failed(spec: Spec, record: ReleaseRecord, verdict: Verdict, observation: Observation) -> State:
-    message = f"{verdict.message} Version {record.version} is held; `wsr resume` tries it again."
+    message = f"{verdict.message.rstrip('.')}. Version {record.version} is held; `wsr resume` tries it again."
     records = observation.records.value if isinstance(observation.records, Known) else {}
     fallback = last_known_good(records, but=record.version)
     if fallback is None or spec.rollout.on_failure == "Pause":

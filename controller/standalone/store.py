@@ -73,7 +73,7 @@ class FileStore:
         """See `ObjectStore`. The generation grows by one when the spec's content changed."""
         document = read_document(self.file)
         saved = self._saved or self._load()
-        sha256 = hashlib.sha256(document.spec.model_dump_json().encode()).hexdigest()
+        sha256 = _spec_sha256(document)
         if saved.spec_sha256 != sha256:
             saved = saved.model_copy(update={"generation": saved.generation + 1, "spec_sha256": sha256})
         self._saved = saved
@@ -109,6 +109,19 @@ def saved_status(folder: Path) -> Status | None:
         return _Saved.model_validate_json((folder / "status.json").read_bytes()).status
     except (OSError, ValidationError):
         return None
+
+
+def status_is_of(folder: Path, document: WorkspaceRuntime) -> bool:
+    """Return whether the status last written is about the document's spec as it is now; for verbs that only look."""
+    try:
+        saved = _Saved.model_validate_json((folder / "status.json").read_bytes())
+    except (OSError, ValidationError):
+        return False
+    return saved.spec_sha256 == _spec_sha256(document)
+
+
+def _spec_sha256(document: WorkspaceRuntime) -> str:
+    return hashlib.sha256(document.spec.model_dump_json().encode()).hexdigest()
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -72,3 +72,8 @@ def test_plan_status_and_why_tell_what_runs_and_what_comes(rollout: Scene) -> No
     table = desk.wsr("status").out
     assert "RolledOut" in table
     assert "2 of 2 targets are up to date" in table
+    assert desk.wsr("status").log == ""
+    desk.bump("0.1.0")
+    assert (
+        desk.wsr("status").log == f"{desk.document} has changed since; no run has looked at it as it is now."
+    )

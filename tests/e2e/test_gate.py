@@ -73,7 +73,7 @@ def test_a_candidate_that_does_not_boot_as_itself_is_stopped_before_publication(
 
 
 def test_a_candidate_that_fails_its_turn_is_stopped_until_the_source_is_corrected(scene: Scene) -> None:
-    scene.populate("0.1.0", "plain-1", "polite-1")
+    workspace, _ = scene.populate("0.1.0", "plain-1", "polite-1")
     fails_a_turn(scene.desk)
     scene.desk.bump("0.1.1")
     assert_blocked(
@@ -81,7 +81,10 @@ def test_a_candidate_that_fails_its_turn_is_stopped_until_the_source_is_correcte
         "polite",
         "failed turn 1 of 2: the agent ended the turn as TASK_STATE_FAILED: ImportError: cannot import name 'please'",
     )
-    assert "Version 0.1.1 is held" in scene.desk.run(code=1).log
+    assert "words.py). Version 0.1.1 is held" in scene.desk.run(code=1).log
+    assert scene.desk.facts("why", workspace.name)["next"] == (
+        "Version 0.1.1 failed and is held; `wsr plan` says why, and what goes back."
+    )
     scene.desk.edit("source/words.py", "def kindly", "def please")
     scene.desk.run()
     scene.assert_all_run("0.1.1")
