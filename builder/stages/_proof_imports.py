@@ -27,6 +27,7 @@ from builder.stages._proof_script import places
 Import = ast.Import | ast.ImportFrom
 
 _IMPORT_NAME: Final = dis.opmap["IMPORT_NAME"]
+_STORE_NAME: Final = dis.opmap["STORE_NAME"]
 _READS_AS_IMPORT: Final = re.compile(
     rb"(?:^|[:;\r\n])[ \t\f]*(?:import[ \t\f\\]|from[ \t\f\\.](?:[^\\\r\n]|\\(?:\r\n?|\n)?)*?\bimport\b)"
 )
@@ -52,11 +53,13 @@ class Compiled:
     """A file that compiles: its UTF-8 form, its import statements in order, of an `__init__.py` the names it may have.
 
     `names` are all that its code uses, None when it may make any: a name that is not among them is certainly not there.
+    `stored` are those that its top level binds for certain.
     """
 
     utf8: bytes
     imports: tuple[Statement, ...]
     names: frozenset[str] | None
+    stored: frozenset[str]
 
     @classmethod
     def of(cls, content: bytes, path: str) -> Compiled | Complaint:
@@ -72,7 +75,9 @@ class Compiled:
         utf8 = as_utf8(content)
         codes = list(_with_all_inside(code))
         imports = _statements(utf8, codes)
-        return cls(utf8, imports, _names(codes, imports) if path.endswith("__init__.py") else frozenset())
+        if not path.endswith("__init__.py"):
+            return cls(utf8, imports, frozenset(), frozenset())
+        return cls(utf8, imports, _names(codes, imports), frozenset(_stored(code)))
 
 
 def as_utf8(content: bytes) -> bytes:
@@ -114,6 +119,12 @@ def _names(codes: Iterable[CodeType], imports: Iterable[Statement]) -> frozenset
         names.update(code.co_names)
         names.update(const for const in code.co_consts if isinstance(const, str))
     return None if names & _MAKES_NAMES_AT_RUN_TIME else frozenset(names)
+
+
+def _stored(code: CodeType) -> Iterator[str]:
+    for instruction in dis.get_instructions(code):
+        if instruction.opcode == _STORE_NAME:
+            yield instruction.argval
 
 
 def _statements(utf8: bytes, codes: Iterable[CodeType]) -> tuple[Statement, ...]:
@@ -190,6 +201,8 @@ class ImportCheck:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from self._absolute(alias.name, ())
+                if alias.asname:
+                    yield from self._hidden_on_the_way(alias.name.split("."))
         elif not node.level:
             yield from self._absolute(node.module or "", node.names)
         elif all(part.isidentifier() for part in folder):
@@ -207,6 +220,26 @@ class ImportCheck:
             yield f"The import of {name!r} still names a module of the package without the package."
         elif head == self._module:
             yield from self._inside(rest, taken)
+
+    def _hidden_on_the_way(self, parts: list[str]) -> Iterator[str]:
+        """`import P.a.b.c as x` takes each module from the one before it, whatever that has under the name."""
+        for depth in range(2, len(parts) - 1) if parts[0] == self._module else ():
+            package, name = parts[1:depth], parts[depth]
+            init = self.compiled.get("/".join([*package, "__init__.py"]))
+            if init and name in init.stored and not self._imports_module(init, package, name):
+                yield f"This import goes through {'.'.join(parts[: depth + 1])!r}, a name that its package gives to something else than the module."
+
+    def _imports_module(self, init: Compiled, package: list[str], name: str) -> bool:
+        for node in (statement.node for statement in init.imports):
+            if isinstance(node, ast.Import):
+                wanted = ".".join([self._module, *package, name])
+                if any(alias.name == wanted for alias in node.names):
+                    return True
+            elif any(alias.name == name for alias in node.names):
+                whole = ".".join([self._module, *package])
+                if (node.level, node.module) in {(1, None), (0, whole)}:
+                    return True
+        return False
 
     def _inside(self, target: list[str], taken: Iterable[ast.alias]) -> Iterator[str]:
         """Check a module of the package, and what is taken from it if it is a folder."""

@@ -15,7 +15,7 @@ from builder.parallel import mapped
 from builder.problems import Complaint, Refused
 from builder.stages._bindings import Bindings, bindings, statements
 from builder.stages._imports import BeyondTop, ImportReader, Reference, unresolved
-from builder.stages._modules import Kind, ModuleIndex, module_name
+from builder.stages._modules import Kind, Module, ModuleIndex, module_name
 from builder.stages._statement import inside_package
 from builder.stages._strings import StringReader, StringReferences
 from builder.stages._text import Text, Unreadable
@@ -119,6 +119,7 @@ class _Check:
     def __init__(self, index: ModuleIndex, files: list[_Read]) -> None:
         self._index = index
         self._bindings = {file.path: file.bindings for file in files}
+        self._imports = {file.path: file.imports for file in files if file.path.endswith("__init__.py")}
 
     def complaints(self, file: _Read) -> Iterator[Complaint]:
         for reference in file.imports:
@@ -127,6 +128,7 @@ class _Check:
                 yield Complaint(file.path, reference.line, message)
             else:
                 yield from self._missing_names(file.path, reference)
+                yield from self._hidden_on_the_way(file.path, reference)
         for line, name in file.strings.required:
             message = unresolved(self._index, Reference(line, name, (), bare=True))
             if message:
@@ -170,6 +172,26 @@ class _Check:
             else:
                 why = f"{name!r} is neither a name in {package.path} nor a module beside it. Correct the import or add what it names."
             yield Complaint(path, reference.line, why)
+
+    def _hidden_on_the_way(self, path: str, reference: Reference) -> Iterator[Complaint]:
+        """`import a.b.c` binds `a` and asks nothing of it; `import P.a.b.c as a` takes each module from the one before."""
+        parts = reference.module.split(".")
+        for depth in range(1, len(parts) - 1) if not reference.names else ():
+            package, name = self._index.modules[".".join(parts[:depth])], parts[depth]
+            has = self._bindings.get(package.path)
+            if has and name in has.names and not self._imports_module(package, name):
+                yield Complaint(
+                    path,
+                    reference.line,
+                    f"Inside the package this import goes through {package.name}.{name}, a name that {package.path} gives to something else than the module. Write from {'.'.join(parts[:-1])} import {parts[-1]}, or rename one.",
+                )
+
+    def _imports_module(self, package: Module, name: str) -> bool:
+        return any(
+            (each.module == package.name and name in each.names)
+            or (each.module == f"{package.name}.{name}" and not each.names)
+            for each in self._imports.get(package.path, ())
+        )
 
     def _unbound(self, path: str, names: tuple[str, ...]) -> Iterator[str]:
         has = self._bindings.get(path)

@@ -1,11 +1,13 @@
 """Programs of several modules that import each other in every form: for the claim that moving them changes nothing they do."""
 
+import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from hypothesis import strategies as st
 
@@ -74,11 +76,24 @@ for folder in sys.stdin.read().splitlines():
 """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Program:
-    """Modules of a source by path; `values` tell in the source what each line computes."""
+    """Modules of a source by path."""
 
     files: Mapping[str, bytes]
+
+    def __repr__(self) -> str:
+        """Name it only: a batch is shown in full by every failure."""
+        digest = hashlib.sha256(repr(sorted(self.files.items())).encode()).hexdigest()
+        return f"<program {digest[:8]}>"
+
+    def text(self) -> str:
+        """Show the files that hold anything, each under its path."""
+        return "\n".join(
+            f"--- {path}\n" + content.decode().replace("\r\n", "\n")
+            for path, content in self.files.items()
+            if content
+        )
 
     def write(self, folder: Path) -> Path:
         """Write the source into a new folder."""
@@ -102,26 +117,61 @@ def behaviours(folders: Sequence[Path], prefix: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def differences(before: Mapping[str, object], after: Mapping[str, object]) -> list[str]:
+    """Tell what of one program's behaviour is not the same twice, one line for each thing seen."""
+    told = []
+    for seen in sorted(before.keys() | after.keys()):
+        one, other = before.get(seen), after.get(seen)
+        if isinstance(one, dict) and isinstance(other, dict):
+            told += [f"{seen} {line}" for line in differences(one, other)]
+        elif one != other:
+            told.append(f"{seen}: {one!r} bare, {other!r} in the package")
+    return told
+
+
 def _parent(name: str) -> str:
     return name.rpartition(".")[0]
 
 
+class _Forms(NamedTuple):
+    """Which forms a program may have: `import a.b`, and module names in strings."""
+
+    dotted: bool
+    strings: bool
+
+
 @st.composite
-def _imports(draw: st.DrawFn, here: str) -> str:
+def _imports(draw: st.DrawFn, here: str, allowed: _Forms) -> str:
     """One statement or expression that imports a module of the program, and what is done with it."""
     target = draw(st.sampled_from([name for name in MODULES if name != here]))
     parent, _, leaf = target.rpartition(".")
     head = target.partition(".")[0]
-    bound = draw(st.sampled_from(["one", "two", head, leaf, "VALUE"]))
+    bound = draw(st.sampled_from(["one", "two", head, "VALUE", *({leaf} - {"deep"})]))
     gap = draw(st.sampled_from([" ", "  ", "\t", " \\\n    "]))
+    named = target if allowed.dotted else head
     forms = [
-        f"import{gap}{target}",
-        f"import {target}{gap}as {bound}",
-        f"import json,{gap}{target} , os.path",
-        f"import {target} as {bound}, {target}",
+        f"import{gap}{named}",
+        f"import {named}{gap}as {bound}",
+        f"import json,{gap}{named} , os.path",
+        f"import {named} as {bound}, {named}",
         f"from {target}{gap}import VALUE",
         f"from {target} import (VALUE as {bound},{gap.replace(chr(92), ' ')} called  # VALUE\n    as other)",
         f"from {target} import *",
+        f'{bound} = "import {target}"',
+    ]
+    if parent:
+        forms += [f"from {parent}{gap}import {leaf}", f"from {parent} import {leaf} as {bound}"]
+    if parent and parent == (here if here in _PACKAGES else _parent(here)):
+        forms += [f"from . import {leaf}", f"from .{leaf} import VALUE as {bound}"]
+    if allowed.strings:
+        forms += _in_strings(target, bound)
+    return draw(st.sampled_from(forms))
+
+
+def _in_strings(target: str, bound: str) -> Iterator[str]:
+    parent, _, leaf = target.rpartition(".")
+    head = target.partition(".")[0]
+    yield from (
         f'{bound} = importlib.import_module("{target}")',
         f'{bound} = importlib.import_module(name=f"{head}{target[len(head) :] or ""}")',
         f'{bound} = sys.modules.get("{target}")',
@@ -129,19 +179,14 @@ def _imports(draw: st.DrawFn, here: str) -> str:
         f'{bound} = __import__("{head}")',
         f'{bound} = __import__("{target}", fromlist=["VALUE"]).VALUE',
         f'{bound} = pkgutil.resolve_name("{target}:VALUE")',
-        f'{bound} = "import {target}"',
-    ]
+    )
     if parent:
-        forms += [f"from {parent}{gap}import {leaf}", f"from {parent} import {leaf} as {bound}"]
-        forms.append(f'{bound} = importlib.import_module(".{leaf}", package="{parent}")')
-    if parent and parent == (here if here in _PACKAGES else _parent(here)):
-        forms += [f"from . import {leaf}", f"from .{leaf} import VALUE as {bound}"]
-    return draw(st.sampled_from(forms))
+        yield f'{bound} = importlib.import_module(".{leaf}", package="{parent}")'
 
 
 @st.composite
-def _line(draw: st.DrawFn, here: str) -> str:
-    imported = draw(_imports(here))
+def _line(draw: st.DrawFn, here: str, allowed: _Forms) -> str:
+    imported = draw(_imports(here, allowed))
     shape = draw(st.integers(0, 9))
     indented = imported
     one_line = "\n" not in imported
@@ -168,13 +213,29 @@ def _line(draw: st.DrawFn, here: str) -> str:
     return around.get(shape, imported)
 
 
+def _caught(line: str) -> str:
+    if line.startswith("def "):
+        return line
+    indented = line.replace("\n", "\n    ")
+    return f"try:\n    {indented}\nexcept Exception as error:\n    print(type(error).__name__)"
+
+
 @st.composite
-def programs(draw: st.DrawFn) -> Program:
-    """Draw a program; circles and names that are not there yet come up, and must fail in the same way after the move."""
+def programs(draw: st.DrawFn, *, strings: bool = True) -> Program:
+    """Draw a program, with module names in `strings` or without; circles and names that are not there yet come up, and must fail in the same way after the move.
+
+    One thing is known to differ: when a package fails half-way, its submodules stay loaded, and where `import a.b` then
+    finds `a.b` it goes on to load `a` once more; `import P.a.b as b` looks for `a` in `P` and raises ImportError. So in
+    one program either no package fails, or no such statement is there. The name of the package `adapters.deep` is never
+    given to anything else: that is refused where `import adapters.deep.leaf` would have to find its way through it.
+    """
+    steady = draw(st.booleans())
     files = {"__init__.py": b""}
     end = draw(st.sampled_from(["\n", "\r\n"]))
     for number, name in enumerate(MODULES):
-        lines = draw(st.lists(_line(name), min_size=1, max_size=_MOST_LINES))
+        lines = draw(st.lists(_line(name, _Forms(steady, strings)), min_size=1, max_size=_MOST_LINES))
+        if steady and name in _PACKAGES:
+            lines = [_caught(line) for line in lines]
         used = draw(
             st.sampled_from(
                 ["VALUE", "config", "adapters.base.VALUE", "events.VALUE + 1", "sorted(globals())"]

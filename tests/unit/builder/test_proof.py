@@ -67,6 +67,39 @@ def test_an_import_that_would_fail_is_found_at_any_depth(tmp_path: Path, code: b
     assert refusal(tmp_path, {"config.py": code}, GOOD | {"config.py": code}) == (complaint,)
 
 
+def through_b(tmp_path: Path, init: bytes) -> tuple[str, ...]:
+    source: dict[str, bytes] = GOOD | {
+        "tools/__init__.py": init,
+        "tools/b/__init__.py": b"b = 1\n",
+        "tools/b/c.py": b"",
+    }
+    moved = b"import os\nimport molecule_runtime.tools.b.c as tools, molecule_runtime.tools as tools\n"
+    bare = {"config.py": b"import os\nimport tools.b.c\n"}
+    return refusal(tmp_path, {**source, "config.py": moved}, source | bare)
+
+
+@pytest.mark.parametrize("init", [b"b = 1\n", b"from .b import b\n", b"def b(): ...\n"])
+def test_an_import_that_goes_through_a_name_given_to_something_else_is_found(
+    tmp_path: Path, init: bytes
+) -> None:
+    assert through_b(tmp_path, init) == (
+        "config.py:2: This import goes through 'molecule_runtime.tools.b', a name that its package gives to something else than the module.",
+    )
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        b"def f():\n  b = 1\n",
+        b"from . import b\n",
+        b"from molecule_runtime.tools import b\n",
+        b"import molecule_runtime.tools.b as b\n",
+    ],
+)
+def test_an_import_that_goes_through_modules_alone_is_accepted(tmp_path: Path, init: bytes) -> None:
+    assert through_b(tmp_path, init) == ()
+
+
 _DIFFERS = "config.py:1: This differs from the source in more than what its imports must say."
 _BINDS = "config.py:1: This import does not load and bind what it does in the source."
 

@@ -179,6 +179,55 @@ def test_an_init_that_gives_a_modules_name_to_something_else_is_refused() -> Non
     )
 
 
+_HIDES = "Inside the package this import goes through rooms.deep, a name that rooms/__init__.py gives to something else than the module. Write from rooms.deep import leaf, or rename one."
+
+
+def beside_rooms(init: bytes, statement: bytes) -> bytes:
+    files = {"rooms/__init__.py": init, "rooms/deep/__init__.py": b"deep = 1\n", "rooms/deep/leaf.py": b""}
+    return rewritten(files | {"subject.py": statement}).files["subject.py"]
+
+
+@pytest.mark.parametrize(
+    ("init", "line", "statement"),
+    [
+        (b"deep = 1\n", 1, b"import rooms.deep.leaf\n"),
+        (b"from .deep import deep\n", 2, b"\nimport rooms.deep.leaf\n"),
+        (b"def deep(): ...\n", 1, b"import os, rooms.deep.leaf\n"),
+    ],
+)
+def test_a_dotted_import_through_a_name_that_is_no_module_is_refused(
+    init: bytes, line: int, statement: bytes
+) -> None:
+    with pytest.raises(Refused) as caught:
+        beside_rooms(init, statement)
+    assert caught.value.complaints == (f"subject.py:{line}: {_HIDES}",)
+
+
+@pytest.mark.parametrize(
+    "init",
+    [
+        b"def f():\n  deep = 1\n",
+        b"from . import deep\n",
+        b"from rooms import deep\n",
+        b"import rooms.deep as deep\n",
+        b"try: from . import deep\nexcept E: deep = None\n",
+    ],
+)
+def test_a_dotted_import_through_modules_alone_is_moved(init: bytes) -> None:
+    assert beside_rooms(init, b"import rooms.deep.leaf\n") == (
+        b"import molecule_runtime.rooms.deep.leaf as rooms, molecule_runtime.rooms as rooms\n"
+    )
+
+
+def test_other_forms_do_not_go_through_names() -> None:
+    statements = b"from rooms.deep import leaf\nimport rooms.deep\nimport rooms.deep as x\n"
+    assert beside_rooms(b"deep = 1\n", statements) == (
+        b"from molecule_runtime.rooms.deep import leaf\n"
+        b"import molecule_runtime.rooms.deep as rooms, molecule_runtime.rooms as rooms\n"
+        b"import molecule_runtime.rooms.deep as x\n"
+    )
+
+
 def test_stubs_are_rewritten_too() -> None:
     files = SOURCE | {"config.pyi": b"from adapters.base import BaseAdapter\n"}
     result = rewrite(Collected(files, index_modules(files)), "molecule_runtime")
