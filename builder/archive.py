@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import Version
@@ -76,11 +77,22 @@ class Archive:
     @property
     def requires(self) -> list[str]:
         """Its requirements, as METADATA writes them."""
+        return self._said("Requires-Dist")
+
+    @property
+    def requires_python(self) -> str:
+        """The Pythons that METADATA promises (PEP 440 specifiers); empty when it does not say, or not in readable form."""
+        said = ", ".join(self._said("Requires-Python"))
+        try:
+            SpecifierSet(said)
+        except InvalidSpecifier:
+            return ""
+        return said
+
+    def _said(self, field: str) -> list[str]:
         metadata = self.files.get(f"{self.dist_info}/METADATA", b"")
-        return [
-            str(value)
-            for value in email.parser.BytesParser().parsebytes(metadata).get_all("Requires-Dist") or []
-        ]
+        parsed = email.parser.BytesHeaderParser().parsebytes(metadata)
+        return [str(value) for value in parsed.get_all(field) or []]
 
     def package(self, module: str) -> dict[str, bytes]:
         """Return the files of a package, by path below its folder."""

@@ -59,7 +59,7 @@ _RULES: Final = (
     ),
     Rule(
         "DoesNotCompile",
-        "Every Python file compiles.",
+        "Every Python file compiles, with every Python on the machine that `Requires-Python` includes.",
         "Correct the syntax; the oldest Python that Requires-Python admits must read it.",
     ),
     Rule(

@@ -22,6 +22,7 @@ from builder.stages._folder import writing
 
 _NAME: Final = re.compile(r"python3\.(\d+)")
 _DEADLINE_SECONDS: Final = 300.0
+_RULE: Final = "DoesNotCompile"
 
 HERE: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The Python that runs the builder, which every proof begins with."""
@@ -106,9 +107,10 @@ class OtherPythons:
         if who != f"CPython {version}":
             return None
         if run.returncode:
-            return [Complaint(f"Python {version}", 0, f"It ended with {run.returncode} over these files.")]
+            cause = f"It ended with {run.returncode} over these files."
+            return [Complaint(f"Python {version}", 0, cause, _RULE)]
         return [
-            Complaint(path, line, f"Python {version} cannot compile this file: {cause}.")
+            Complaint(path, line, f"Python {version} cannot compile this file: {cause}.", _RULE)
             for path, line, cause in json.loads(complaints)
         ]
 

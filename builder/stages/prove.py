@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import configparser
 import os
+import tarfile
 import zipfile
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -79,11 +80,7 @@ def prove_wheel(wheel: Path, proven: Mapping[str, bytes], *, module: str, script
         points = next(
             (archive.read(name).decode() for name in names if name.endswith("/entry_points.txt")), ""
         )
-    complaints = [
-        f"{wheel.name}: {module}/{path} is not what was put in. The build backend changed or dropped it."
-        for path in sorted(held.keys() | proven.keys())
-        if held.get(path) != proven.get(path)
-    ]
+    complaints = [f"{wheel.name}: {module}/{told}" for told in _changed(held, proven)]
     if len(names) != len(set(names)):
         complaints.append(f"{wheel.name}: holds a file twice.")
     if len(beside) != 1 or not next(iter(beside)).endswith(".dist-info"):
@@ -98,10 +95,55 @@ def prove_wheel(wheel: Path, proven: Mapping[str, bytes], *, module: str, script
         raise Refused("ProofFailed", complaints)
 
 
-def examine_code(files: Mapping[str, bytes], module: str) -> list[Complaint]:
-    """Return what would fail in a package whose source is not at hand: what does not compile, what imports lead nowhere."""
+def prove_sdist(sdist: Path, tree: Mapping[str, bytes]) -> None:
+    """Prove that an sdist holds the files of the build tree and nothing else beside its metadata.
+
+    Raises:
+        Refused: reason ProofFailed.
+    """
+    with tarfile.open(sdist) as archive:
+        members = archive.getmembers()
+        held = {member.name: _content(archive, member) for member in members if not member.isdir()}
+    top = sdist.name.removesuffix(".tar.gz") + "/"
+    expected = {top + path: content for path, content in tree.items()}
+    metadata = held.pop(f"{top}PKG-INFO", None)
+    complaints = [f"{sdist.name}: {told}" for told in _changed(held, expected)]
+    if metadata is None:
+        complaints.append(f"{sdist.name}: holds no metadata, {top}PKG-INFO.")
+    if len(members) != len({member.name for member in members}):
+        complaints.append(f"{sdist.name}: holds a file twice.")
+    if complaints:
+        raise Refused("ProofFailed", complaints)
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | None:
+    """Return a file's bytes, None for anything else: a link holds none of its own, whatever it leads to."""
+    file = archive.extractfile(member) if member.isfile() else None
+    return file.read() if file else None
+
+
+def _changed(held: Mapping[str, bytes | None], given: Mapping[str, bytes]) -> Iterator[str]:
+    for path in sorted(held.keys() | given.keys()):
+        if path not in given:
+            yield f"{path} was not put in. The build backend added it."
+        elif held.get(path) != given[path]:
+            yield f"{path} is not what was put in. The build backend changed or dropped it."
+
+
+def examine_code(files: Mapping[str, bytes], module: str, requires_python: str) -> list[Complaint]:
+    """Return what would fail in a package whose source is not at hand: what does not compile, what imports lead nowhere.
+
+    It is compiled by this Python and by every other one on the machine that `requires_python` (PEP 440) includes.
+
+    Raises:
+        TryAgain: reason DiskFull.
+    """
     python = {path: content for path, content in files.items() if path.endswith(_PYTHON)}
-    return sorted(set(_imports(files, python, module)[1]))
+    with other_pythons(python, requires_python) as others:
+        complaints = _imports(files, python, module)[1]
+        elsewhere = [complaint for _, told in others.ended() for complaint in told]
+    broken = {each.path for each in complaints if each.rule}
+    return sorted({*complaints, *(each for each in elsewhere if each.path not in broken)})
 
 
 def examine_script(files: Mapping[str, bytes], module: str, target: tuple[str, str]) -> list[Complaint]:

@@ -74,12 +74,8 @@ def package(given: PackageRun) -> Report:
         "provenOn": prepared.proven_on,
     }
     if given.dist is not None:
-        proven = {
-            path.removeprefix(given.module + "/"): content
-            for path, (content, _) in files.items()
-            if path.startswith(given.module + "/")
-        }
-        facts |= _distributions(given, given.dist, project, proven)
+        tree = {path: content for path, (content, _) in files.items()}
+        facts |= _distributions(given, given.dist, project, tree)
     facts["seconds"] = round(time.monotonic() - begun, 3)
     return Report("package", Outcome.DONE, "Packaged", f"{project.name} {project.version} is built.", facts)
 
@@ -141,15 +137,18 @@ def _laid_out(
 
 
 def _distributions(
-    given: PackageRun, dist: Path, project: metadata.Project, proven: dict[str, bytes]
+    given: PackageRun, dist: Path, project: metadata.Project, tree: dict[str, bytes]
 ) -> dict[str, object]:
     from builder.stages import wheel  # noqa: PLC0415 -- a build tree alone does not need the build tools
 
+    start = f"{given.module}/"
+    proven = {path.removeprefix(start): tree[path] for path in tree if path.startswith(start)}
     with tempfile.TemporaryDirectory(prefix="package-") as scratch:
         built = wheel.build_distributions(given.out, metadata.BACKEND, Path(scratch))
         prove.prove_wheel(
             built[0], proven, module=given.module, script=(CONSOLE_SCRIPT, project.script_target)
         )
+        prove.prove_sdist(built[1], tree)
         content = wheel.content_sha256(built[0], given.module)
         placed = wheel.place(built, dist)
     named = {

@@ -16,7 +16,15 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from builder.archive import Archive
-from builder.contract import CONSOLE_SCRIPT, DEFAULT_MODULE, DEFAULT_NAME, Outcome, Report, VerifyRun
+from builder.contract import (
+    CONSOLE_SCRIPT,
+    DEFAULT_MODULE,
+    DEFAULT_NAME,
+    REQUIRES_PYTHON,
+    Outcome,
+    Report,
+    VerifyRun,
+)
 from builder.findings import FORMATS, Finding, errors, rendered, text_lines
 from builder.pipconf import Index
 from builder.problems import Refused
@@ -144,7 +152,7 @@ def _static(given: VerifyRun, archive: Archive) -> list[Finding]:
         return [*findings, Finding(archive.path.name, 0, "PackageMissing", message)]
     findings += [
         Finding.of(complaint, given.module, "UnresolvedImport")
-        for complaint in prove.examine_code(files, given.module)
+        for complaint in prove.examine_code(files, given.module, archive.requires_python or REQUIRES_PYTHON)
     ]
     if archive.dist_info:
         findings += entry_points.examine_entry_points(

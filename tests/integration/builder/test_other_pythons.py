@@ -1,13 +1,17 @@
 """A package is proven by every Python on the machine that its metadata promise, and none is taken for one that is not."""
 
+import json
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from builder.contract import OLDEST_PYTHON, REQUIRES_PYTHON
+from builder.contract import OLDEST_PYTHON, REQUIRES_PYTHON, Outcome, VerifyRun
 from builder.problems import Refused
 from builder.stages import prove
 from builder.stages._proof_pythons import HERE, installed, other_pythons
+from builder.verbs.verify import verify
+from tests.parts.small_wheel import alter, make_wheel
 
 MAIN = {"__init__.py": b"", "main.py": b"def main_sync(): ...\n"}
 
@@ -123,3 +127,39 @@ def test_a_package_is_not_built_where_the_oldest_promised_python_cannot_prove_it
         "PythonMissing",
         "The metadata promise Python >=3.95, and there is no Python 3.95 here to prove it with. Install one where PATH, pyenv or uv has it.",
     )
+
+
+def findings(wheel: Path) -> list[str]:
+    told = wheel.parent / "findings.json"
+    report = verify(VerifyRun(wheel=wheel, static=True, findings=told, format="json"))
+    assert report.outcome is Outcome.REFUSED
+    return [
+        f"{each['path']}:{each['line']}: {each['message']} [{each['rule']}]"
+        for each in json.loads(told.read_text())["findings"]
+    ]
+
+
+def test_a_wheel_from_elsewhere_is_held_to_the_pythons_that_it_promises(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version in ("3.38", "3.39"):
+        refusing = (
+            f"""printf 'CPython {version}\\n[["main.py", 7, "no such thing"], ["a.py", 1, "nor this"]]'"""
+        )
+        python(tmp_path / "bin", f"python{version}", refusing)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    wheel = make_wheel(tmp_path, "1.0", files={"a.py": "x = = 1\n"}).path
+    here = "molecule_runtime/a.py:1: Python cannot compile this file: invalid syntax. [DoesNotCompile]"
+    there = "molecule_runtime/main.py:7: Python {} cannot compile this file: no such thing. [DoesNotCompile]"
+    assert findings(wheel) == [here, there.format("3.38"), there.format("3.39")]
+    told = zipfile.ZipFile(wheel).read("molecule_ai_workspace_runtime-1.0.dist-info/METADATA")
+    alter(wheel, {"*/METADATA": told + b"Requires-Python: >=3.11, <3.39\n"})
+    assert findings(wheel) == [here, there.format("3.38")]
+
+
+def test_the_static_part_of_verify_takes_less_than_a_second_with_all_pythons(tmp_path: Path) -> None:
+    modules = {f"m{number}.py": "import os\n" + "x = [os.sep]\n" * 70 for number in range(60)}
+    wheel = make_wheel(tmp_path, "1.0", files=modules).path
+    report = verify(VerifyRun(wheel=wheel, static=True))
+    assert report.outcome is Outcome.DONE
+    assert float(str(report.facts["seconds"])) < 1

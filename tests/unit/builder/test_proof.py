@@ -1,13 +1,14 @@
 """The proof finds each kind of mistake that a rewriter or a backend could make, on its own."""
 
+import io
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from builder.problems import Refused
-from builder.stages import _proof_pythons, prove
-from builder.stages.prove import prove_package, prove_wheel
+from builder.stages.prove import prove_package, prove_sdist, prove_wheel
 
 GOOD = {
     "__init__.py": b"",
@@ -17,12 +18,6 @@ GOOD = {
     "tools/__init__.py": b"",
     "tools/a.py": b"from . import __init__\nfrom ..config import x\nimport molecule_runtime.tools\nimport os\n",
 }
-
-
-@pytest.fixture(autouse=True)
-def _this_python_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_proof_pythons, "installed", lambda _: {})  # tests/integration has the others
-    monkeypatch.setattr(prove, "OLDEST_PYTHON", _proof_pythons.HERE)
 
 
 def refusal(
@@ -215,4 +210,34 @@ def test_a_wheel_must_hold_the_proven_bytes_and_its_script_and_nothing_else(tmp_
         "x-1-py3-none-any.whl: m/b.txt is not what was put in. The build backend changed or dropped it.",
         "x-1-py3-none-any.whl: holds more than the package and its metadata: other.pth, x-1.dist-info.",
         "x-1-py3-none-any.whl: its console script run does not call m.main:main_sync.",
+    )
+
+
+def sdist(folder: Path, files: dict[str, bytes | None]) -> Path:
+    path = folder / "x-1.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in files.items():
+            member = tarfile.TarInfo(f"x-1/{name}")
+            if data is None:
+                member.type, member.linkname = tarfile.SYMTYPE, "a.py"
+            member.size = len(data or b"")
+            archive.addfile(member, io.BytesIO(data or b""))
+    return path
+
+
+def test_an_sdist_must_hold_the_bytes_of_the_tree_and_nothing_else(tmp_path: Path) -> None:
+    tree: dict[str, bytes] = {"m/a.py": b"1", "m/b.py": b"1", "pyproject.toml": b"[project]", "LICENSE": b""}
+    prove_sdist(sdist(tmp_path, {**tree, "PKG-INFO": b"Name: x"}), tree)
+    with pytest.raises(Refused) as caught:
+        prove_sdist(
+            sdist(tmp_path, {"m/a.py": b"2", "m/b.py": None, "m/c.py": b"", "pyproject.toml": b"[project]"}),
+            tree,
+        )
+    assert caught.value.reason == "ProofFailed"
+    assert caught.value.complaints == (
+        "x-1.tar.gz: x-1/LICENSE is not what was put in. The build backend changed or dropped it.",
+        "x-1.tar.gz: x-1/m/a.py is not what was put in. The build backend changed or dropped it.",
+        "x-1.tar.gz: x-1/m/b.py is not what was put in. The build backend changed or dropped it.",
+        "x-1.tar.gz: x-1/m/c.py was not put in. The build backend added it.",
+        "x-1.tar.gz: holds no metadata, x-1/PKG-INFO.",
     )
