@@ -9,8 +9,24 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 _MAKES_NAMES_AT_RUN_TIME: Final = re.compile(
-    rb"\b(?:globals|locals|vars|exec|eval|setattr|__dict__|__getattr__|__import__|sys\.modules|global_enum)\b|:=|\bimport\s*\*"
+    rb"\b(?:globals|locals|vars|exec|eval|setattr|__dict__|__getattr__|__import__|sys\.modules|global_enum)\b|:="
 )
+_STAR: Final = re.compile(rb"import\s*\*")
+_NAME_MAKERS: Final = (
+    *(
+        b"globals",
+        b"locals",
+        b"vars",
+        b"exec",
+        b"eval",
+        b"setattr",
+        b"__dict__",
+        b"__getattr__",
+        b"__import__",
+    ),
+    *(b"sys.modules", b"global_enum", b":="),
+)
+"""One of these stands wherever that pattern matches; asking for them takes a tenth of its time."""
 _SCOPES: Final = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _COMPOUND: Final = (
     *_SCOPES,
@@ -46,7 +62,13 @@ def bindings(found: Iterable[Statement], utf8: bytes) -> Bindings:
             names.update(statement.node.names)
         elif statement.at_top:
             names.update(_bound(statement.node))
-    return Bindings(frozenset(names), open=_MAKES_NAMES_AT_RUN_TIME.search(utf8) is not None)
+    return Bindings(frozenset(names), open=_makes_names_at_run_time(utf8))
+
+
+def _makes_names_at_run_time(utf8: bytes) -> bool:
+    likely = any(word in utf8 for word in _NAME_MAKERS)
+    found = (likely and _MAKES_NAMES_AT_RUN_TIME.search(utf8)) or _STAR.search(utf8)
+    return found is not None
 
 
 def statements(tree: ast.Module) -> Iterator[Statement]:

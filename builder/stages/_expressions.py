@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import bisect
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -77,12 +78,17 @@ def known_names(nodes: Iterable[ast.AST]) -> dict[str, str]:
     return {name: next(iter(meant)) for name, meant in meanings.items()}
 
 
-def worth_walking(tree: ast.Module) -> Iterator[ast.AST]:
-    """Go through a tree without docstrings and other strings that stand alone, and without annotations."""
+def worth_walking(tree: ast.Module, lines: Sequence[int] | None = None) -> Iterator[ast.AST]:
+    """Go through a tree without docstrings and other strings that stand alone, and without annotations.
+
+    Given `lines` (ascending, from 1), leave out statements that stand on none of them.
+    """
     waiting: list[ast.AST | None] = [tree]
     while waiting:
         node = waiting.pop()
         if node is None:  # a dictionary's `**`, a keyword without default
+            continue
+        if lines is not None and isinstance(node, ast.stmt) and not _stands_on(node, lines):
             continue
         yield node
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -93,6 +99,13 @@ def worth_walking(tree: ast.Module) -> Iterator[ast.AST]:
                 waiting.extend(value)
             elif isinstance(value, ast.AST):
                 waiting.append(value)
+
+
+def _stands_on(statement: ast.stmt, lines: Sequence[int]) -> bool:
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
+    first = decorators[0].lineno if decorators else statement.lineno
+    place = bisect.bisect_left(lines, first)
+    return place < len(lines) and lines[place] <= (statement.end_lineno or first)
 
 
 def _fields(kind: type[ast.AST]) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import bisect
 import codecs
 import io
 import itertools
@@ -95,10 +96,18 @@ class Text:
 
     def span(self, node: ast.stmt | ast.expr | ast.alias) -> tuple[int, int]:
         """Return where a node starts and ends in `utf8`."""
+        starts = self._line_starts()
+        start = starts[node.lineno - 1] + node.col_offset
+        return start, starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+
+    def line(self, place: int) -> int:
+        """Return the line, from 1, of an offset into `utf8`."""
+        return bisect.bisect_right(self._line_starts(), place)
+
+    def _line_starts(self) -> list[int]:
         if not self._starts:
             self._starts = [0, *itertools.accumulate(map(len, self.utf8.splitlines(keepends=True)))]
-        start = self._starts[node.lineno - 1] + node.col_offset
-        return start, self._starts[(node.end_lineno or node.lineno) - 1] + (node.end_col_offset or 0)
+        return self._starts
 
     def with_insertions(self, insertions: Iterable[Insertion]) -> bytes:
         """Return the file's bytes with something put in, every byte of its own as it was."""

@@ -143,6 +143,26 @@ def test_a_module_that_seems_to_lack_a_name_is_told_and_not_refused() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("content", "line"),
+    [
+        (b"a = 1\r\rb = (2,\r'config.VALUE')\r", 4),
+        (b"@f(\n  'config.VALUE')\ndef g(): ...\n", 2),
+        (b"class C:\n  def g(self, a=f'config.VALUE'): ...\n", 2),
+        (b"match x:\n  case 1:\n    try: ...\n    except E: y = {'config.VALUE': 1}\n", 4),
+        ("é = 'ü'\nwith f('config.VALUE'): pass\n".encode(), 2),
+    ],
+)
+def test_a_string_that_reads_like_a_reference_is_told_with_its_line_wherever_it_stands(
+    content: bytes, line: int
+) -> None:
+    result = rewritten({"subject.py": content})
+    assert [str(finding) for finding in result.findings] == [
+        f"subject.py:{line}: The string 'config.VALUE' reads like a reference into the source; it is left as it is."
+    ]
+    assert result.files["subject.py"] == content
+
+
 def test_a_folder_without_init_is_a_package_and_its_modules_are_checked() -> None:
     assert rewritten({"spaces/inner.py": b"", "subject.py": b"from spaces import inner\n"}).files[
         "subject.py"
