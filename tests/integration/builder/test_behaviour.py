@@ -30,7 +30,7 @@ def check(batch: list[Program]) -> None:
         bare, moved = behaviours(sources, ""), behaviours(trees, "molecule_runtime.")
         for program, before, after in zip(batch, bare, moved, strict=True):
             told = differences(before, after)
-            assert not told, "\n".join([f"{program!r} behaves differently:", *told, program.text()])
+            assert not told, "\n".join(["This program behaves differently:", *told, program.text()])
 
 
 _SETTINGS = settings(
