@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -25,6 +26,7 @@ from controller.model.redaction import redact, secret_values
 CONFIGURATION_EXIT_CODE: Final = 78
 """EX_CONFIG of sysexits.h: how the runtime ends when its owner must change something."""
 LOG_LINES: Final = 20
+_KILLED: Final = 128 + signal.SIGKILL
 
 _LINE_LIMIT: Final = 500
 _MESSAGE_LIMIT: Final = 600
@@ -128,6 +130,7 @@ async def _addresses(engine: DockerEngine, container: str, port: int) -> list[st
 def _require_running(state: Mapping[str, Any], *, before: str) -> None:
     if state["Running"]:
         return
+    _blame_nobody_for_a_kill(state)
     code = int(state["ExitCode"])
     killed = " because it ran out of memory" if state.get("OOMKilled") else ""
     if code == CONFIGURATION_EXIT_CODE:
@@ -139,6 +142,18 @@ def _require_running(state: Mapping[str, Any], *, before: str) -> None:
     raise _Failed(
         ProbeReason.EXITED_AT_ONCE, f"ended with exit code {code}{killed} before {before}", exit_code=code
     )
+
+
+def _blame_nobody_for_a_kill(state: Mapping[str, Any]) -> None:
+    """Let a candidate be tried again that somebody killed: no process of its own can do that to a container's first one.
+
+    Raises:
+        Transient: SIGKILL came from outside, and not for want of memory: an engine that ends, or another run.
+    """
+    if not state["Running"] and int(state["ExitCode"]) == _KILLED and not state.get("OOMKilled"):
+        raise Transient(
+            f"The candidate was killed from outside (exit code {_KILLED}), which says nothing of it"
+        )
 
 
 async def _check_identity(agent: Agent, order: ProbeOrder) -> None:
@@ -197,6 +212,7 @@ async def _broken_turn(engine: DockerEngine, container: str, number: int, error:
     while state["Running"] and clock() < deadline:
         await asyncio.sleep(_FIRST_PAUSE_SECONDS)
         state = (await engine.inspect_container(container))["State"]
+    _blame_nobody_for_a_kill(state)
     code = None if state["Running"] else int(state["ExitCode"])
     what = str(error) if code is None else f"its process ended with exit code {code}"
     return _Failed(ProbeReason.TURN_FAILED, f"failed turn {number} of 2: {what}", exit_code=code)

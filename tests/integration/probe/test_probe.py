@@ -9,6 +9,7 @@ import pytest
 from controller.act.probe import probe
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
+from controller.model.container import ContainerState
 from controller.model.errors import NotFound, Transient
 from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
 
@@ -266,6 +267,26 @@ async def test_what_a_killed_run_left_is_removed_by_the_next_probe_of_the_templa
                 await docker_engine.remove(container, force=True)
             except NotFound:
                 continue
+
+
+@pytest.mark.parametrize("fault", ["never-ready", "hangs"])
+async def test_a_candidate_that_somebody_kills_is_not_blamed(
+    docker_engine: DockerEngine, order: ProbeOrder, fault: str
+) -> None:
+    probing = asyncio.create_task(probe(docker_engine, with_fault(order, fault)))
+    while not any(  # noqa: ASYNC110 -- the engine is asked as its user would
+        found.state is ContainerState.RUNNING
+        for found in await docker_engine.containers()
+        if found.labels.get(LABEL_PROBE) == order.owner
+    ):
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1)  # into the boot, or into the first turn
+    for found in await docker_engine.containers():
+        if found.labels.get(LABEL_PROBE) == order.owner and found.state is ContainerState.RUNNING:
+            await docker_engine.call("kill a candidate", lambda client, one=found.id: client.kill(one))  # type: ignore[misc]  # bound per round
+    with pytest.raises(Transient, match=r"killed from outside \(exit code 137\)"):
+        await probing
+    assert await left_behind(docker_engine, order.owner) == []
 
 
 async def test_eight_templates_of_one_object_are_probed_at_once(
