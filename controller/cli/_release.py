@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from controller.clients.github import GitHub
 from controller.clients.index import PackageIndex
 from controller.model.errors import Terminal, Transient
 from controller.model.release import Change
-from controller.plan.release import INPUTS, TAG_PREFIX, Next, Nothing, decide_release, newest_tag
+from controller.plan.release import INPUTS, TAG_PREFIX, Next, Nothing, Size, decide_release, newest_tag
 from controller.settings import GitHubPlace, Settings, read_token
 from controller.standalone.store import read_document
 
@@ -111,6 +112,7 @@ class _Desk:
         return {**_facts(decided), "commit": commit, "message": f"{done}, at {commit[:7]}: {decided.reason}."}
 
     async def _decide(self) -> Next | Nothing:
+        _check_labels(self._ask.labels)
         served, yanked = await self._served()
         if self._ask.tags is not None:
             tags, changes = _listed(self._ask.tags), None
@@ -167,6 +169,18 @@ class _Desk:
             return changes
         async with GitHub(place.api_url, name, token=place.token or self._token) as github:
             return await github.with_pull_requests(changes)
+
+
+def _check_labels(labels: Iterable[str]) -> None:
+    """Refuse a label that was meant to say how much a version grows: a slip would release another version."""
+    known = [size.label for size in Size]
+    for label in labels:
+        if label.startswith("release:") and label not in known:
+            raise Terminal(
+                "Invalid",
+                f"The label {label!r} says of no release how much it grows.",
+                fix=f"Write one of {', '.join(known)}.",
+            )
 
 
 def _facts(decided: Next | Nothing) -> dict[str, Any]:

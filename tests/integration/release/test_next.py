@@ -115,6 +115,17 @@ def test_a_pull_request_can_ask_for_no_release_by_its_title(ground: Ground, gith
     assert done.stderr == f"{ALONE}Nothing to release: {commit[:7]}, the newest change, says [no-release].\n"
 
 
+def test_a_label_that_slipped_is_refused_and_others_mean_nothing(ground: Ground) -> None:
+    ground.commit("workspace/main.py", "One")
+    done = ground.release("next", "--label", "bug", "--label", "release:mjor")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "The label 'release:mjor' says of no release how much it grows.\n"
+        "Write one of release:major, release:minor, release:patch.\n"
+    )
+    assert ground.release("next", "--label", "release:patch").stdout == "0.1.0\n"
+
+
 def test_with_labels_given_github_is_not_asked(ground: Ground, github: GitHubApi) -> None:
     ground.commit("workspace/main.py", "One")
     ground.tagged("0.1.6")
