@@ -13,16 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from controller.api.v1alpha1 import Signing
+from controller.model.envelope import Envelope, Signature, decoded, signed_bytes
 from controller.model.errors import Terminal
-from controller.model.provenance import (
-    PAYLOAD_TYPE,
-    Envelope,
-    Signature,
-    decoded,
-    differences,
-    payload_of,
-    signed_bytes,
-)
+from controller.model.provenance import PAYLOAD_TYPE, differences, payload_of
 from controller.model.record import ReleaseRecord
 from controller.settings import Settings
 

@@ -1,47 +1,20 @@
 """What a signature of a release record says: how the version came to be, never what became of it afterwards. Pure.
 
-An in-toto Statement v1 with SLSA provenance v1 in a DSSE v1 envelope, so that the field's own tools read it. Verdict,
+An in-toto Statement v1 with SLSA provenance v1 in a DSSE envelope (`envelope`), so that the field's own tools read it. Verdict,
 images, publication and promotion change while a version lives; they are not under the signature.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
-if TYPE_CHECKING:
-    from controller.model.record import ReleaseRecord
+from controller.model.record import ReleaseRecord
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 _STATEMENT: Final = "https://in-toto.io/Statement/v1"
 _PREDICATE: Final = "https://slsa.dev/provenance/v1"
 _OURS: Final = "https://runtime.molecule.ai"
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="allow", frozen=True, populate_by_name=True, serialize_by_alias=True
-    )
-
-
-class Signature(_Part):
-    """One signature of an envelope: the key's id, and the signature's bytes in Base64."""
-
-    keyid: str
-    sig: str
-
-
-class Envelope(_Part):
-    """A DSSE envelope; `payload` is Base64."""
-
-    payload_type: str
-    payload: str
-    signatures: tuple[Signature, ...]
 
 
 def facts_of(record: ReleaseRecord) -> dict[str, Any]:
@@ -92,20 +65,6 @@ def payload_of(record: ReleaseRecord) -> bytes:
         },
     }
     return json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
-
-
-def signed_bytes(payload_type: str, payload: bytes) -> bytes:
-    """Return the bytes that a DSSE signature is over (its pre-authentication encoding)."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
-
-
-def decoded(text: str) -> bytes:
-    """Return Base64 as bytes; nothing for what is none, which no signature fits."""
-    try:
-        return base64.b64decode(text, validate=True)
-    except (ValueError, binascii.Error):
-        return b""
 
 
 def differences(record: ReleaseRecord, payload: bytes) -> list[str]:

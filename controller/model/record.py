@@ -14,8 +14,8 @@ from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from controller.model.envelope import Envelope
 from controller.model.errors import Terminal
-from controller.model.provenance import Envelope
 
 CORRUPT: Final = "RecordCorrupt"
 """The reason of a record that cannot be read."""

@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from controller.api.v1alpha1 import Signing
 from controller.clients.signing import Provenance, check, signed
+from controller.model.envelope import Envelope, Signature
 from controller.model.errors import Terminal
-from controller.model.provenance import Envelope, Signature
 from controller.model.record import Artifact, ReleaseRecord, TemplateRecord, Verdict
 from controller.settings import Settings
 

@@ -1,0 +1,44 @@
+"""A DSSE v1 envelope: something signed, with its signatures, as the field's own tools read it. Pure."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="allow", frozen=True, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+class Signature(_Part):
+    """One signature of an envelope: the key's id, and the signature's bytes in Base64."""
+
+    keyid: str
+    sig: str
+
+
+class Envelope(_Part):
+    """A DSSE envelope; `payload` is Base64."""
+
+    payload_type: str
+    payload: str
+    signatures: tuple[Signature, ...]
+
+
+def signed_bytes(payload_type: str, payload: bytes) -> bytes:
+    """Return the bytes that a DSSE signature is over (its pre-authentication encoding)."""
+    kind = payload_type.encode()
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
+
+
+def decoded(text: str) -> bytes:
+    """Return Base64 as bytes; nothing for what is none, which no signature fits."""
+    try:
+        return base64.b64decode(text, validate=True)
+    except (ValueError, binascii.Error):
+        return b""
