@@ -1,5 +1,6 @@
 """The demo as a user starts it: what it reports is true, and it leaves nothing behind."""
 
+import itertools
 import json
 import secrets
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from docker.models.containers import Container
 
 ROOT = Path(__file__).resolve().parents[2]
+_TWO_LOOKS_SECONDS = 0.4
 
 
 def ours(client: docker.DockerClient) -> set[str]:
@@ -81,5 +83,6 @@ def test_the_demo_reports_what_happened_and_leaves_nothing(
         assert 0 < one["secondsDown"] < 30
     assert {one["template"] for one in seen["containers"]} == {"echo", "greeter"}
     order = list(seen["timeline"].values())
-    assert order == sorted(order)
+    # two onlookers, each of whom looks five times a second: the one at the workspaces may be the later one
+    assert all(later > earlier - _TWO_LOOKS_SECONDS for earlier, later in itertools.pairwise(order)), order
     assert len(order) == 7

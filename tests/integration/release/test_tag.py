@@ -147,7 +147,7 @@ def test_without_a_remote_there_is_nowhere_to_push(ground: Ground) -> None:
         ". has no remote origin to push a tag to.\n"
         "Name one with --remote NAME, or the repository with --repo DIR.\n"
     )
-    done = ground.release("tag", "--repo", str(ground.root))
+    done = ground.tag("--repo", str(ground.root))
     assert (done.returncode, done.stderr) == (
         2,
         f"{ground.root} is not in a git repository with a commit.\nName one with --repo DIR.\n",
