@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from tests.parts.ground import REPOSITORY
 
 EVERY_SECONDS = 0.02
-_ANSWER_SECONDS = 1.0
+ANSWER_SECONDS = 1.0
 _STATUS_LINE_BYTES = 64
 _REQUEST = b"GET /runtime HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
@@ -81,7 +81,7 @@ async def _answers(port: int) -> bool:
     loop = asyncio.get_running_loop()
     with socket.socket(type=socket.SOCK_STREAM | socket.SOCK_NONBLOCK) as connection:
         try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
+            async with asyncio.timeout(ANSWER_SECONDS):
                 await loop.sock_connect(connection, ("127.0.0.1", port))
                 await loop.sock_sendall(connection, _REQUEST)
                 return b" 200 " in await loop.sock_recv(connection, _STATUS_LINE_BYTES)

@@ -17,7 +17,7 @@ from controller.clients.docker import DockerEngine
 from controller.model.replacement import Replaced
 from controller.plan.fleet import PER_HOST_LIMIT
 from tests.bench.figures import Figure, at_most
-from tests.bench.outside import EVERY_SECONDS, watching
+from tests.bench.outside import ANSWER_SECONDS, EVERY_SECONDS, watching
 from tests.bench.site import Site, listed, say
 from tests.demo.client import Workspace
 from tests.e2e.fleet import Fleet
@@ -91,7 +91,8 @@ class _Trial:
             watched = workspaces[number :: self._site.pairs]
             with watching([workspace.port for workspace in watched]) as watch:
                 move(workspaces, self._new)
-                time.sleep(0.1)  # for the outside client's last look, not part of any figure
+                # the client may still wait for an answer that it asked for during a gap; not part of any figure
+                time.sleep(ANSWER_SECONDS + 5 * EVERY_SECONDS)
             self._assert_moved(workspaces)
         assert min(watch.gaps.values()) > 0, "a container was replaced without anybody noticing"
         return list(watch.gaps.values())
