@@ -158,7 +158,9 @@ class _Devpi:
         return _login(self.base, "root", (self.home / "root-password").read_text())
 
     def _initialise(self, password: str) -> None:
-        command = [str(_SCRIPTS / "devpi-init"), "--serverdir", str(self._data), "--root-passwd", password]
+        # one word: a password may begin with a dash
+        options = ("--serverdir", str(self._data), f"--root-passwd={password}")
+        command = [str(_SCRIPTS / "devpi-init"), *options]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise PartError(f"devpi-init refused {self._data}: {done.stderr[-800:]}")
