@@ -5,24 +5,17 @@ from __future__ import annotations
 import base64
 import binascii
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from controller.model.record_part import RecordPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, extra="allow", frozen=True, populate_by_name=True, serialize_by_alias=True
-    )
-
-
-class Signature(_Part):
+class Signature(RecordPart):
     """One signature of an envelope: the key's id, and the signature's bytes in Base64."""
 
     keyid: str
     sig: str
 
 
-class Envelope(_Part):
+class Envelope(RecordPart):
     """A DSSE envelope; `payload` is Base64."""
 
     payload_type: str

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
 
 from packaging.version import InvalidVersion, Version
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
 from controller.model.envelope import Envelope
 from controller.model.errors import Terminal
+from controller.model.record_part import RecordPart
 
 CORRUPT: Final = "RecordCorrupt"
 """The reason of a record that cannot be read."""
@@ -42,18 +42,6 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A time in UTC; a time without zone is refused."""
 RecordedVersion = Annotated[str, AfterValidator(_normalised)]
-
-
-class RecordPart(BaseModel):
-    """Base of all parts of a record: camelCase outside, frozen, unknown fields kept as they are."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="allow",
-        frozen=True,
-        populate_by_name=True,
-        serialize_by_alias=True,
-    )
 
 
 class Artifact(RecordPart):
@@ -125,7 +113,7 @@ class ReleaseRecord(RecordPart):
     content_sha256: Sha256
     requires: tuple[str, ...] = ()
     """`Requires-Dist` of the wheel, as its metadata writes it."""
-    templates: dict[str, TemplateRecord] = {}
+    templates: dict[str, TemplateRecord] = Field(default_factory=dict)
     published_time: Moment | None = None
     promoted: bool = False
     provenance: Envelope | None = None
