@@ -61,7 +61,7 @@ class _Booted:
 async def examine_boot(order: BootOrder, folder: Path) -> list[Finding]:
     """Boot, ask who it is, hold two turns, stop; return the first thing that went wrong.
 
-    `folder` is empty and for this alone. The process is gone afterwards, whatever happened.
+    `folder` is empty and for this alone. The process and all that it started are gone afterwards, whatever happened.
     """
     booted = await _start(order, folder)
     try:
@@ -73,9 +73,9 @@ async def examine_boot(order: BootOrder, folder: Path) -> list[Finding]:
     except _Failed as failed:
         return [_finding(failed, booted.log.read_text(errors="replace"), order.module)]
     finally:
-        if booted.process.returncode is None:
-            booted.process.kill()
-            await booted.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(booted.process.pid, signal.SIGKILL)
+        await booted.process.wait()
     return []
 
 
@@ -104,6 +104,7 @@ async def _start(order: BootOrder, folder: Path) -> _Booted:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     return _Booted(process, f"http://127.0.0.1:{port}", log)
 

@@ -106,6 +106,13 @@ class _Desk:
         decided = await self._decide()
         if isinstance(decided, Nothing):
             return _facts(decided)
+        if not await self._repository.is_pushed(commit):
+            raise Terminal(
+                "NotPushed",
+                f"{commit[:7]}, which is checked out, is on no branch of {self._ask.remote}: "
+                "a tag would release what nobody has reviewed.",
+                fix=f"Push it to its branch first, git push {self._ask.remote} HEAD:BRANCH.",
+            )
         message = f"Workspace runtime {decided.version}\n\n{decided.reason}"
         new = await self._repository.push_tag(decided.tag, commit, message)
         done = f"Pushed {decided.tag}" if new else f"{decided.tag} stood there already"

@@ -106,6 +106,25 @@ class Repository:
                 fix="Check out the branch that is released from, up to date.",
             )
 
+    async def is_pushed(self, commit: str) -> bool:
+        """Tell whether a branch of the remote has `commit`; what such branches lack here is fetched, without names.
+
+        Raises:
+            Transient, Terminal: the remote cannot be asked.
+        """
+        lines = (await self._ask("read", "ls-remote", "--heads", self._remote)).splitlines()
+        heads = {name: head for head, _, name in (line.partition("\t") for line in lines)}
+        if commit in heads.values():
+            return True
+        new = [name for name, head in heads.items() if not await self._succeeds("cat-file", "-e", head)]
+        if new:
+            quietly = ("--quiet", "--no-tags", "--no-write-fetch-head")
+            await self._ask("read", "fetch", *quietly, self._remote, *new)
+        for head in heads.values():
+            if await self._succeeds("merge-base", "--is-ancestor", commit, head):
+                return True
+        return False
+
     async def changes(self, since: str | None, paths: Sequence[str]) -> tuple[Change, ...]:
         """Return the commits of HEAD's main line that changed one of `paths`, newest first, since a commit or ever."""
         span = f"{since}..HEAD" if since else "HEAD"

@@ -134,7 +134,8 @@ def test_a_push_that_the_remote_refuses_leaves_no_tag_anywhere(ground: Ground) -
     )
     assert ground.git("tag", "-l") == ""
     hook.unlink()
-    assert ground.tag().stdout == "0.1.0\n"
+    done = ground.tag()
+    assert (done.stdout, done.returncode) == ("0.1.0\n", 0), done.stderr
 
 
 def test_without_a_remote_there_is_nowhere_to_push(ground: Ground) -> None:
@@ -152,6 +153,31 @@ def test_without_a_remote_there_is_nowhere_to_push(ground: Ground) -> None:
         2,
         f"{ground.root} is not in a git repository with a commit.\nName one with --repo DIR.\n",
     )
+
+
+def test_a_commit_that_no_branch_of_the_remote_has_is_not_released(ground: Ground) -> None:
+    ground.commit("workspace/main.py", "One")
+    ground.git("commit", "--quiet", "--allow-empty", "--message", "Mine alone")
+    commit = ground.git("rev-parse", "--short=7", "HEAD")
+    done = ground.tag()
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"{commit}, which is checked out, is on no branch of origin: a tag would release what nobody has reviewed.\n"
+        "Push it to its branch first, git push origin HEAD:BRANCH.\n"
+    )
+    assert remote_tags(ground) == {}
+
+
+@pytest.mark.parametrize("branch", ["main", "other"])
+def test_a_commit_behind_a_branch_that_was_not_fetched_is_released(ground: Ground, branch: str) -> None:
+    ground.commit("workspace/main.py", "One")
+    theirs = ground.clone("theirs")
+    ground.git("commit", "--quiet", "--allow-empty", "--message", "Theirs", cwd=theirs)
+    ground.git("push", "--quiet", "origin", f"HEAD:{branch}", cwd=theirs)
+    if branch == "other":
+        ground.git("push", "--quiet", "--force", "origin", "HEAD:refs/heads/main", cwd=theirs)
+    done = ground.tag()
+    assert (done.stdout, done.returncode) == ("0.1.0\n", 0), done.stderr
 
 
 @pytest.fixture
@@ -243,7 +269,8 @@ def test_a_run_that_is_killed_before_the_push_leaves_no_tag_behind(ground: Groun
     assert ground.tag().returncode == 1
     assert subprocess.run(["git", "tag"], cwd=ground.folder, capture_output=True, check=True).stdout == b""
     (ground.folder / ".git" / "hooks" / "pre-push").unlink()
-    assert ground.tag().stdout == "0.1.0\n"
+    done = ground.tag()
+    assert (done.stdout, done.returncode) == ("0.1.0\n", 0), done.stderr
 
 
 def test_a_clone_that_cannot_take_the_tag_does_not_make_a_pushed_one_fail(ground: Ground) -> None:

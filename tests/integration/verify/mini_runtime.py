@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.parts.small_wheel import make_wheel
 
 TEXT = """\
-import json, os, signal, sys, threading, time
+import json, os, signal, subprocess, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CASE = "@CASE@"
@@ -52,6 +52,9 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main_sync():
+    if CASE == "leaves a child":
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", os.getcwd()])
+        sys.exit(1)
     if CASE == "hangs":
         time.sleep(600)
     if CASE == "says why":

@@ -93,6 +93,12 @@ def test_nothing_is_waited_for_longer_than_the_deadline_and_nothing_stays(
     assert running(tmp_path) == []
 
 
+def test_what_the_process_started_is_gone_with_it(tmp_path: Path) -> None:
+    [finding] = boot(tmp_path, mini("leaves a child"))
+    assert finding.message == "The process ended with exit code 1 before it served its agent card."
+    assert running(tmp_path) == []
+
+
 def test_the_process_gets_a_foreign_folder_and_nothing_of_our_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
