@@ -18,6 +18,7 @@ from controller.act._proof import Proving
 from controller.clients.docker import Conflict, DockerEngine
 from controller.clients.units import UnitView
 from controller.clients.workspace import Place, Workspaces
+from controller.model.container import ContainerState
 from controller.model.create_spec import NEVER, RestartPolicy
 from controller.model.errors import NotFound, Problem, Terminal, Transient
 from controller.model.replacement import (
@@ -170,7 +171,9 @@ class _Replacement:
             Step.STOP_OLD: lambda: self._stop_old(old),
             Step.RENAME_OLD: lambda: self._rename(self._view.old, interim_prev),
             Step.RENAME_NEW: lambda: self._rename(self._view.new, facts.name),
-            Step.START_NEW: lambda: self._start_new(new),
+            Step.START_NEW: lambda: self._start_new(
+                new, again=facts.new is not None and facts.new.started_at is not None
+            ),
             Step.RESTORE_POLICY: lambda: self._arm(self._view.new, policy),
             Step.AWAIT_PROOF: lambda: self._await_proof(facts),
             Step.PAUSE_NEW: lambda: engine.pause(new),
@@ -221,10 +224,19 @@ class _Replacement:
         except NotFound:
             old_image = None
         self._refuse_unsafe_shape(old_image_known=old_image is not None)
+        await self._expect_to_stay(self._view.old)
         spec = next_spec(self._view.old, old_image, image)
         next_name, _ = interim_names(self._order.name)
         self._view.created(await self._engine.create_container(next_name, spec.body))
         self._created_here = True
+
+    async def _expect_to_stay(self, old: Mapping[str, Any]) -> None:
+        """Let the old one's state be recorded only where it is its own: an engine that shuts down ends all it has."""
+        if not ContainerState(old["State"]["Status"]).has_process:
+            await self._engine.prove_up()
+            again = await self._engine.inspect_container(old["Id"])
+            if again["State"]["StartedAt"] != old["State"]["StartedAt"]:
+                raise Transient(f"{self._order.name} was started while its successor was made")
 
     def _refuse_unsafe_shape(self, *, old_image_known: bool) -> None:
         mine = self._view.old["Id"]
@@ -256,8 +268,9 @@ class _Replacement:
         await self._engine.set_restart_policy(member["Id"], policy.as_json())
         self._view.armed(member, policy.as_json())
 
-    async def _start_new(self, new: str) -> None:
+    async def _start_new(self, new: str, *, again: bool) -> None:
         self._started_here = True
+        self._progress.started_again |= again
         await self._engine.start(new)
 
     async def _start_old(self, old: str, facts: Facts) -> None:

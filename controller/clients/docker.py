@@ -125,6 +125,26 @@ class DockerEngine:
         """Return when the engine answers."""
         await self.call("ping the engine", lambda client: client.ping())
 
+    async def prove_up(self) -> None:
+        """Return when the engine took and answered a new connection: it was not shutting down before this call.
+
+        An engine that shuts down takes no connection any more, ends its containers, and serves what was connected before
+        to the end: what it says of them then looks like their owners' wish. (Where a service manager holds its socket, the
+        answer is the next engine's, which has started by then what is to run.)
+
+        Raises:
+            Transient: it does not.
+        """
+
+        def greet() -> None:
+            client = open_client(self.endpoint, connections=1, timeout_seconds=_CALL_SECONDS)
+            try:
+                client.ping()
+            finally:
+                client.close()
+
+        await self._in_thread(f"reach the engine at {self.endpoint} anew", greet)
+
     async def info(self) -> JsonObject:
         """Return what the engine says of itself and its host."""
         return await self.call("ask the engine about itself", lambda client: client.info())

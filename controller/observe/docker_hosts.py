@@ -12,9 +12,9 @@ from typing import Any, Final
 from controller.api.names import LABEL_CREATE_SPEC, LABEL_HOLD, LABEL_PIN
 from controller.clients.docker import DockerEngine
 from controller.clients.workspace import Place, Workspaces
-from controller.model.container import PREV_PREFIX, ContainerState, ContainerSummary
+from controller.model.container import NEXT_PREFIX, PREV_PREFIX, ContainerState, ContainerSummary
 from controller.model.create_spec import CreateRecord, RestartPolicy
-from controller.model.errors import NotFound
+from controller.model.errors import NotFound, Transient
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.running import RuntimeReport
 from controller.model.target import Phase, Succession, Target
@@ -28,6 +28,7 @@ __all__ = ["Sightings", "observe"]
 
 Json = Mapping[str, Any]
 
+_LOOKS: Final = 3
 _REPORT_SECONDS: Final = 20.0
 """For one workspace, exec included; one that takes longer is unknown in this pass."""
 
@@ -55,7 +56,7 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
         Transient: the engine did not answer: nothing is known of its targets.
     """
     sightings = Sightings() if sightings is None else sightings
-    listed = await engine.containers()
+    listed = await _settled(engine, prefix)
     listed_time = datetime.now(UTC)
     sightings.begin(templates, listed_time)
     units = [unit for name, unit in sorted(find_units(listed).items()) if name.startswith(prefix)]
@@ -69,6 +70,33 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
             )
         )
     return tuple(target for target in found if target is not None)
+
+
+async def _settled(engine: DockerEngine, prefix: str) -> tuple[ContainerSummary, ...]:
+    """Return the engine's list when no target in it was ended by the engine itself, which shuts down.
+
+    Raises:
+        Transient: the engine does not take connections any more, or its containers keep ending.
+    """
+    listed = await engine.containers()
+    for _ in range(_LOOKS):
+        ended = _ended(listed, prefix)
+        if not ended:
+            return listed
+        await engine.prove_up()
+        listed = await engine.containers()
+        if _ended(listed, prefix) <= ended:
+            return listed
+    raise Transient(f"The containers of engine {engine.host} end while they are looked at")
+
+
+def _ended(listed: Iterable[ContainerSummary], prefix: str) -> frozenset[str]:
+    return frozenset(
+        one.id
+        for one in listed
+        if one.state in {ContainerState.EXITED, ContainerState.DEAD}
+        and one.name.removeprefix(NEXT_PREFIX).removeprefix(PREV_PREFIX).startswith(prefix)
+    )
 
 
 def _serving(unit: Unit) -> ContainerSummary | None:

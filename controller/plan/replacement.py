@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import enum
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -96,6 +97,9 @@ class End(enum.StrEnum):
     """No container of that name, or an interim one whose counterpart was removed."""
 
 
+_STOPPED_CODES = frozenset({0, 128 + signal.SIGKILL, 128 + signal.SIGTERM})
+
+
 @dataclass(frozen=True, slots=True)
 class Member:
     """One container of a unit, as inspected. Times are aware UTC; None means never."""
@@ -109,7 +113,17 @@ class Member:
     finished_at: datetime | None = None
     restart_count: int = 0
     exit_code: int = 0
+    oom_killed: bool = False
     error: str = ""
+
+    @property
+    def ended_from_outside(self) -> bool:
+        """Whether it ended as one that was told to: by its engine, which stopped or was started anew, or by a person.
+
+        A runtime ends with 0 on SIGTERM and never else; no first process of a container gets a signal from itself.
+        """
+        ended = self.state in {ContainerState.EXITED, ContainerState.DEAD}
+        return ended and self.exit_code in _STOPPED_CODES and not (self.oom_killed or self.error)
 
     @classmethod
     def of(cls, inspection: Mapping[str, Any]) -> Member:
@@ -125,6 +139,7 @@ class Member:
             finished_at=_time(state["FinishedAt"]),
             restart_count=inspection["RestartCount"],
             exit_code=state["ExitCode"],
+            oom_killed=bool(state.get("OOMKilled")),
             error=state["Error"],
         )
 
@@ -175,6 +190,8 @@ class Progress:
     ends, so a proof only holds for a process that a later look still finds running."""
     finished: bool = False
     asked_for_proof: bool = False
+    started_again: bool = False
+    """Whether a successor that somebody had ended was given its second start: a second end is its own fault."""
     resumed: bool = False
     old_restarted: bool = False
     failure: Failure | None = None
@@ -241,6 +258,8 @@ def _prove(facts: Facts, new: Member, progress: Progress) -> Step | End:
     paused = facts.succeeds.was is ContainerState.PAUSED
     if paused and new.state is ContainerState.PAUSED:
         return Step.REMOVE_OLD  # only a proven successor is paused by us
+    if not new.state.has_process:
+        return Step.START_NEW  # `setback` tells an end from outside from one of its own
     if not is_proven(new, progress):
         return Step.AWAIT_PROOF
     return Step.PAUSE_NEW if paused else Step.REMOVE_OLD

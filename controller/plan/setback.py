@@ -31,6 +31,8 @@ def failure_seen(
         return _not_started(facts, old, new, wanted)
     if new.state is ContainerState.PAUSED and facts.succeeds.was is ContainerState.PAUSED:
         return None
+    if _may_start_again(facts, old, new) and not progress.started_again:
+        return None
     if new.state not in {ContainerState.RUNNING, ContainerState.PAUSED}:
         return Failure(Cause.EXITED, f"The new container {_how_ended(new)} before it reported its version.")
     if new.restart_count:
@@ -46,6 +48,15 @@ def failure_seen(
             f"The new container did not report its version within {deadline_seconds:g} s of its start.",
         )
     return None
+
+
+def _may_start_again(facts: Facts, old: Member, new: Member) -> bool:
+    """Whether the successor has the place of the old one, and somebody ended it: its engine, as a rule.
+
+    So it looks as well when a run died that was undoing it: then it is started, fails again, and is undone again.
+    """
+    took_over = new.name == facts.name and not old.state.has_process
+    return took_over and new.ended_from_outside and facts.succeeds.was.has_process
 
 
 def _not_started(facts: Facts, old: Member, new: Member, wanted: WantedImage | None) -> Failure | None:

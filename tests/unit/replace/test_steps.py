@@ -306,6 +306,26 @@ def test_a_start_that_the_engine_refuses_blames_the_image_only_for_its_own_fault
     assert error in failure.message
 
 
+@pytest.mark.parametrize("code", [0, 137, 143])
+def test_a_successor_that_somebody_ended_is_started_again_once(code: int) -> None:
+    ended = Member("new", NAME, ContainerState.EXITED, "sha256:2", ALWAYS, started_at=NOW, exit_code=code)
+    old = replace(a_container(ContainerState.EXITED, NEVER), name=f"wsr-prev-{NAME}")
+    record = CreateRecord("t", ALWAYS, succeeds=Succeeds(ContainerState.RUNNING, "sha256:2", "2", "c2"))
+
+    def direction(new: Member, progress: Progress, was: CreateRecord = record) -> Step | End | Cause:
+        facts = Facts(NAME, old, new, was)
+        failure = failure_seen(facts, WANTED, progress, now=NOW, deadline_seconds=60)
+        return failure.cause if failure else next_step(facts, WANTED, progress)
+
+    assert direction(ended, Progress()) is Step.START_NEW
+    assert direction(ended, Progress(proven_start=NOW)) is Step.START_NEW
+    assert direction(ended, Progress(started_again=True)) is Cause.EXITED
+    assert direction(replace(ended, oom_killed=True), Progress()) is Cause.EXITED
+    assert direction(replace(ended, exit_code=1), Progress()) is Cause.EXITED
+    stopped = CreateRecord("t", ALWAYS, succeeds=Succeeds(ContainerState.EXITED, "sha256:2", "2", "c2"))
+    assert direction(ended, Progress(), stopped) is Cause.EXITED
+
+
 def test_the_start_deadline_runs_from_the_new_process_start_and_gives_one_question_at_least() -> None:
     started = Member("new", NAME, ContainerState.RUNNING, "sha256:2", ALWAYS, started_at=NOW)
     record = CreateRecord("t", ALWAYS, succeeds=Succeeds(ContainerState.RUNNING, "sha256:2", "2", "c2"))
