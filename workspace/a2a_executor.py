@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -17,16 +16,13 @@ from a2a.types import Message, Task, TaskState, TaskStatus
 from adapters.base import AdapterConfigurationError, BaseAdapter, Exchange, Turn
 from builtin_tools.security import Scrubber
 from conversations import Conversations
+from gate import ADMITTED
 from plugins_registry.registry import Plugins
 from policies.limits import TurnSlots
 from task_ledger import TaskLedger, Ticket
 from task_store import INTERRUPTED, WorkspaceTaskStore
 
 logger = logging.getLogger(__name__)
-
-# The ticket under which the HTTP gate accepted the message. The SDK runs `execute` in the context of the
-# request that sent the message, also when it runs it later or in the background.
-ADMITTED: ContextVar[Ticket | None] = ContextVar("admitted", default=None)
 
 STREAMING_METHODS = frozenset({"SendStreamingMessage", "message/stream"})
 ARTIFACT_NAME = "reply"

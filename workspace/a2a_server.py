@@ -1,31 +1,73 @@
-"""Put the A2A application together: card, JSON-RPC for 1.0 and 0.3, and the routes of the controller."""
+"""Put the A2A side together: card, JSON-RPC for 1.0 and 0.3, turns, what is remembered, and the controller's routes."""
 
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
 from a2a.types import AgentCard
 from starlette.applications import Starlette
-from starlette.routing import Route
 
-from a2a_executor import TurnExecutor
-from agent_card import at_url
+from a2a_executor import Surroundings, TurnExecutor
+from a2a_service import AgentParts
+from agent_card import at_url, build_card
+from control_routes import ControlRoutes
+from conversations import Conversations
 from gate import BASE_URL
+from policies.limits import TurnSlots
+from snapshot import Snapshot
 from task_store import WorkspaceTaskStore
 
 RPC_URL = "/"
 
 
-def build_app(
+class A2AServer:
+    """The application that stands behind the gate, and what it remembers."""
+
+    def __init__(self, parts: AgentParts) -> None:
+        base = parts.base
+        config, environment = base.settings.config, base.settings.environment
+        conversations, tasks = Conversations(), WorkspaceTaskStore()
+        around = Surroundings(
+            ledger=base.ledger,
+            tasks=tasks,
+            slots=TurnSlots(config.limits),
+            conversations=conversations,
+            plugins=parts.plugins,
+            scrubber=base.scrubber,
+        )
+        self._executor = TurnExecutor(parts.adapter, around)
+        self._snapshot = Snapshot(
+            environment.config_folder, conversations=conversations, tasks=tasks, ledger=base.ledger
+        )
+        url = environment.public_url
+        self.app = _build_app(
+            build_card(config, parts.skills, f"{url or f'http://localhost:{parts.port}'}{RPC_URL}"),
+            self._executor,
+            tasks,
+            control=ControlRoutes(base.lifecycle, base.board, environment.control_token_file),
+            public_url=url,
+        )
+
+    async def restore(self) -> None:
+        """Take over what an earlier process left."""
+        await self._snapshot.restore()
+
+    def save(self) -> None:
+        """Write what the next process takes over."""
+        self._snapshot.write()
+
+    async def stop_all(self) -> None:
+        """Stop every turn, because the process ends."""
+        await self._executor.stop_all()
+
+
+def _build_app(
     card: AgentCard,
     executor: TurnExecutor,
     tasks: WorkspaceTaskStore,
     *,
-    control: list[Route],
+    control: ControlRoutes,
     public_url: str | None,
 ) -> Starlette:
-    """Return the application that stands behind the gate.
-
-    Without `public_url` the card names the URL under which it was asked for.
-    """
+    """Return the application; without `public_url` the card names the URL under which it was asked for."""
 
     async def localized(original: AgentCard) -> AgentCard:
         return at_url(original, f"{public_url or BASE_URL.get()}{RPC_URL}")
@@ -35,6 +77,6 @@ def build_app(
         routes=[
             *create_jsonrpc_routes(handler, RPC_URL, enable_v0_3_compat=True),
             *create_agent_card_routes(card, card_modifier=localized),
-            *control,
+            *control.routes(),
         ]
     )

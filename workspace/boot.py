@@ -1,7 +1,7 @@
-"""Start the process in the order that makes it answer early: control socket, adapter, A2A server.
+"""Start the process in the order that makes it answer early: control socket, adapter, HTTP server.
 
-Importing the A2A SDK and an agent framework takes seconds to minutes. Until then `molecule-runtime ctl`
-already answers, and a stop ends the process at once.
+Importing an agent framework takes seconds to minutes. Until then `molecule-runtime ctl` already answers, and a
+stop ends the process at once. The A2A SDK is loaded later, by the first request that needs it.
 """
 
 import gc
@@ -98,7 +98,7 @@ def _serve(foundation: Foundation) -> ExitCode:
     try:
         module, adapter = find_adapter(config)
         foundation.board.adapter = AdapterIdentity.of(module, adapter.name)
-        from runtime import run  # noqa: PLC0415 - the A2A SDK: the slow part, after everything that may fail sooner
+        from runtime import run  # noqa: PLC0415 - the HTTP server, after everything that may fail sooner
 
         return run(foundation, adapter, listener)
     finally:

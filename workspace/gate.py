@@ -1,7 +1,8 @@
 """Stand before the A2A server: refuse what is too big or not JSON, and new work while none is taken.
 
 The SDK answers every error with HTTP 200, and a stream with 200 before its first event, so that a refusal
-with 503 and `Retry-After` must come before it. This is also where a message begins to count as work.
+with 503 and `Retry-After` must come before it. This is also where a message begins to count as work, and where
+the workspace's state is told: whoever replaces it waits for that, and for nothing that must be loaded first.
 """
 
 import json
@@ -10,10 +11,9 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from typing import Any
 
-from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH
-
-from a2a_executor import ADMITTED
 from lifecycle import Lifecycle, Refusal
+from status import StatusBoard
+from task_ledger import Ticket
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
@@ -21,12 +21,18 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+CARD_PATH = "/.well-known/agent-card.json"
+STATUS_PATH = "/runtime"
 WORK_METHODS = frozenset({"SendMessage", "SendStreamingMessage", "message/send", "message/stream"})
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
 # Implementation-defined server errors; A2A itself uses -32001 to -32009.
 REFUSAL_CODES = {"DRAINING": -32050, "STARTING": -32051, "OVERLOADED": -32052}
 ERROR_DOMAIN = "runtime.molecule.ai"
+
+# The ticket under which the gate accepted a message. The SDK runs the turn in the context of the request that
+# sent the message, also when it runs it later or in the background.
+ADMITTED: ContextVar[Ticket | None] = ContextVar("admitted", default=None)
 
 # Base URL under which the caller reached us: the card must not name a host that only this container knows.
 BASE_URL: ContextVar[str] = ContextVar("base_url")
@@ -37,9 +43,10 @@ logger = logging.getLogger(__name__)
 class Gate:
     """ASGI middleware around the A2A application."""
 
-    def __init__(self, app: App, lifecycle: Lifecycle, *, max_body_bytes: int) -> None:
+    def __init__(self, app: App, lifecycle: Lifecycle, board: StatusBoard, *, max_body_bytes: int) -> None:
         self._app = app
         self._lifecycle = lifecycle
+        self._board = board
         self._max_body_bytes = max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -47,7 +54,9 @@ class Gate:
         BASE_URL.set(_base_url(scope))
         if scope["path"] == "/" and scope["method"] == "POST":
             await self._rpc(scope, receive, send)
-        elif scope["path"] == AGENT_CARD_WELL_KNOWN_PATH and self._lifecycle.state() == "starting":
+        elif scope["path"] == STATUS_PATH and scope["method"] == "GET":
+            await _answer(send, 200, self._board.document(), caching=False)
+        elif scope["path"] == CARD_PATH and self._lifecycle.state() == "starting":
             # The card means: ready to take work.
             refusal = Refusal("STARTING", "This workspace is starting", 1)
             await _answer(send, 503, {"error": str(refusal)}, retry_after=refusal.retry_after_seconds)
@@ -115,11 +124,15 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return replayed
 
 
-async def _answer(send: Send, status: int, document: object, *, retry_after: int | None = None) -> None:
+async def _answer(
+    send: Send, status: int, document: object, *, retry_after: int | None = None, caching: bool = True
+) -> None:
     body = json.dumps(document).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     if retry_after is not None:
         headers.append((b"retry-after", b"%d" % retry_after))
+    if not caching:
+        headers.append((b"cache-control", b"no-store"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

@@ -7,7 +7,6 @@ must not look dead. No failure here reaches the workspace.
 import json
 import logging
 import threading
-import urllib.request
 from dataclasses import dataclass
 
 from builtin_tools.security import Scrubber
@@ -83,6 +82,8 @@ class Heartbeat:
             pause.wait(self._settings.interval_seconds)
 
     def _send(self) -> None:
+        import urllib.request  # noqa: PLC0415 - a workspace without a platform does not pay for it
+
         request = urllib.request.Request(  # noqa: S310 - the environment check admits http and https only
             f"{self._settings.platform_url}{PATH}",
             data=json.dumps(self.payload()).encode(),

@@ -5,22 +5,15 @@ import gc
 import logging
 import socket
 
-from a2a_executor import Surroundings, TurnExecutor
-from a2a_server import RPC_URL, build_app
+from a2a_service import A2AService, AgentParts
 from adapters.base import AdapterConfig, AdapterConfigurationError, BaseAdapter
-from agent_card import build_card
 from boot import Foundation
-from control_routes import ControlRoutes
-from conversations import Conversations
 from gate import Gate
 from heartbeat import Heartbeat, HeartbeatSettings
 from http_server import HttpServer
 from plugins_registry.registry import load_plugins
-from policies.limits import TurnSlots
 from preflight import ExitCode, StartError
 from skill_loader.loader import load_skills
-from snapshot import Snapshot
-from task_store import WorkspaceTaskStore
 from termination import Termination
 
 ADAPTER_SHUTDOWN_SECONDS = 2.0
@@ -44,31 +37,23 @@ class Workspace:
         self._base = foundation
         self._config = foundation.settings.config
         self._environment = foundation.settings.environment
-        self._conversations = Conversations()
-        self._tasks = WorkspaceTaskStore()
         self._adapter = self._make(adapter)
-        around = Surroundings(
-            ledger=foundation.ledger,
-            tasks=self._tasks,
-            slots=TurnSlots(self._config.limits),
-            conversations=self._conversations,
-            plugins=load_plugins(self._config.plugins, self._environment.plugins_folder),
-            scrubber=foundation.scrubber,
-        )
-        self._executor = TurnExecutor(self._adapter, around)
-        self._snapshot = Snapshot(
-            self._environment.config_folder,
-            conversations=self._conversations,
-            tasks=self._tasks,
-            ledger=foundation.ledger,
-        )
-        self._termination = Termination(
-            foundation.lifecycle,
-            grace_seconds=self._environment.grace_seconds,
-            last_words=self._snapshot.write,
-        )
         self._port: int = listener.getsockname()[1]
-        self._server = HttpServer(self._app(), listener)
+        parts = AgentParts(
+            base=foundation,
+            adapter=self._adapter,
+            plugins=load_plugins(self._config.plugins, self._environment.plugins_folder),
+            skills=load_skills(self._config.skills, self._environment.config_folder / "skills"),
+            port=self._port,
+        )
+        self._a2a = A2AService(parts, give_up=self._give_up)
+        self._termination = Termination(
+            foundation.lifecycle, grace_seconds=self._environment.grace_seconds, last_words=self._a2a.save
+        )
+        gate = Gate(
+            self._a2a, foundation.lifecycle, foundation.board, max_body_bytes=self._config.a2a.max_body_bytes
+        )
+        self._server = HttpServer(gate, listener)
 
     async def live(self) -> ExitCode:
         """Serve until the end is asked for, then wind down."""
@@ -76,12 +61,13 @@ class Workspace:
         await self._server.open()
         ticking = asyncio.create_task(self._server.tick(self._base.wedge.beat))
         if await self._set_up():
-            await self._snapshot.restore()
             self._base.lifecycle.ready()
             self._announce()
             await self._termination.requested.wait()
         await self._wind_down()
         ticking.cancel()
+        if self._a2a.broken is not None:
+            raise self._a2a.broken
         return ExitCode.DONE
 
     async def _set_up(self) -> bool:
@@ -120,13 +106,13 @@ class Workspace:
         workload = self._base.ledger.workload()
         if workload.active or workload.queued:
             # Whoever stops us may kill us before the tasks end; then this snapshot is what is left.
-            self._snapshot.write()
+            self._a2a.save()
             logger.info("Waiting for %d running and %d waiting tasks", workload.active, workload.queued)
             if not await self._base.ledger.until_idle(self._termination.task_seconds):
                 logger.warning("Cutting tasks short: the grace period is over")
-                await self._executor.stop_all()
+                await self._a2a.stop_all()
         await self._server.close()
-        self._snapshot.write()
+        self._a2a.save()
         try:
             async with asyncio.timeout(ADAPTER_SHUTDOWN_SECONDS):
                 await self._adapter.shutdown()
@@ -153,18 +139,9 @@ class Workspace:
             text = f"Build error: {adapter.__name__} cannot be made: {type(error).__name__}: {error}"
             raise StartError(ExitCode.BUILD, text) from error
 
-    def _app(self) -> Gate:
-        skills = load_skills(self._config.skills, self._environment.config_folder / "skills")
-        url = self._environment.public_url
-        control = ControlRoutes(self._base.lifecycle, self._base.board, self._environment.control_token_file)
-        app = build_app(
-            build_card(self._config, skills, f"{url or f'http://localhost:{self._port}'}{RPC_URL}"),
-            self._executor,
-            self._tasks,
-            control=control.routes(),
-            public_url=url,
-        )
-        return Gate(app, self._base.lifecycle, max_body_bytes=self._config.a2a.max_body_bytes)
+    def _give_up(self) -> None:
+        self._base.lifecycle.stop()
+        self._termination.requested.set()
 
     def _start_heartbeats(self) -> None:
         url, workspace_id = self._environment.platform_url, self._environment.workspace_id
