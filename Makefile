@@ -8,6 +8,9 @@ MAKEFLAGS += --no-print-directory
 # Python comes from this machine or from the package index, never from anywhere else.
 export UV_PYTHON_DOWNLOADS := never
 
+# Programs that start often must not compile themselves anew each time.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
 TIMED := tools/timed.sh $(SUITE_SECONDS)

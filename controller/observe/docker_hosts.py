@@ -139,7 +139,7 @@ class _Reading:
 
     async def _look(self, unit: Unit, serving: ContainerSummary) -> Target | None:
         try:
-            running = await self._report(serving)
+            running = await self._report(unit, serving)
             inspection = await self.engine.inspect_container(serving.id)
         except NotFound:
             return None
@@ -147,6 +147,8 @@ class _Reading:
             # NOTE: An address passes on the moment its container ends: somebody else may have answered.
             running = Unknown("it was started again while it was asked", datetime.now(UTC))
         template, unknown = await self._template(serving, inspection)
+        succession = _succession(unit, inspection)
+        under_way = succession is not None and succession.phase is not Phase.AWAITING_FIRST_START
         return Target(
             id=f"docker/{self.engine.host}/{unit.name}",
             host=self.engine.host,
@@ -160,8 +162,10 @@ class _Reading:
             running=running,
             hold=serving.labels.get(LABEL_HOLD),
             pin=serving.labels.get(LABEL_PIN),
-            shape_unsafe=_interim_left(unit) or await self._unsafe(serving, inspection),
-            succession=_succession(unit, inspection),
+            # What was begun is finished or undone whatever its shape, and is looked at often.
+            shape_unsafe=_interim_left(unit)
+            or (None if under_way else await self._unsafe(serving, inspection)),
+            succession=succession,
             has_create_spec=CreateRecord.from_label(serving.labels.get(LABEL_CREATE_SPEC)) is not None,
         )
 
@@ -176,12 +180,18 @@ class _Reading:
             and member.started_at <= self.listed_time
         )
 
-    async def _report(self, serving: ContainerSummary) -> Observed[RuntimeReport]:
+    async def _report(self, unit: Unit, serving: ContainerSummary) -> Observed[RuntimeReport]:
+        """Return what the workspace says of itself.
+
+        Not by exec of a successor that starts: its replacement asks it, and every pass that did so as well would take
+        its processor time and wait for it.
+        """
+        starts = unit.old is not None and serving is unit.new
         if serving.state is not ContainerState.RUNNING:
             return Unknown(f"the container is {serving.state}", datetime.now(UTC))
         try:
             async with asyncio.timeout(_REPORT_SECONDS):
-                return await self.workspaces.report(Place.of_summary(serving))
+                return await self.workspaces.report(Place.of_summary(serving), by_exec=not starts)
         except TimeoutError:
             return Unknown(f"no answer within {_REPORT_SECONDS:g} s", datetime.now(UTC))
 

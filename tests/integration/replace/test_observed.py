@@ -208,6 +208,23 @@ async def test_a_replacement_under_way_is_one_target_under_its_own_name(  # noqa
     assert after.reports("2.0.0", new.content_sha256)
 
 
+async def test_a_successor_that_starts_is_left_to_its_replacement(
+    engine: str, host: DockerEngine, images: StandIns, docker_prefix: str, tmp_path: Path
+) -> None:
+    await run(host, f"{docker_prefix}ws-a", images.image("1.0.0"))
+    await look(host, images, f"{docker_prefix}ws-")
+    todo = order(f"{docker_prefix}ws-a", images.image("2.0.0", fault="silent"))
+    assert await crash(engine, todo, "AwaitProof", Boundary.BEFORE)
+    with faulty_engine(engine, tmp_path) as faulty:
+        async with DockerEngine(faulty.endpoint) as through:
+            [target] = await observe(
+                through, prefix=f"{docker_prefix}ws-", selector={}, templates={TEMPLATE: images.repository}
+            )
+    assert target.in_transition
+    assert isinstance(target.running, Unknown)
+    assert not [request for request in faulty.seen if "/exec" in request or "/images/" in request]
+
+
 async def test_a_stopped_one_with_its_successor_rests(
     host: DockerEngine, images: StandIns, docker_prefix: str
 ) -> None:
