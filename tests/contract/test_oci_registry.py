@@ -14,6 +14,7 @@ from builder.oci import (
     Descriptor,
     DockerConfig,
     FixedCredential,
+    Manifest,
     MediaType,
     NotFound,
     Platform,
@@ -131,23 +132,34 @@ async def test_an_artifact_keeps_its_type_its_annotations_and_its_bytes(
 
 async def test_an_index_leads_to_the_image_of_a_platform(registry: str, client: Client) -> None:
     reference = Reference.parse(f"{registry}/oci/many:1")
-    digests = {
-        name: await _push_image(client, reference.at(name), name.encode()) for name in ("amd64", "arm64")
-    }
-    entries = [
-        Descriptor.of(MediaType.OCI_MANIFEST, (await client.manifest(reference.at(name))).raw).to_document()
-        | {"platform": {"os": "linux", "architecture": name}}
-        for name in digests
-    ]
-    index = canonical_json({"schemaVersion": 2, "mediaType": MediaType.OCI_INDEX, "manifests": entries})
-    await client.put_manifest(reference, index, MediaType.OCI_INDEX)
+    images = {}
+    for name in ("amd64", "arm64"):
+        await _push_image(client, reference.at(name), name.encode())
+        images[Platform("linux", name)] = await client.manifest(reference.at(name))
 
-    assert (await client.image(reference, Platform.parse("linux/arm64"))).digest == digests["arm64"]
-    assert (await client.image(reference.at("amd64"), Platform.parse("linux/arm64"))).digest == digests[
-        "amd64"
-    ]
+    index = await client.put_index(reference, images)
+
+    assert (await client.head(reference)).digest == index.digest
+    assert [entry.platform for entry in (await client.manifest(reference)).entries] == list(images)
+    arm64 = Platform.parse("linux/arm64")
+    assert (await client.image(reference, arm64)).digest == images[arm64].digest
+    assert (await client.image(reference.at(index.digest), arm64)).digest == images[arm64].digest
+    amd64 = await client.image(reference.at("amd64"), arm64)
+    assert amd64.digest == images[Platform("linux", "amd64")].digest  # what is no index is for any platform
+    assert (await client.put_index(reference, images)).digest == index.digest
     with pytest.raises(NotFound, match="has no image for linux/s390x"):
         await client.image(reference, Platform.parse("linux/s390x"))
+
+
+async def test_an_index_of_images_that_are_not_there_is_refused(registry: str, client: Client) -> None:
+    reference = Reference.parse(f"{registry}/oci/lonely:1")
+    await _push_image(client, reference.at("there"), b"there")
+    there = await client.manifest(reference.at("there"))
+    away = Manifest.from_bytes(there.raw + b" ", there.media_type, where="nowhere")
+    with pytest.raises(Refused, match="MANIFEST_BLOB_UNKNOWN"):
+        await client.put_index(reference, {Platform("linux", "amd64"): away})
+    with pytest.raises(NotFound):
+        await client.head(reference)
 
 
 async def test_deleting_a_manifest_takes_its_tags_and_an_absent_one_is_fine(
