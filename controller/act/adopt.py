@@ -54,6 +54,7 @@ async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
         content_sha256=report.facts["contentSha256"],
         requires=tuple(report.facts["requires"]),
         published_time=datetime.now(UTC),
+        recorded_time=datetime.now(UTC),
     )
     await parts.records.put(signed(record, wanted.signing, parts.settings))
     return f"{wheel.name} {record.wheel.sha256[:12]}, as the index serves it"

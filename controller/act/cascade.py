@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,11 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         for name, result in results.items()
         if "error" not in result
     }
-    await parts.amend(action.version, lambda current: _with_templates(current, made))
+    await parts.amend(
+        action.version,
+        lambda current: _with_templates(current, made),
+        wheel_sha256=record.wheel.sha256,
+    )
     if away is not None:
         raise away
     failed = {
@@ -168,6 +173,7 @@ async def _recorded(
             ),
         ),
         reason=result["reason"] or build.reason,
+        built_time=datetime.now(UTC),
     )
 
 
@@ -177,7 +183,14 @@ def _with_templates(record: ReleaseRecord, made: Mapping[str, TemplateRecord]) -
         earlier = record.templates.get(name)
         same = earlier is not None and earlier.identity == template.identity
         kept = (
-            template.model_copy(update={"proven": True, "boot_seconds": earlier.boot_seconds})
+            template.model_copy(
+                update={
+                    "proven": True,
+                    "boot_seconds": earlier.boot_seconds,
+                    "tags": earlier.tags,
+                    "taken": earlier.taken,
+                }
+            )
             if earlier and same and earlier.proven
             else template
         )

@@ -17,6 +17,6 @@ async def judge(parts: Parts, action: Judge) -> str:
     time = max(datetime.now(UTC), newest + timedelta(milliseconds=1)) if newest else datetime.now(UTC)
     verdict = Verdict(value="Good", reason="UpToDate", message=action.reason, time=time)
     await parts.amend(
-        action.version, lambda record: record.model_copy(update={"verdict": verdict, "promoted": True})
+        action.version, lambda record: record.judged(verdict).model_copy(update={"promoted": True})
     )
     return f"{action.version} is the last known good"

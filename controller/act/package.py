@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from builder.contract import BUILDER_VERSION, PackageRun
@@ -45,6 +46,7 @@ async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> 
         sdist=sdist,
         content_sha256=facts["contentSha256"],
         requires=tuple(facts["requires"]),
+        recorded_time=datetime.now(UTC),
     )
     await parts.records.put(signed(record, document.spec.package.signing, parts.settings))
     return f"{wheel.file} {wheel.sha256[:12]}"

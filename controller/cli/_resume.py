@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.model.errors import NotFound, Terminal
@@ -25,5 +26,5 @@ async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
             ) from None
         if not record.failed:
             return f"Version {version} is not held; nothing was changed."
-        await session.world.parts.amend(version, lambda current: current.judged(None))
+        await session.world.parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
         return f"Version {version} is no longer held; the next pass tries it again."

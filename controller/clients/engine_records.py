@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from controller.clients.docker import DockerEngine
@@ -24,6 +25,7 @@ class EngineRecords:
         self._engine = engine
         self._volume = volume
         self._files = FileCache(cache)
+        self._amending = asyncio.Lock()
 
     async def versions(self) -> frozenset[str]:
         """See `RecordStore`."""
@@ -50,6 +52,11 @@ class EngineRecords:
         content = json.dumps({"sequence": sequence, "record": json.loads(record.to_json())}, indent=1)
         path = f"records/{version}/{sequence % 2}.json"
         await self._engine.files.write(self._volume, {path: content.encode()})
+
+    async def amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
+        """See `RecordStore`; the volume is that of one engine, and its writers are the runs of one machine."""
+        async with self._amending:
+            await self.put(change(await self.get(version)))
 
     async def put_blob(self, name: str, content: bytes) -> Artifact:
         """See `RecordStore`."""

@@ -12,6 +12,7 @@ from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
 from controller.clients.records import RecordStore
 from controller.clients.runs import Runs
+from controller.model.errors import Transient
 from controller.model.record import ReleaseRecord
 from controller.settings import Settings
 
@@ -35,7 +36,6 @@ class Parts:
     say: Callable[[str], None]
     waits: dict[str, str] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
-    _amending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @contextmanager
     def waiting(self, key: str) -> Iterator[Callable[[str], None]]:
@@ -50,11 +50,25 @@ class Parts:
         finally:
             self.waits.pop(key, None)
 
-    async def amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
-        """Change the record of `version`; actions that run at the same time do so one after the other.
+    async def amend(
+        self,
+        version: str,
+        change: Callable[[ReleaseRecord], ReleaseRecord],
+        *,
+        wheel_sha256: str | None = None,
+    ) -> None:
+        """Change the record of `version`, when given only while it is that of this wheel; see `RecordStore.amend`.
 
         Raises:
             NotFound: there is no record of it; Transient and Terminal as the store does.
+            Transient: the record names another wheel by now; nothing was changed.
         """
-        async with self._amending:
-            await self.records.put(change(await self.records.get(version)))
+
+        def of_the_same_bytes(record: ReleaseRecord) -> ReleaseRecord:
+            if wheel_sha256 is not None and record.wheel.sha256 != wheel_sha256:
+                raise Transient(
+                    f"The record of {version} names wheel {record.wheel.sha256} by now, and this was about {wheel_sha256}"
+                )
+            return change(record)
+
+        await self.records.amend(version, of_the_same_bytes)

@@ -6,39 +6,15 @@ Two places keep the same promises: a repository of artifacts (Remote mode) and a
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import hashlib
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-from packaging.version import InvalidVersion, Version
-
-from controller.clients.registry import Registry
-from controller.model.errors import NotFound, Terminal
+from controller.model.errors import Terminal
 from controller.model.record import CORRUPT, Artifact, ReleaseRecord
-
-RECORD_TYPE: Final = "application/vnd.molecule.workspace-runtime.record.v1+json"
-FILE_TYPE: Final = "application/vnd.molecule.workspace-runtime.file.v1"
-
-
-_FILE_TAG: Final = "file-"
-
-
-def tag_of(version: str) -> str:
-    """Return the tag of a version's record. Normalised versions hold neither `-` nor `_`, so it can be undone."""
-    return version.replace("+", "-").replace("!", "_")
-
-
-def version_of(tag: str) -> str | None:
-    """Return the version whose record has this tag, or None for a tag of anything else."""
-    version = tag.replace("-", "+").replace("_", "!")
-    try:
-        return version if str(Version(version)) == version else None
-    except InvalidVersion:
-        return None
 
 
 def artifact_of(name: str, content: bytes) -> Artifact:
@@ -96,6 +72,13 @@ class RecordStore(Protocol):
             Terminal: RecordCorrupt, when the earlier one cannot be read: it may hold a Failed verdict.
         """
 
+    async def amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
+        """Change the record of `version`; what others write meanwhile is not lost, as far as the place can tell.
+
+        Raises:
+            NotFound: there is no record of it.
+        """
+
     async def put_blob(self, name: str, content: bytes) -> Artifact:
         """Keep a file and return what a record needs to find it again; keeping it twice changes nothing."""
 
@@ -134,74 +117,3 @@ class FileCache:
             aside = self._folder / f".{artifact.sha256}.{os.getpid()}"
             aside.write_bytes(content)
             aside.replace(self._folder / artifact.sha256)
-
-
-class RegistryRecords:
-    """Records as OCI artifacts of one repository: tag = version, and one tag per file."""
-
-    def __init__(self, registry: Registry, repository: str, *, cache: Path | None = None) -> None:
-        """`repository` is `registry.artifacts`; `cache` a folder for files that never change, by SHA-256."""
-        self._registry = registry
-        self._repository = repository
-        self._files = FileCache(cache)
-        self._read: dict[str, ReleaseRecord] = {}
-        # One write at a time: registry 2.8 answers 400 to a manifest whose blob is being linked by another upload.
-        self._writing = asyncio.Lock()
-
-    async def versions(self) -> frozenset[str]:
-        """See `RecordStore`."""
-        tags = await self._registry.tags(self._repository)
-        return frozenset(version for tag in tags if (version := version_of(tag)) is not None)
-
-    async def records(self, versions: Collection[str] | None = None) -> Mapping[str, ReleaseRecord]:
-        """See `RecordStore`; one HEAD for each, and the content only of what is new to this process."""
-        wanted = sorted(await self.versions() if versions is None else set(versions))
-        found = await asyncio.gather(*(self._find(version) for version in wanted))
-        return {record.version: record for record in found if record is not None}
-
-    async def get(self, version: str) -> ReleaseRecord:
-        """See `RecordStore`."""
-        reference = f"{self._repository}:{tag_of(version)}"
-        digest = await self._registry.digest(reference)
-        if digest not in self._read:
-            kind, content = await self._registry.artifact(f"{self._repository}@{digest}")
-            if kind != RECORD_TYPE:
-                raise Terminal(
-                    CORRUPT,
-                    f"{reference} is no release record, but {kind or 'an image'}.",
-                    fix="Name a repository of its own in registry.artifacts, or delete that tag.",
-                )
-            self._read[digest] = read_record(content, version, where=reference)
-        return self._read[digest]
-
-    async def put(self, record: ReleaseRecord) -> None:
-        """See `RecordStore`."""
-        await self._find(record.version)
-        await self._put(tag_of(record.version), record.to_json(), kind=RECORD_TYPE, file="record.json")
-
-    async def put_blob(self, name: str, content: bytes) -> Artifact:
-        """See `RecordStore`."""
-        artifact = artifact_of(name, content)
-        # A registry's garbage collection removes what no manifest names, hence a tag for each file.
-        await self._put(f"{_FILE_TAG}{artifact.sha256}", content, kind=FILE_TYPE, file=name)
-        return artifact
-
-    async def get_blob(self, artifact: Artifact) -> bytes:
-        """See `RecordStore`."""
-        if (kept := self._files.get(artifact)) is not None:
-            return kept
-        reference = f"{self._repository}:{_FILE_TAG}{artifact.sha256}"
-        _, content = await self._registry.artifact(reference)
-        verify(artifact, content, where=reference)
-        self._files.put(artifact, content)
-        return content
-
-    async def _put(self, tag: str, content: bytes, *, kind: str, file: str) -> None:
-        async with self._writing:
-            await self._registry.put_artifact(f"{self._repository}:{tag}", content, kind=kind, file=file)
-
-    async def _find(self, version: str) -> ReleaseRecord | None:
-        try:
-            return await self.get(version)
-        except NotFound:
-            return None

@@ -7,7 +7,7 @@ not know are carried through unchanged.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
 from packaging.version import InvalidVersion, Version
@@ -76,6 +76,12 @@ class TemplateRecord(RecordPart):
     """Why the image was built."""
     proven: bool = False
     """True when this very image booted and answered at the gate."""
+    built_time: Moment | None = None
+    """When this image was recorded; None in records of earlier releases."""
+    tags: tuple[str, ...] = ()
+    """The moving tags that were set to this very image."""
+    taken: dict[str, Digest] = Field(default_factory=dict)
+    """What a moving tag stood for when its owner said that it may be taken from there, by tag."""
     boot_seconds: Annotated[float, Field(ge=0)] | None = None
     memory_bytes: Annotated[int, Field(ge=0)] | None = None
 
@@ -114,11 +120,16 @@ class ReleaseRecord(RecordPart):
     requires: tuple[str, ...] = ()
     """`Requires-Dist` of the wheel, as its metadata writes it."""
     templates: dict[str, TemplateRecord] = Field(default_factory=dict)
+    recorded_time: Moment | None = None
+    """When these bytes became this version; None in records of earlier releases. It tells a record from one that was
+    deleted."""
     published_time: Moment | None = None
     promoted: bool = False
     provenance: Envelope | None = None
     """The signature over what never changes in this record; None when no key was named."""
     verdict: Verdict | None = None
+    resumed_time: Moment | None = None
+    """Verdicts Failed up to here were taken back."""
 
     @property
     def failed(self) -> bool:
@@ -133,9 +144,17 @@ class ReleaseRecord(RecordPart):
         """Return the record of the version as the index serves it since `time` (aware); who noted it first stays right."""
         return self.model_copy(update={"published_time": self.published_time or _utc(time)})
 
-    def judged(self, verdict: Verdict | None) -> Self:
-        """Return the record with this verdict; None resumes a failed version."""
+    def judged(self, verdict: Verdict) -> Self:
+        """Return the record with this verdict, dated after whatever was taken back, whosever clock said when."""
+        if self.resumed_time is not None and verdict.time <= self.resumed_time:
+            later = self.resumed_time + timedelta(milliseconds=1)
+            verdict = verdict.model_copy(update={"time": later})
         return self.model_copy(update={"verdict": verdict})
+
+    def resumed(self, now: datetime) -> Self:
+        """Return the record without its verdict, which a clock that was ahead may have dated after `now` (aware)."""
+        time = max(_utc(now), self.verdict.time) if self.verdict else _utc(now)
+        return self.model_copy(update={"verdict": None, "resumed_time": time})
 
     def to_json(self) -> bytes:
         """Return the record as JSON whose bytes depend on its content only."""

@@ -22,8 +22,9 @@ from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
 from controller.clients.index import PackageIndex
 from controller.clients.parts import Parts
-from controller.clients.records import RecordStore, RegistryRecords
+from controller.clients.records import RecordStore
 from controller.clients.registry import Registry, RegistryAccess
+from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
 from controller.model.errors import Problem
 from controller.model.observation import Observation

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from controller.clients.records import FILE_TYPE, RECORD_TYPE, RegistryRecords
 from controller.clients.registry import Registry, RegistryAccess
+from controller.clients.registry_records import FILE_TYPE, RECORD_TYPE, RegistryRecords
 from controller.model.errors import NotFound, Terminal, Transient
 from tests.contract.record_promises import StorePromises, record
 from tests.parts.registry import running_registry

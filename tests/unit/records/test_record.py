@@ -60,7 +60,7 @@ def test_fields_of_a_later_release_are_carried_through_changes_at_every_depth() 
     later["wheel"]["attestation"] = "x"
     later["templates"]["echo"]["platforms"] = ["linux/arm64"]
     before = ReleaseRecord.from_json(json.dumps(later).encode(), where="test")
-    after = before.published(NOON).judged(None).with_template("new", TemplateRecord(image="x"))
+    after = before.published(NOON).resumed(NOON).with_template("new", TemplateRecord(image="x"))
     written = json.loads(after.to_json())
     assert written["signature"] == {"key": None}
     assert written["wheel"]["attestation"] == "x"
@@ -76,7 +76,7 @@ def test_a_template_is_set_beside_the_others() -> None:
 def test_a_failed_verdict_holds_until_it_is_taken_back() -> None:
     failed = record().judged(Verdict(value="Failed", reason="TurnFailed", message="no", time=NOON))
     assert ReleaseRecord.from_json(failed.to_json(), where="test").failed
-    assert not failed.judged(None).failed
+    assert not failed.resumed(NOON).failed
     assert not record().failed
 
 

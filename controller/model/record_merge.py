@@ -1,0 +1,96 @@
+"""Brings two copies of one version's record together, whoever wrote them and in whatever order: nothing is lost.
+
+Copies of the same bytes are joined part by part; of different bytes one copy stands whole, so that the wheel of one
+is never recorded beside the images of another. The order does not matter, and a copy that is in the result already
+changes nothing: that is all that writers need who cannot exclude each other. Pure.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final, TypeVar
+
+from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record_part import RecordPart
+
+P = TypeVar("P", bound=RecordPart)
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def merged(one: ReleaseRecord, other: ReleaseRecord) -> ReleaseRecord:
+    """Return what both copies say together; both are of the same version."""
+    if _lineage(one) != _lineage(other):
+        return max(one, other, key=_rank)
+    names = sorted({*one.templates, *other.templates})
+    resumed = max((time for time in (one.resumed_time, other.resumed_time) if time), default=None)
+    published = min((time for time in (one.published_time, other.published_time) if time), default=None)
+    return _joined(*sorted((one, other), key=_text)).model_copy(
+        update={
+            "templates": {
+                name: _template(one.templates.get(name), other.templates.get(name)) for name in names
+            },
+            "published_time": published,
+            "resumed_time": resumed,
+            "verdict": _verdict([one.verdict, other.verdict], resumed or _NEVER),
+        }
+    )
+
+
+def succeeding(record: ReleaseRecord, before: ReleaseRecord) -> ReleaseRecord:
+    """Return `record` so that it stands in place of `before`: the same bytes go on, others count as newer ones."""
+    time, earlier = record.recorded_time, before.recorded_time or _NEVER
+    if record.wheel.sha256 == before.wheel.sha256:
+        time = before.recorded_time
+    elif time is not None and time <= earlier:
+        time = earlier + timedelta(milliseconds=1)
+    return record.model_copy(update={"recorded_time": time})
+
+
+def _lineage(record: ReleaseRecord) -> tuple[str, datetime]:
+    """Tell copies of one record from another record of the version: other bytes, or deleted and made anew."""
+    return record.wheel.sha256, record.recorded_time or _NEVER
+
+
+def _rank(record: ReleaseRecord) -> tuple[bool, datetime, str]:
+    """Order records of different bytes: what is public stays, else the newer one stands."""
+    return record.published_time is not None, record.recorded_time or _NEVER, record.wheel.sha256
+
+
+def _template(one: TemplateRecord | None, other: TemplateRecord | None) -> TemplateRecord:
+    """Return the image that was built later; what either copy knows of the very same image stays."""
+    older, *rest = sorted((each for each in (one, other) if each is not None), key=_age)
+    if not rest:
+        return older
+    newer = rest[0]
+    if newer.identity != older.identity:
+        return newer
+    return _joined(newer, older).model_copy(
+        update={"tags": tuple(sorted({*older.tags, *newer.tags})), "taken": {**older.taken, **newer.taken}}
+    )
+
+
+def _age(template: TemplateRecord) -> tuple[datetime, bool, str]:
+    """Order images of one template: the one built later, then the one that has its immutable tag."""
+    return template.built_time or _NEVER, ":candidate-" not in template.image, _text(template)
+
+
+def _verdict(verdicts: list[Verdict | None], resumed: datetime) -> Verdict | None:
+    """Return the verdict that stands: Failed until somebody resumes the version, else the latest."""
+    standing = [each for each in verdicts if each is not None and each.time > resumed]
+    return max(standing, key=lambda each: (each.value == "Failed", each.time, _text(each)), default=None)
+
+
+def _joined(first: P, second: P) -> P:
+    """Return `first` with what only `second` says."""
+    said = [{**dict(each), **(each.model_extra or {})} for each in (first, second)]
+    unsaid = {
+        name: field.get_default(call_default_factory=True) for name, field in type(first).model_fields.items()
+    }
+    silent = {name for name, value in unsaid.items() if said[0][name] == value}
+    missing = {name: value for name, value in said[1].items() if name in silent or name not in said[0]}
+    return first.model_copy(update=missing)
+
+
+def _text(part: RecordPart) -> str:
+    return part.model_dump_json()
