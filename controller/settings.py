@@ -26,6 +26,7 @@ _OUR_SECRETS: Final = (
     "TEMPLATE_DISPATCH_TOKEN",
     "WSR_ADMIN_TOKEN",
     "WSR_RELEASE_TOKEN",
+    "WSR_HOOK_SECRET",
     "GITHUB_TOKEN",
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
@@ -110,6 +111,8 @@ class Settings:
     ghcr: BasicCredentials | None = None
     """Credentials for ghcr.io; None is anonymous."""
     github: GitHubPlace = GitHubPlace()
+    hook_secret: str | None = field(default=None, repr=False)
+    """What callers of hooks must know, where Secret `hooks` does not say it."""
     image_platform: str | None = None
     on_arm64_mac: bool = False
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -140,6 +143,7 @@ class Settings:
             identity=_identity(given),
             ghcr=_ghcr(given),
             github=_github(given),
+            hook_secret=given.get("WSR_HOOK_SECRET"),
             image_platform=_image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
             docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
@@ -166,6 +170,24 @@ class Settings:
         if template:
             return template[0]
         return "linux/amd64" if self.on_arm64_mac else None
+
+    def secret_of_hooks(self) -> str:
+        """Return what callers of hooks must know: the key `token` of Secret `hooks`, else WSR_HOOK_SECRET.
+
+        Raises:
+            Terminal: there is none, for there is no open mode; or as `secret`.
+        """
+        if self.secrets_dir is not None and (self.secrets_dir / "hooks").is_dir():
+            token = self.secret("hooks").get("token")
+            if token is not None and (content := _content(token)):
+                return content
+        if self.hook_secret is not None:
+            return self.hook_secret
+        raise Terminal(
+            "SecretNotFound",
+            "There is no shared secret for hooks, and without one everybody could call them.",
+            fix="Write it into the file hooks/token of the folder of Secrets, readable only by you, or set WSR_HOOK_SECRET.",
+        )
 
     def secret(self, name: str) -> Mapping[str, Path]:
         """Return the files of Secret `name` by key, as `DIR/NAME/<key>`.

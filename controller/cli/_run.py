@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
+from controller.admin.server import Address, Loop, serving
 from controller.api.status import Status
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
@@ -21,11 +23,12 @@ from controller.standalone.world import watch
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """How long to run: once or for good, until a condition is true, for so many seconds."""
+    """How long to run: once or for good, until a condition is true, for so many seconds; and where to listen."""
 
     once: bool
     until: str | None
     wait: float | None
+    listen: tuple[str, int] | None = None
 
     def reached(self, status: Status) -> bool:
         """Whether the condition that was waited for is true."""
@@ -67,8 +70,12 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
         on_action=narrator.on_action,
         on_trouble=narrator.on_trouble,
     )
-    watching = asyncio.create_task(watch(session.world, file, wake))
-    try:
+    async with AsyncExitStack() as stack:
+        if goal.listen is not None:
+            at = await stack.enter_async_context(_hooks(session, loop, narrator, goal.listen))
+            progress.say(f"Listening for hooks at http://{at}")
+        watching = asyncio.create_task(watch(session.world, file, wake))
+        stack.push_async_callback(_ended, watching)
         if not goal.once:
             await loop.run_forever()
         try:
@@ -77,9 +84,19 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
         except TimeoutError:
             return _not_yet(goal, narrator.last)
         return _finish(result, goal)
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+
+
+def _hooks(
+    session: Session, loop: Reconciler, narrator: _Narrator, listen: tuple[str, int]
+) -> AbstractAsyncContextManager[Address]:
+    secret = session.world.parts.settings.secret_of_hooks()
+    told = Loop(loop.look_anew, lambda: narrator.last is not None)
+    return serving(Address(*listen), secret=secret, loop=told)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def _not_yet(goal: Goal, status: Status | None) -> int:

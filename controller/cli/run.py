@@ -14,6 +14,21 @@ from controller.model.errors import Problem
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
+class Listen(click.ParamType[tuple[str, int]]):
+    """PORT, or HOST:PORT; a port alone is one of this machine's loopback."""
+
+    name = "[host:]port"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        """Return host and port; a value of another form is wrong use."""
+        match = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]+)):)?([0-9]{1,5})", str(value))
+        if match is None or int(match[3]) > 65_535:  # noqa: PLR2004 -- the highest TCP port
+            self.fail(f"{value!r} is not an address; write it like 8089 or 127.0.0.1:8089.", param, ctx)
+        return match[1] or match[2] or "127.0.0.1", int(match[3])
+
+
 class Duration(click.ParamType[float]):
     """A number with a unit, such as 90s, 10m or 1h, as seconds."""
 
@@ -38,10 +53,23 @@ class Duration(click.ParamType[float]):
     help="With --once: stop when this condition is True.",
 )
 @click.option("--wait", type=Duration(), help="With --once: give up after this long (exit 3), such as 10m.")
+@click.option(
+    "--listen",
+    type=Listen(),
+    help="Serve /hooks/registry and /hooks/index there, which wake it; a port alone is on loopback. Callers send"
+    " the token of Secret hooks, or WSR_HOOK_SECRET, as Authorization: Bearer.",
+)
 @STATE
 @SECRETS
 def run(  # noqa: PLR0913 -- one parameter per documented option
-    *, file: Path, once: bool, until: str | None, wait: float | None, state: Path | None, secrets: Path | None
+    *,
+    file: Path,
+    once: bool,
+    until: str | None,
+    wait: float | None,
+    listen: tuple[str, int] | None,
+    state: Path | None,
+    secrets: Path | None,
 ) -> int:
     """Bring what runs to what the document asks for.
 
@@ -56,6 +84,6 @@ def run(  # noqa: PLR0913 -- one parameter per documented option
     from controller.cli._run import Goal, drive  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
 
     try:
-        return drive(file, state=state, secrets=secrets, goal=Goal(once=once, until=until, wait=wait))
+        return drive(file, state=state, secrets=secrets, goal=Goal(once, until, wait, listen))
     except Problem as problem:
         return fail(problem)

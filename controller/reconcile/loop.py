@@ -113,6 +113,12 @@ class Reconciler:
     _observation: Observation | None = None
     _observed_time: datetime | None = None
     _replaced: list[Replace] = field(default_factory=list)
+    _told: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def look_anew(self) -> None:
+        """Wake up and read everything, however recently it was read: somebody says that it has changed."""
+        self._told.set()
+        self.wake.set()
 
     async def run_once(self, *, milestone: Callable[[Status], bool] = lambda _: False) -> Result:
         """Reconcile until nothing is left to do, `milestone` holds, or someone must change something.
@@ -170,6 +176,9 @@ class Reconciler:
     async def _look(self) -> Pass:
         """Observe, decide, and write what is true and what comes next."""
         self.wake.clear()
+        if self._told.is_set():
+            self._told.clear()
+            self._observation = None
         stored = await self.store.read()
         if stored.generation != self._generation:
             self._generation = stored.generation
@@ -217,17 +226,11 @@ class Reconciler:
     async def _wait(self, look_again: datetime) -> None:
         """Sleep until an action ends, something wakes us, or it is time to look again."""
         tasks = [task for _, task in self._tasks.values()]
-        timeout = max(0.0, (look_again - self.clock()).total_seconds())
         if tasks:
             # Our own work makes most of the events that wake us: while it runs they may wait a moment.
-            await asyncio.wait(
-                tasks, timeout=min(timeout, OWN_NOISE_SECONDS), return_when=asyncio.FIRST_COMPLETED
-            )
+            await _first(self._told, tasks, seconds=min(self._left(look_again), OWN_NOISE_SECONDS))
         if not any(task.done() for task in tasks):
-            woken = asyncio.create_task(self.wake.wait())
-            timeout = max(0.0, (look_again - self.clock()).total_seconds())
-            await asyncio.wait([woken, *tasks], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-            woken.cancel()
+            await _first(self.wake, tasks, seconds=self._left(look_again))
         ended = [(key, action, task) for key, (action, task) in self._tasks.items() if task.done()]
         for key, action, task in ended:
             del self._tasks[key]
@@ -238,6 +241,9 @@ class Reconciler:
                 self._replaced.append(action)
             else:
                 self._observation = None
+
+    def _left(self, until: datetime) -> float:
+        return max(0.0, (until - self.clock()).total_seconds())
 
     def _settle(self, action: Action, task: asyncio.Task[str]) -> None:
         if task.cancelled() and task.cancelling():
@@ -260,6 +266,15 @@ class Reconciler:
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.gather(*tasks, return_exceptions=True)
         self._tasks.clear()
+
+
+async def _first(event: asyncio.Event, tasks: Iterable[asyncio.Task[str]], *, seconds: float) -> None:
+    """Wait until `event` is set, a task ends or `seconds` are over."""
+    waiter = asyncio.create_task(event.wait())
+    try:
+        await asyncio.wait([waiter, *tasks], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
 
 
 def _cut_off(tasks: Iterable[asyncio.Task[str]]) -> None:

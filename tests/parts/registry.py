@@ -15,7 +15,11 @@ _UP = frozenset({200, 401})
 
 @contextmanager
 def running_registry(
-    folder: Path, *, users: Mapping[str, str] | None = None, port: int | None = None
+    folder: Path,
+    *,
+    users: Mapping[str, str] | None = None,
+    port: int | None = None,
+    notified: tuple[str, str] | None = None,
 ) -> Iterator[str]:
     """`host:port` of a registry that keeps its data in `folder` and allows deletion.
 
@@ -23,6 +27,7 @@ def running_registry(
         folder: holds configuration, log and data; give the same one again to find the same images.
         users: passwords by name; without it, everybody may push and pull.
         port: where to listen, to come back where it was; without it, a free one.
+        notified: URL and bearer token of whom it tells of every push.
 
     Raises:
         PartError: it did not come up.
@@ -35,6 +40,11 @@ def running_registry(
         "storage": {"filesystem": {"rootdirectory": str(folder / "data")}, "delete": {"enabled": True}},
         "http": {"addr": address, "secret": "shared by nobody"},
     }
+    if notified:
+        url, token = notified
+        endpoint = {"name": "hook", "url": url, "timeout": "1s", "threshold": 3, "backoff": "1s"}
+        headers = {"Authorization": [f"Bearer {token}"]}
+        config["notifications"] = {"endpoints": [endpoint | {"headers": headers}]}
     if users:
         lines = [
             f"{name}:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(4)).decode()}"

@@ -56,6 +56,11 @@ def test_help_imports_nothing_that_only_the_work_needs(verb: str) -> None:
             ["run", "-f", "x.yaml", "--once", "--wait", "ten"],
             "'ten' is not a duration; write it like 90s, 10m or 1h.",
         ),
+        (
+            ["run", "-f", "x.yaml", "--listen", "here"],
+            "'here' is not an address; write it like 8089 or 127.0.0.1:8089.",
+        ),
+        (["run", "-f", "x.yaml", "--listen", "::1:65536"], "'::1:65536' is not an address"),
         (["run", "-f", "x.yaml", "--once", "--until", "Ready"], "'Ready' is not one of"),
         (["plan", "-f", "x.yaml", "-o", "xml"], "'xml' is not one of"),
         (["why", "-f", "x.yaml"], "Missing argument 'TARGET'"),

@@ -538,3 +538,42 @@ def test_times_in_the_status_are_those_of_the_clock() -> None:
         assert ready.last_transition_time == NOON + timedelta(seconds=seconds())
 
     run(main())
+
+
+def test_news_from_outside_is_read_at_once_however_recently_the_rest_was_read() -> None:
+    async def main() -> None:
+        made = scene()
+        await once(made)
+        made.loop.on_pass = lambda _: None
+        watching = asyncio.create_task(made.loop.run_forever())
+        await asyncio.sleep(0.5)
+        reads = len(made.world.full_reads)
+        made.loop.look_anew()
+        await asyncio.sleep(0.1)
+        assert len(made.world.full_reads) == reads + 1
+        made.wake.set()
+        await asyncio.sleep(0.1)
+        assert len(made.world.full_reads) == reads + 1, "a container's event makes it read targets only"
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    run(main())
+
+
+def test_news_from_outside_is_read_at_once_while_work_is_under_way() -> None:
+    async def busy(_: Action) -> None:
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        made = scene(before=busy)
+        watching = asyncio.create_task(made.loop.run_forever())
+        await asyncio.sleep(20)
+        assert made.passes[-1].status.condition("Reconciling") is not None
+        reads = len(made.world.full_reads)
+        made.loop.look_anew()
+        await asyncio.sleep(0.1)
+        assert len(made.world.full_reads) == reads + 1
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+    run(main())

@@ -167,3 +167,28 @@ def _reads_environment(tree: ast.Module) -> bool:
         or (isinstance(node, ast.ImportFrom) and node.module == "os" and {a.name for a in node.names} & words)
         for node in ast.walk(tree)
     )
+
+
+def test_the_secret_of_hooks_is_that_of_the_secret_folder_else_of_the_environment(tmp_path: Path) -> None:
+    environment = {"WSR_HOOK_SECRET": "of the environment", "WSR_SECRETS_DIR": str(tmp_path)}
+    made = settings(**environment)
+    assert made.secret_of_hooks() == "of the environment"
+    assert "of the environment" not in repr(made)
+    assert "WSR_HOOK_SECRET" not in made.child_environment
+    token = tmp_path / "hooks" / "token"
+    token.parent.mkdir()
+    token.touch(mode=0o600)
+    token.write_text("of the folder\n")
+    assert made.secret_of_hooks() == "of the folder"
+    token.chmod(0o644)
+    with pytest.raises(Terminal, match="accessible to others"):
+        made.secret_of_hooks()
+
+
+def test_hooks_without_a_secret_are_refused_with_the_cure() -> None:
+    with pytest.raises(Terminal) as caught:
+        settings().secret_of_hooks()
+    assert str(caught.value) == (
+        "There is no shared secret for hooks, and without one everybody could call them. "
+        "Write it into the file hooks/token of the folder of Secrets, readable only by you, or set WSR_HOOK_SECRET."
+    )
