@@ -8,6 +8,7 @@ import socket
 from a2a_service import A2AService, AgentParts
 from adapters.base import AdapterConfig, AdapterConfigurationError, BaseAdapter
 from boot import Foundation
+from builtin_tools import builtin_tools
 from gate import Gate
 from heartbeat import Heartbeat, HeartbeatSettings
 from http_server import HttpServer
@@ -130,6 +131,7 @@ class Workspace:
             runtime_config=config.runtime_config,
             config_folder=self._environment.config_folder,
             skills=config.skills,
+            tools=builtin_tools(self._environment.config_folder),
         )
         try:
             return adapter(settings)

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from builtin_tools import Tool
+
 
 class AdapterConfigurationError(Exception):
     """The owner of the workspace must change something, for example a model key.
@@ -23,6 +25,7 @@ class AdapterConfig:
         runtime_config: section `runtime_config` of config.yaml, unchecked.
         config_folder: where the adapter may keep state of its own that survives a replacement.
         skills: names of the skills whose folders are under `config_folder`/skills.
+        tools: what the runtime gives every agent; an adapter offers them to its model.
     """
 
     name: str
@@ -32,6 +35,7 @@ class AdapterConfig:
     runtime_config: Mapping[str, Any]
     config_folder: Path
     skills: tuple[str, ...]
+    tools: tuple[Tool, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
