@@ -1,0 +1,1 @@
+"""The LangGraph template, where a program wants it as a package."""
