@@ -16,6 +16,7 @@ from builder.dockerfile import base_image
 from builder.engine import Engine, EngineError, EngineUnavailable, ImageNotFound
 from builder.inventory import Inventory
 from builder.naming import candidate_inputs, candidate_tag, full_build_tag
+from builder.npmconf import Npm
 from builder.oci import RegistryError, Unavailable
 from builder.pipconf import Index
 from builder.stages.image import BuildFailed, FullBuild, NoBuilder, build_image
@@ -99,7 +100,7 @@ class _Base:
 class Cascade:
     """One run: the engine, the stores by platform, and what templates share (the layer, the turns to build)."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 -- each is one part of what a run works with
         self,
         inputs: CascadeInputs,
         wheel: Wheel,
@@ -107,12 +108,14 @@ class Cascade:
         engine: Engine,
         stores: Callable[[str], Store],
         out: Path,
+        npm: Npm,
     ) -> None:
         self._inputs = inputs
         self._wheel = wheel
         self._engine = engine
         self._stores = stores
         self._out = out
+        self._npm = npm
         self._turns = asyncio.Semaphore(inputs.parallelism)
         self._build_turns = asyncio.Semaphore(FULL_BUILDS_AT_ONCE)
         self._layers: dict[str, asyncio.Task[Layer]] = {}
@@ -207,6 +210,7 @@ class Cascade:
             tag=trial,
             wheel=self._wheel.path,
             index=index,
+            npm=self._npm,
             log=self._out / template.name / "build.log",
             build_args=template.build_args,
             labels={**self._labels(), **await self._base_labels(template)},

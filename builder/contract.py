@@ -245,7 +245,8 @@ class CascadeRun:
 
     `inputs` is JSON: `version`, `wheel` (path), `wheelSha256`, `contentSha256`, `mode` (Engine or Remote), `registry`
     {`insecure`, `dockerConfig`, `caFile`}, `index` {`url`, `caFile`} (absent: what pip here is set to; a URL on
-    loopback makes full builds use the engine host's network, any other must be reachable from build containers),
+    loopback makes full builds use the engine host's network, any other must be reachable from build containers; npm
+    gets its packages from where npm here is set to),
     `parallelism`, and `templates`, a list of {`name`, `image` (repository), `directory`, `buildArgs`, `platform`
     (absent: the engine's own), `inputsSha256` (`template_inputs_sha256`), `rebuild` (a new full build when the inputs
     differ from the known one's), `fullBuild`: null or {`image`, `digest`, `inventory` (path or null),

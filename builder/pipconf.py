@@ -56,7 +56,7 @@ class Index:
     @property
     def on_loopback(self) -> bool:
         """Tell whether an index listens on this machine's loopback, which a build reaches in its network only."""
-        return any(_is_loopback(urlsplit(url).hostname or "") for url in (self.url, *self.extra_urls))
+        return any(is_loopback(urlsplit(url).hostname or "") for url in (self.url, *self.extra_urls))
 
     def to_conf(self, *, wheels: str, constraint: str, ca_file: str) -> str:
         """Return the text of a `pip.conf`; the arguments are paths inside the build."""
@@ -73,7 +73,8 @@ class Index:
         return "\n".join(lines) + "\n"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host name or address is this machine's loopback."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,7 +1,8 @@
 """Builds a template's Dockerfile as it stands, with exactly the candidate wheel in it and no trace of how it got there.
 
 Every RUN step of a derived Dockerfile gets two mounts: the wheel and a constraint under /dev (a file system of the
-container, so that not even an empty mount point stays), and a pip configuration as a BuildKit secret.
+container, so that not even an empty mount point stays), and a pip configuration as a BuildKit secret; where npm on this
+machine is set to anything, its configuration too, as the root user's.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ from packaging.utils import parse_wheel_filename
 
 from builder.dockerfile import with_run_flags
 from builder.engine import Engine
+from builder.npmconf import Npm
 from builder.pipconf import Index
 
 INPUTS_MOUNT: Final = "/dev/wsr"
 INPUTS_REPOSITORY: Final = "wsr-builder-inputs"
 PIP_SECRET: Final = "wsr-pip"  # noqa: S105 -- the name of a mount
+NPM_SECRET: Final = "wsr-npm"  # noqa: S105 -- the same
+NPM_CA: Final = "npm-ca.crt"
 BUILD_TAG: Final = "999999wsr"
 """Beats every other file of the same version: an index may serve that version already (PEP 427, build tag)."""
 PATIENCE_SECONDS: Final = 3_600
@@ -55,6 +59,7 @@ class FullBuild:
     wheel: Path
     index: Index
     log: Path
+    npm: Npm = field(default_factory=Npm)
     build_args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""
@@ -80,6 +85,9 @@ async def build_image(engine: Engine, build: FullBuild) -> None:
                 f"--mount=type=bind,from={inputs},target={INPUTS_MOUNT}"
                 f" --mount=type=secret,id={PIP_SECRET},target=/etc/pip.conf,mode=0444"
             )
+            if npmrc := build.npm.to_npmrc(ca_file=f"{INPUTS_MOUNT}/{NPM_CA}"):
+                (folder / "npmrc").write_text(npmrc)  # may hold a token, as pip.conf a password
+                flags += f" --mount=type=secret,id={NPM_SECRET},target=/root/.npmrc,mode=0444"
             (folder / "Dockerfile").write_text(with_run_flags(dockerfile.read_text(), flags))
             arguments = _arguments(build, folder)
             await _run(
@@ -109,8 +117,10 @@ async def buildkit_command() -> str:
 def _arguments(build: FullBuild, folder: Path) -> list[str]:
     arguments = ["--progress", "plain", "--file", str(folder / "Dockerfile"), "--tag", build.tag]
     arguments += ["--secret", f"id={PIP_SECRET},src={folder / 'pip.conf'}"]
+    if (folder / "npmrc").exists():
+        arguments += ["--secret", f"id={NPM_SECRET},src={folder / 'npmrc'}"]
     arguments += ["--platform", build.platform] if build.platform else []
-    arguments += ["--network", "host"] if build.index.on_loopback else []
+    arguments += ["--network", "host"] if build.index.on_loopback or build.npm.on_loopback else []
     for name, value in sorted(build.build_args.items()):
         arguments += ["--build-arg", f"{name}={value}"]
     for name, value in sorted(build.labels.items()):
@@ -178,6 +188,8 @@ async def _inputs_image(engine: Engine, build: FullBuild) -> AsyncIterator[str]:
     }
     if build.index.ca_file:
         files["ca.crt"] = build.index.ca_file.read_bytes()
+    if build.npm.ca_file:
+        files[NPM_CA] = build.npm.ca_file.read_bytes()
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
         for path, data in files.items():

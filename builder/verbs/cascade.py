@@ -19,6 +19,7 @@ from builder.cascade import Cascade, Failure, Made
 from builder.cascade_inputs import CascadeInputs
 from builder.contract import Outcome, Report
 from builder.engine import Engine, EngineUnavailable
+from builder.npmconf import Npm
 from builder.oci import Client, Credentials, DockerConfig, NoCredentials, Platform
 from builder.pipconf import Index
 from builder.problems import Refused, TryAgain
@@ -73,7 +74,8 @@ async def _run(
         async with contextlib.AsyncExitStack() as stack:
             engine = await stack.enter_async_context(Engine(endpoint))
             stores = await _stores(inputs, engine, stack)
-            cascade = Cascade(inputs, wheel, engine=engine, stores=stores, out=out)
+            npm = Npm.of_machine(os.environ)
+            cascade = Cascade(inputs, wheel, engine=engine, stores=stores, out=out, npm=npm)
             return await cascade.run(Index.of_machine(os.environ))
     except EngineUnavailable as error:
         raise TryAgain("EngineUnavailable", str(error)) from error

@@ -184,3 +184,29 @@ def test_without_buildkit_the_message_names_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert f"needs a docker command with BuildKit ({old}). Install Debian's docker.io" in done.stderr
+
+
+def test_npm_gets_its_packages_where_this_machine_does_and_nothing_of_that_stays(  # noqa: PLR0913, PLR0917 -- fixtures of pytest are its arguments
+    run: Run,
+    new_entry: NewEntry,
+    old_wheel: SmallWheel,
+    in_image: InImage,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    npmrc, ca_file = tmp_path / "npmrc", tmp_path / "ca.pem"
+    npmrc.write_text("registry=https://npm.example/\n//npm.example/:_authToken=${NPM_TEST_TOKEN}\n")
+    ca_file.write_text("the certificates\n")
+    for name, value in {"USERCONFIG": str(npmrc), "CAFILE": str(ca_file)}.items():
+        monkeypatch.setenv(f"NPM_CONFIG_{name}", value)
+    monkeypatch.setenv("NPM_TEST_TOKEN", "secret-of-npm")
+    looking = "RUN cat ~/.npmrc $(sed -n s/cafile=//p ~/.npmrc) | tr a-z A-Z > /seen\n"
+    dockerfile = DOCKERFILE.replace("ENV ADAPTER_MODULE", f"{looking}ENV ADAPTER_MODULE")
+    made = run.cascade(old_wheel, new_entry("with-npm", dockerfile=dockerfile)).template("with-npm")
+    seen = in_image(made["candidate"], "cat /seen").splitlines()
+    assert seen[:2] == ["REGISTRY=HTTPS://NPM.EXAMPLE/", "//NPM.EXAMPLE/:_AUTHTOKEN=SECRET-OF-NPM"]
+    assert seen[-1] == "THE CERTIFICATES"
+    assert "No such file" in in_image(made["candidate"], "cat /root/.npmrc")
+    history = json.dumps(docker.DockerClient(base_url=run.engine).images.get(made["candidate"]).history())
+    assert "secret-of-npm" not in history
+    assert "secret-of-npm" not in "".join(file.read_text() for file in run.out.rglob("*") if file.is_file())
