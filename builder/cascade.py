@@ -6,23 +6,25 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from builder.cascade_inputs import CascadeInputs, Template
-from builder.dockerfile import base_image
-from builder.engine import Engine, EngineError, EngineUnavailable, ImageNotFound
-from builder.inventory import Inventory
+from builder.bases import Bases
+from builder.cascade_inputs import CascadeInputs, Template, Why
+from builder.dockerfile import base_images
+from builder.engine import Engine, EngineError, EngineUnavailable
+from builder.inventory import Inventory, Unmet
 from builder.naming import candidate_inputs, candidate_tag, full_build_tag
 from builder.npmconf import Npm
-from builder.oci import RegistryError, Unavailable
+from builder.oci import DockerConfig, NoCredentials, RegistryError, Unavailable
 from builder.pipconf import Index
 from builder.stages.image import BuildFailed, FullBuild, NoBuilder, build_image
 from builder.stages.inventory import NotInventoried, take_inventory
 from builder.stages.layer import Layer, NotAppendable, appended_config, layer_key, make_layer
 from builder.stores import Store, StoredImage
+from builder.template_inputs import full_build_inputs
 from builder.wheel import Wheel
 
 FULL_BUILDS_AT_ONCE: Final = 2
@@ -33,6 +35,8 @@ WHEEL_LABEL: Final = "ai.molecule.runtime.wheel-sha256"
 CONTENT_LABEL: Final = "ai.molecule.runtime.content-sha256"
 BASE_NAME_LABEL: Final = "org.opencontainers.image.base.name"
 BASE_DIGEST_LABEL: Final = "org.opencontainers.image.base.digest"
+BUILD_REASON_LABEL: Final = "ai.molecule.runtime.build-reason"
+"""Why the full build was made; images appended to it inherit it."""
 
 
 class WrongRuntime(Exception):  # noqa: N818 -- the reason it is reported with
@@ -41,14 +45,18 @@ class WrongRuntime(Exception):  # noqa: N818 -- the reason it is reported with
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A candidate and where it comes from. `built` is how the image came to be, `reason` why it was needed."""
+    """A candidate and where it comes from. `built` is how the image came to be, `why` it was needed.
+
+    `bases` are the digests that the full build started from, by name; None for one that was there already.
+    """
 
     candidate: StoredImage
     full_build: StoredImage
     inventory: Path
     built: str
-    reason: str
+    why: Why
     seconds: float
+    bases: Mapping[str, str] | None = None
 
     def to_document(self) -> dict[str, Any]:
         """Return all facts of one template."""
@@ -62,7 +70,10 @@ class Made:
                 "inventory": str(self.inventory),
             },
             "baseDigest": self.candidate.labels.get(BASE_DIGEST_LABEL, ""),
-            "reason": self.reason,
+            "bases": None if self.bases is None else dict(self.bases),
+            "reason": self.why.reason,
+            "before": self.why.before,
+            "after": self.why.after,
             "built": self.built,
             "seconds": round(self.seconds, 3),
         }
@@ -94,7 +105,8 @@ class _Base:
     image: StoredImage
     inventory: Inventory
     file: Path
-    reason: str
+    why: Why
+    bases: Mapping[str, str] | None = None
 
 
 class Cascade:
@@ -151,35 +163,32 @@ class Cascade:
         store = self._stores(template.platform)
         found = await self._usable_base(template, store)
         base = (
-            found
-            if isinstance(found, _Base)
-            else await self._full_build(template, store, index, reason=found)
+            found if isinstance(found, _Base) else await self._full_build(template, store, index, why=found)
         )
         name = f"{template.image}:{candidate_tag(candidate_inputs(self._wheel.sha256, base.image.digest))}"
-        if base.image.labels.get(WHEEL_LABEL) == self._wheel.sha256:
+        if self._labels().items() <= base.image.labels.items():
             candidate, built = await store.point(base.image, name=name), "Full"
         else:
             candidate, built = await self._append(base, store, name), "Append"
-        return Made(candidate, base.image, base.file, built, base.reason, time.monotonic() - started)
+        return Made(candidate, base.image, base.file, built, base.why, time.monotonic() - started, base.bases)
 
-    async def _usable_base(self, template: Template, store: Store) -> _Base | str:
-        """Return the full build to use, or the reason to make one."""
+    async def _usable_base(self, template: Template, store: Store) -> _Base | Why:
+        """Return the full build to use, or why to make one."""
         known = template.full_build
-        reason = "FullBuildMissing"
-        places = [(f"{template.image}:{full_build_tag(template.inputs_sha256)}", "")]
-        if known and template.rebuild and known.inputs_sha256 != template.inputs_sha256:
-            reason = "TemplateSourceChanged"
-        elif known:
+        why = template.why if template.rebuild else Why("FullBuildMissing")
+        places = [(f"{template.image}:{_full_build_tag(template)}", "")]
+        if known and not template.rebuild:
             places.insert(0, (known.image, known.digest))
         for name, digest in places:
             image = await store.find(name, digest=digest)
             if image is None:
                 continue
             inventory, file = await self._inventory(template, store, image)
-            if not inventory.unmet(self._wheel.requires):
-                return _Base(image, inventory, file, "WheelChanged")
-            reason = "RequirementsChanged"
-        return reason
+            unmet = inventory.unmet(self._wheel.requires)
+            if not unmet:
+                return _Base(image, inventory, file, template.why)
+            why = template.why if template.rebuild else _requirements_changed(unmet)
+        return why
 
     async def _inventory(
         self, template: Template, store: Store, image: StoredImage
@@ -201,10 +210,11 @@ class Cascade:
         script = self._wheel.scripts[0] if self._wheel.scripts else ""
         return await take_inventory(self._engine, image, package=self._wheel.name, script=script)
 
-    async def _full_build(self, template: Template, store: Store, index: Index, *, reason: str) -> _Base:
+    async def _full_build(self, template: Template, store: Store, index: Index, *, why: Why) -> _Base:
         """Build the template's Dockerfile; its tag is given only to an image that holds the candidate."""
-        trial = f"{template.image}:building-{full_build_tag(template.inputs_sha256)}"
-        name = f"{template.image}:{full_build_tag(template.inputs_sha256)}"
+        trial = f"{template.image}:building-{_full_build_tag(template)}"
+        name = f"{template.image}:{_full_build_tag(template)}"
+        bases = await self._bases(template)
         build = FullBuild(
             directory=template.directory,
             tag=trial,
@@ -213,9 +223,10 @@ class Cascade:
             npm=self._npm,
             log=self._out / template.name / "build.log",
             build_args=template.build_args,
-            labels={**self._labels(), **await self._base_labels(template)},
+            labels={**self._labels(), **_base_labels(template, bases), BUILD_REASON_LABEL: str(why)},
             platform=template.platform,
             docker_config=self._inputs.registry.docker_config,
+            fresh=template.fresh,
         )
         try:
             async with self._build_turns:
@@ -228,7 +239,8 @@ class Cascade:
         finally:
             await self._engine.untag(trial)
         image = await store.adopt(name)
-        return _Base(image, inventory, _store(self._inventory_file(template, image), inventory), reason)
+        file = _store(self._inventory_file(template, image), inventory)
+        return _Base(image, inventory, file, why, bases)
 
     def _expect_candidate(self, inventory: Inventory) -> None:
         wanted = f"{self._wheel.name} {self._wheel.version}"
@@ -253,8 +265,15 @@ class Cascade:
             BASE_DIGEST_LABEL: base.image.digest,
         }
         step = f"append {self._wheel.name} {self._wheel.version} (wheel sha256 {self._wheel.sha256})"
-        config = appended_config(base.image.config, layer, labels=labels, step=step)
+        config = appended_config(base.image.config, layer, labels=labels, step=step, why=self._history(base))
         return await store.put(base.image, layer, config, name=name)
+
+    def _history(self, base: _Base) -> str:
+        """Return why the layer is there, told by what it is made of alone: the same input must give the same bytes."""
+        below = " and ".join(base.inventory.runtime_versions) or None
+        why = Why("WheelChanged", below and f"runtime {below}", f"runtime {self._wheel.version}")
+        built = base.image.labels.get(BUILD_REASON_LABEL)
+        return f"{why}; upon full build {base.image.digest}{f' ({built})' if built else ''}"
 
     async def _layer(self, base: _Base, store: Store) -> Layer:
         """Return the layer for a full build; templates whose full builds do not differ in what it needs share it."""
@@ -275,18 +294,38 @@ class Cascade:
             CONTENT_LABEL: self._inputs.content_sha256,
         }
 
-    async def _base_labels(self, template: Template) -> dict[str, str]:
-        """Return name and digest of the image that the Dockerfile starts from, as far as the engine knows it."""
+    async def _bases(self, template: Template) -> dict[str, str]:
         dockerfile = template.directory / "Dockerfile"
-        name = base_image(dockerfile.read_text(), template.build_args) if dockerfile.is_file() else None
-        if name is None:
+        if not dockerfile.is_file():
             return {}
-        try:
-            seen = await self._engine.inspect_image(name)
-        except ImageNotFound:
-            return {BASE_NAME_LABEL: name}
-        digests = [str(known).partition("@")[2] for known in seen.get("RepoDigests") or []]
-        return {BASE_NAME_LABEL: name, BASE_DIGEST_LABEL: digests[0] if digests else str(seen["Id"])}
+        config = self._inputs.registry.docker_config
+        bases = Bases(
+            self._engine,
+            DockerConfig(config) if config else NoCredentials(),
+            template.platform,
+            by_registry=self._inputs.mode == "Remote",
+        )
+        names = base_images(dockerfile.read_text(), template.build_args)
+        return await bases.prepare(names, template.bases, newest=template.fresh)
+
+
+def _full_build_tag(template: Template) -> str:
+    """Return the tag under which a later run finds the full build that is asked for."""
+    return full_build_tag(full_build_inputs(template.inputs_sha256, template.bases, template.request))
+
+
+def _requirements_changed(unmet: Sequence[Unmet]) -> Why:
+    before = ", ".join(f"{each.name} {each.installed or 'absent'}" for each in unmet)
+    return Why("RequirementsChanged", before, ", ".join(f"{each.name}{each.needed}" for each in unmet))
+
+
+def _base_labels(template: Template, bases: Mapping[str, str]) -> dict[str, str]:
+    """Return name and digest of the image that the Dockerfile's last stage starts from, as far as they are known."""
+    dockerfile = template.directory / "Dockerfile"
+    names = base_images(dockerfile.read_text(), template.build_args) if dockerfile.is_file() else ()
+    if not names:
+        return {}
+    return {BASE_NAME_LABEL: names[0], **({BASE_DIGEST_LABEL: bases[names[0]]} if names[0] in bases else {})}
 
 
 def _store(file: Path, inventory: Inventory) -> Path:

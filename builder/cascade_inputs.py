@@ -27,11 +27,26 @@ class KnownBuild:
 
 
 @dataclass(frozen=True, slots=True)
+class Why:
+    """Why an image is built: a change's name and, in words as far as known, what was before and what is now."""
+
+    reason: str
+    before: str | None = None
+    after: str | None = None
+
+    def __str__(self) -> str:
+        if self.before is None and self.after is None:
+            return self.reason
+        return f"{self.reason}: {self.before or 'nothing'} -> {self.after or 'nothing'}"
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """One template: where its images go (`image`, a repository), and what a full build of it is made of.
 
-    `rebuild` allows a new full build when the inputs are others than those of the known one; `platform` is empty for
-    the engine's own.
+    `rebuild` asks for another full build than the known one; `fresh` for one that takes nothing from a build cache.
+    `bases` are the digests that the Dockerfile's bases must have, by name, as far as known. `request` names what a
+    person asked for last. `platform` is empty for the engine's own.
     """
 
     name: str
@@ -42,6 +57,10 @@ class Template:
     platform: str
     rebuild: bool
     full_build: KnownBuild | None
+    why: Why = Why("WheelChanged")
+    bases: Mapping[str, str] = field(default_factory=dict)
+    request: str = ""
+    fresh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +147,10 @@ def _template(document: Mapping[str, Any]) -> Template:
         rebuild=bool(document.get("rebuild")),
         full_build=known
         and KnownBuild(known["image"], known["digest"], known["inputsSha256"], _path(known.get("inventory"))),
+        why=Why(document.get("reason") or "WheelChanged", document.get("before"), document.get("after")),
+        bases=dict(document.get("bases") or {}),
+        request=document.get("request") or "",
+        fresh=bool(document.get("fresh")),
     )
 
 

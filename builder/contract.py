@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import enum
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import builder
+from builder.inventory import Inventory, Unmet
 from builder.naming import (
     candidate_inputs,
     candidate_tag,
@@ -22,6 +23,7 @@ from builder.naming import (
     template_inputs_sha256,
 )
 from builder.problems import Refused
+from builder.template_inputs import TemplateInputs, read_template_inputs
 from builder.tree import read_tree
 
 __all__ = [
@@ -40,13 +42,17 @@ __all__ = [
     "PublishRun",
     "Refused",
     "Report",
+    "TemplateInputs",
+    "Unmet",
     "VerifyRun",
     "candidate_inputs",
     "candidate_tag",
     "full_build_tag",
     "immutable_tag",
+    "read_template_inputs",
     "template_inputs_sha256",
     "tree_sha256",
+    "unmet_requirements",
 ]
 
 BUILDER_VERSION: Final = builder.__version__
@@ -248,16 +254,19 @@ class CascadeRun:
     loopback makes full builds use the engine host's network, any other must be reachable from build containers; npm
     gets its packages from where npm here is set to),
     `parallelism`, and `templates`, a list of {`name`, `image` (repository), `directory`, `buildArgs`, `platform`
-    (absent: the engine's own), `inputsSha256` (`template_inputs_sha256`), `rebuild` (a new full build when the inputs
-    differ from the known one's), `fullBuild`: null or {`image`, `digest`, `inventory` (path or null),
-    `inputsSha256`}}.
+    (absent: the engine's own), `inputsSha256` (`template_inputs_sha256`), `rebuild` (another full build than the
+    known one), `fresh` (a full build takes nothing from the build cache), `bases` (digests that the Dockerfile's bases
+    must have, by name, as far as known: manifest digests in Remote mode, which are fetched), `request` (what a person
+    asked for last, part of what a full build is), `reason`, `before` and `after` (why it is built), `fullBuild`: null or
+    {`image`, `digest`, `inventory` (path or null), `inputsSha256`}}.
 
     Facts of its report: `seconds`, `made` (a count), `failed` (reason by template name), `result` (a JSON file in
     `out`) and, as far as they fit, `templates` by name: `candidate` (`repository:candidate-<inputs 8>`), `digest`
-    (Engine: image id; Remote: manifest digest), `built` (Append or Full), `reason` (WheelChanged, FullBuildMissing,
-    TemplateSourceChanged, RequirementsChanged), `seconds`. `result` has the same under `templates`, complete, with
-    `imageId` (config digest, what an engine calls the image), `fullBuild` {`image`, `digest`, `inventory`} and
-    `baseDigest`, or `error` {`reason`, `message`}.
+    (Engine: image id; Remote: manifest digest), `built` (Append or Full), `reason` (the given one, or FullBuildMissing
+    or RequirementsChanged when that showed only here), `seconds`. `result` has the same under `templates`, complete,
+    with `before` and `after`, `imageId` (config digest, what an engine calls the image), `fullBuild` {`image`, `digest`,
+    `inventory`}, `baseDigest` and `bases` (digests by name that a new full build started from, else null), or `error`
+    {`reason`, `message`}.
     """
 
     inputs: Path
@@ -300,6 +309,11 @@ def tree_sha256(source: Path) -> str:
     """
     tree = read_tree(source)
     return tree.sha256(tree.read())
+
+
+def unmet_requirements(inventory: bytes, requires: Sequence[str]) -> tuple[Unmet, ...]:
+    """Return what of a wheel's `Requires-Dist` an image lacks, by its stored inventory; raises ValueError for none."""
+    return tuple(Inventory.from_bytes(inventory).unmet(requires))
 
 
 def _options(values: Mapping[str, object]) -> tuple[str, ...]:

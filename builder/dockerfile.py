@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -60,22 +61,33 @@ def with_run_flags(dockerfile: str, flags: str) -> str:
     return "".join(lines)
 
 
-def base_image(dockerfile: str, build_args: Mapping[str, str]) -> str | None:
-    """Return the image that the last stage is based on, through earlier stages; None for `scratch` or a broken file."""
+def base_images(dockerfile: str, build_args: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the images that the stages are based on, each once, that of the last stage first, as the file names them.
+
+    Earlier stages and `scratch` are none; ARG defaults and build arguments are put in.
+    """
     arguments: dict[str, str] = {}
     stages: dict[str, str] = {}
-    base: str | None = None
+    bases: list[str] = []
     for instruction in instructions(dockerfile):
-        if instruction.name == "ARG" and base is None:
-            name, _, default = instruction.text.partition("=")
-            arguments[name] = build_args.get(name, _substituted(default.strip("'\""), arguments))
+        if instruction.name == "ARG" and not bases:
+            for word in _words(instruction.text):
+                name, _, default = word.partition("=")
+                arguments[name] = build_args.get(name, _substituted(default, arguments))
         elif instruction.name == "FROM":
             words = [word for word in instruction.text.split() if not word.startswith("--")]
             image = _substituted(words[0], arguments) if words else ""
-            base = stages.get(image.lower(), image)
+            bases.insert(0, stages.get(image.lower(), image))
             if len(words) > 2 and words[1].upper() == "AS":  # noqa: PLR2004 -- FROM image AS name
-                stages[words[2].lower()] = base
-    return base if base and base != "scratch" else None
+                stages[words[2].lower()] = bases[0]
+    return tuple(name for name in dict.fromkeys(bases) if name and name != "scratch")
+
+
+def _words(text: str) -> list[str]:
+    try:
+        return shlex.split(text)
+    except ValueError:  # a quote that does not end: the build will say so
+        return text.split()
 
 
 def _escape(lines: list[str]) -> str:

@@ -149,12 +149,12 @@ class Engine:
             async with self._open("DELETE", f"/images/{_path(image)}", what=f"image {image}"):
                 return
 
-    async def pull(self, image: str, *, credential: Credential | None = None) -> None:
+    async def pull(self, image: str, *, credential: Credential | None = None, platform: str = "") -> None:
         """Fetch an image (`repository:tag` or `repository@digest`) from its registry."""
         async with self._open(
             "POST",
             "/images/create",
-            params={"fromImage": image},
+            params={"fromImage": image} | ({"platform": platform} if platform else {}),
             headers=_auth(credential),
             what=f"image {image}",
         ) as answer:

@@ -35,6 +35,20 @@ class Installed:
 
 
 @dataclass(frozen=True, slots=True)
+class Unmet:
+    """A requirement that an image does not meet; `installed` is None when it has no such distribution."""
+
+    name: str
+    installed: str | None
+    needed: str
+
+    def __str__(self) -> str:
+        if self.installed is None:
+            return f"{self.name} is not installed"
+        return f"{self.name} is {self.installed}, needed {self.needed}"
+
+
+@dataclass(frozen=True, slots=True)
 class Inventory:
     """Interpreter, folders and distributions of one image; every path is absolute and canonical.
 
@@ -109,15 +123,15 @@ class Inventory:
             },
         }
 
-    def unmet(self, requirements: Sequence[str]) -> list[str]:
-        """Return what of a wheel's `Requires-Dist` the image does not have, each as one phrase for people.
+    def unmet(self, requirements: Sequence[str]) -> list[Unmet]:
+        """Return what of a wheel's `Requires-Dist` the image does not have; as text, each is one phrase for people.
 
         Requirements behind extras are followed into the distributions that declare them; all others were met when
         those distributions were installed.
         """
         return list(dict.fromkeys(self._unmet([(text, frozenset({""})) for text in requirements])))
 
-    def _unmet(self, waiting: list[tuple[str, frozenset[str]]]) -> Iterator[str]:
+    def _unmet(self, waiting: list[tuple[str, frozenset[str]]]) -> Iterator[Unmet]:
         seen: set[tuple[str, frozenset[str]]] = set()
         while waiting:
             text, extras = waiting.pop(0)
@@ -126,9 +140,9 @@ class Inventory:
                 continue
             found = self.installed.get(canonicalize_name(requirement.name))
             if found is None:
-                yield f"{requirement.name} is not installed"
+                yield Unmet(requirement.name, None, str(requirement.specifier))
             elif not requirement.specifier.contains(found.version, prereleases=True):
-                yield f"{requirement.name} is {found.version}, needed {requirement.specifier}"
+                yield Unmet(requirement.name, found.version, str(requirement.specifier))
             elif (
                 requirement.extras and (key := (requirement.name, frozenset(requirement.extras))) not in seen
             ):

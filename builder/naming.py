@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,8 +23,17 @@ def template_inputs_sha256(directory: Path, build_args: Mapping[str, str]) -> st
 
     Paths, contents, link targets and execute bits count; times, owners and `.git` do not.
     """
-    lines = sorted(_tree_lines(directory))
+    return inputs_sha256(tree_lines(directory), build_args)
+
+
+def inputs_sha256(lines: Sequence[Sequence[str]], build_args: Mapping[str, str]) -> str:
+    """Return the digest of lines as `tree_lines` gives them, and of build arguments."""
     return hashlib.sha256(json.dumps([lines, dict(sorted(build_args.items()))]).encode()).hexdigest()
+
+
+def tree_lines(directory: Path) -> list[list[str]]:
+    """Return path, kind and content (a SHA-256, or where a link leads) of every file of a folder, sorted."""
+    return sorted(_tree_lines(directory))
 
 
 def candidate_inputs(wheel_sha256: str, full_build_digest: str) -> str:

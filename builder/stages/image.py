@@ -51,7 +51,7 @@ class FullBuild:
     """What to build: a template's folder with its Dockerfile, and the wheel that must be in the image.
 
     `tag` is the full name the image gets; `docker_config` opens private registries of base images; `log` takes what
-    the build says, and two builds at the same time have different ones.
+    the build says, and two builds at the same time have different ones. `fresh` takes nothing from the build cache.
     """
 
     directory: Path
@@ -64,6 +64,7 @@ class FullBuild:
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""
     docker_config: Path | None = None
+    fresh: bool = False
 
 
 async def build_image(engine: Engine, build: FullBuild) -> None:
@@ -120,6 +121,7 @@ def _arguments(build: FullBuild, folder: Path) -> list[str]:
     if (folder / "npmrc").exists():
         arguments += ["--secret", f"id={NPM_SECRET},src={folder / 'npmrc'}"]
     arguments += ["--platform", build.platform] if build.platform else []
+    arguments += ["--no-cache"] if build.fresh else []
     arguments += ["--network", "host"] if build.index.on_loopback or build.npm.on_loopback else []
     for name, value in sorted(build.build_args.items()):
         arguments += ["--build-arg", f"{name}={value}"]

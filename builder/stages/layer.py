@@ -112,11 +112,15 @@ def layer_key(wheel_sha256: str, inventory: Inventory) -> str:
 
 
 def appended_config(
-    base: Mapping[str, Any], layer: Layer, *, labels: Mapping[str, str], step: str
+    base: Mapping[str, Any], layer: Layer, *, labels: Mapping[str, str], step: str, why: str = ""
 ) -> dict[str, Any]:
-    """Return the configuration of the image: that of its base with labels, one layer and one history entry more."""
+    """Return the configuration of the image: that of its base with labels, one layer and one history entry more.
+
+    The entry says `step` and, as its comment, `why`.
+    """
     run = {**base.get("config", {}), "Labels": {**(base.get("config", {}).get("Labels") or {}), **labels}}
-    history = [*base.get("history", []), {"created": CREATED, "created_by": step}]
+    entry = {"created": CREATED, "created_by": step} | ({"comment": why} if why else {})
+    history = [*base.get("history", []), entry]
     root = {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], layer.diff_id]}
     kept = {
         key: base[key] for key in ("architecture", "os", "variant", "os.version", "author") if base.get(key)

@@ -17,6 +17,7 @@ from controller.clients.runs import Run
 from controller.model.errors import NotFound, PartlyFailed, Terminal, Transient
 from controller.model.plan import Cascade, TemplateBuild
 from controller.model.record import FullBuild, ReleaseRecord, TemplateRecord
+from controller.plan.full_builds import last_full_build
 
 
 async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> str:
@@ -30,7 +31,9 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     records = await parts.records.records()
     record = records[action.version]
     folder = parts.folder / "cascade" / action.key.rsplit("/", 1)[1]
-    known = {build.template: _known(build.template, record, records) for build in action.builds}
+    known = {
+        build.template: last_full_build(build.template, record.version, records) for build in action.builds
+    }
     inputs = await _inputs(parts, document, action, record=record, known=known, folder=folder)
     result_file = folder / "out" / "result.json"
     await asyncio.to_thread(result_file.unlink, missing_ok=True)
@@ -64,21 +67,6 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         fix = f"Correct the template; the whole log is in {folder / 'out'}."
         raise PartlyFailed(Reason.BUILD_FAILED, failed, fix=fix)
     return ", ".join(f"{name}: {result['built']}" for name, result in results.items())
-
-
-def _known(template: str, record: ReleaseRecord, records: Mapping[str, ReleaseRecord]) -> FullBuild | None:
-    """Return the template's last full build: this version's own, else the one recorded last."""
-    newest_first = sorted(
-        (each for each in records.values() if template in each.templates),
-        key=lambda each: (
-            each.version == record.version,
-            each.published_time is not None,
-            each.published_time,
-        ),
-        reverse=True,
-    )
-    found = (each.templates[template].full_build for each in newest_first)
-    return next((build for build in found if build is not None), None)
 
 
 async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the run is given
@@ -129,6 +117,12 @@ async def _template(
         "platform": parts.settings.platform_for(template.build.platforms),
         "inputsSha256": build.inputs_sha256,
         "rebuild": build.rebuild,
+        "fresh": build.fresh,
+        "bases": dict(build.bases),
+        "request": build.request or "",
+        "reason": build.reason,
+        "before": build.before,
+        "after": build.after,
         "fullBuild": await _full_build(parts, template.name, known, folder=folder) if known else None,
     }
 
@@ -157,44 +151,41 @@ def _run(parts: Parts, action: Cascade, *, inputs: Path, folder: Path) -> Run:
 async def _recorded(
     parts: Parts, build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None, *, mode: str
 ) -> TemplateRecord:
-    full = result["fullBuild"]
-    reused = known is not None and known.digest == full["digest"]
-    inventory = Path(full["inventory"])
+    inventory = await _read(Path(result["fullBuild"]["inventory"]))
+    kept = await parts.records.put_blob(f"inventory-{build.template}.json", inventory)
     return TemplateRecord(
         image=result["candidate"],
         digest=result["digest"] if mode == "Remote" else None,
         image_id=result["imageId"],
-        full_build=FullBuild(
-            image=full["image"],
-            digest=full["digest"],
-            inputs_sha256=known.inputs_sha256 if known is not None and reused else build.inputs_sha256,
-            inventory=await parts.records.put_blob(
-                f"inventory-{build.template}.json", await _read(inventory)
-            ),
-        ),
-        reason=result["reason"] or build.reason,
+        full_build=_full_build_of(build, result, known).model_copy(update={"inventory": kept}),
+        reason=result["reason"],
+        before=result["before"],
+        after=result["after"],
         built_time=datetime.now(UTC),
     )
 
 
+def _full_build_of(build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None) -> FullBuild:
+    """Return the full build that was used: the one that was known, or one of what the plan saw."""
+    full = result["fullBuild"]
+    if known is not None and known.digest == full["digest"]:
+        return known.model_copy(update={"image": full["image"]})
+    # One that was found by its name has just these bases: they are part of what it is named by.
+    bases = dict(build.bases) if result["bases"] is None else result["bases"]
+    return FullBuild(
+        image=full["image"],
+        digest=full["digest"],
+        inputs_sha256=build.inputs_sha256,
+        inputs=build.inputs,
+        bases=bases or None,
+        request=build.request,
+    )
+
+
 def _with_templates(record: ReleaseRecord, made: Mapping[str, TemplateRecord]) -> ReleaseRecord:
-    """Set the templates' images; one that is the very image proven before stays proven."""
+    """Set the templates' images; what they follow stays in use until they are proven."""
     for name, template in made.items():
-        earlier = record.templates.get(name)
-        same = earlier is not None and earlier.identity == template.identity
-        kept = (
-            template.model_copy(
-                update={
-                    "proven": True,
-                    "boot_seconds": earlier.boot_seconds,
-                    "tags": earlier.tags,
-                    "taken": earlier.taken,
-                }
-            )
-            if earlier and same and earlier.proven
-            else template
-        )
-        record = record.with_template(name, kept)
+        record = record.with_template(name, template.following(record.templates.get(name)))
     return record
 
 

@@ -56,7 +56,11 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
     """Move the templates' moving tags to the recorded images; raises as `tag` does."""
     record = await parts.records.get(action.version)
     moves = [
-        {"from": _source(record.templates[template.name]), "to": f"{template.image}:{tag}", "move": True}
+        {
+            "from": _source(record.in_use.templates[template.name]),
+            "to": f"{template.image}:{tag}",
+            "move": True,
+        }
         for template in document.spec.templates
         if template.name in action.templates
         for tag in template.tags

@@ -1,4 +1,4 @@
-"""What annotations on the object ask for: a hold on all of it, holds and pins of single targets.
+"""What annotations on the object ask for: a hold on all of it, holds and pins of single targets, new builds of images.
 
 Targets that exist may not be able to carry a label of their own (a container's labels cannot change), so their holds
 and pins are kept here, as JSON objects by target: `{"ws-0123456789ab": "a customer demo until five"}`.
@@ -12,20 +12,34 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from controller.api.names import ANNOTATION_HOLD, ANNOTATION_HOLD_TARGETS, ANNOTATION_PIN_TARGETS, GROUP
+from controller.api.names import (
+    ANNOTATION_HOLD,
+    ANNOTATION_HOLD_TARGETS,
+    ANNOTATION_PIN_TARGETS,
+    ANNOTATION_REBUILD,
+    GROUP,
+)
 from controller.api.version import checked_version
 
 MEANINGS: Final[Mapping[str, str]] = {
     ANNOTATION_HOLD: "The reason why nothing of this object may move: nothing is built, published, replaced or promoted.",
     ANNOTATION_HOLD_TARGETS: "Targets that must not be touched, each with the reason: JSON by name or id.",
     ANNOTATION_PIN_TARGETS: "Targets that only this version may go to, each with the version: JSON by name or id.",
+    ANNOTATION_REBUILD: (
+        'Templates that must be built anew, each with a text that names the request: JSON by template, or "*" for all. '
+        "Nothing is taken from a build cache, the bases are fetched, and targets follow when the gate is passed. It is "
+        "done once for each text; another text is another request."
+    ),
 }
 """Every annotation of ours that this release acts on, as users read it."""
 
 _WANTED: Final = {
     ANNOTATION_HOLD_TARGETS: 'a reason, as in {"ws-0123456789ab": "a customer demo until five"}',
     ANNOTATION_PIN_TARGETS: 'a version, as in {"ws-0123456789ab": "0.1.5"}',
+    ANNOTATION_REBUILD: 'the name of a request, as in {"langgraph": "CVE-2026-1"}',
 }
+_EACH: Final = {ANNOTATION_REBUILD: "template"}
+ALL_TEMPLATES: Final = "*"
 _TARGET: Final = re.compile(r"[^\s/]+(/[^\s/]+/[^\s/]+)?")
 _SHOWN_CHARACTERS: Final = 80
 
@@ -41,8 +55,11 @@ def checked(annotations: dict[str, str]) -> dict[str, str]:
         if name.startswith(f"{GROUP}/") and name not in MEANINGS:
             close = difflib.get_close_matches(name, list(MEANINGS), n=1, cutoff=0.0)
             raise ValueError(f"unknown annotation {name}; did you mean {close[0]}?")
-    for name in _WANTED:
+    for name in (ANNOTATION_HOLD_TARGETS, ANNOTATION_PIN_TARGETS):
         _by_target(annotations, name)
+    for template, request in requests(annotations).items():
+        if not request.strip():
+            raise ValueError(f"{ANNOTATION_REBUILD}: {template}: a request needs a name; write any text")
     for target, version in pinned_targets(annotations).items():
         try:
             checked_version(version)
@@ -61,15 +78,30 @@ def pinned_targets(annotations: Mapping[str, str]) -> Mapping[str, str]:
     return _by_target(annotations, ANNOTATION_PIN_TARGETS)
 
 
+def requests(annotations: Mapping[str, str]) -> Mapping[str, str]:
+    """Return what names the request for a new build of each template, by its name or `ALL_TEMPLATES`."""
+    return _by_key(annotations, ANNOTATION_REBUILD)
+
+
 def _by_target(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
-    text = annotations.get(name)
+    values = _by_key(annotations, name)
+    for target in values:
+        if _TARGET.fullmatch(target) is None:
+            raise ValueError(
+                f"{name}: {target!r} is no target; write a container's name, or docker/HOST/CONTAINER"
+            )
+    return values
+
+
+def _by_key(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
+    text, each = annotations.get(name), _EACH.get(name, "target")
     if text is None:
         return {}
 
     def unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
         values = dict(pairs)
         if len(values) != len(pairs):
-            raise ValueError(f"{name}: a target stands twice among {', '.join(sorted(values))}; keep one")
+            raise ValueError(f"{name}: a {each} stands twice among {', '.join(sorted(values))}; keep one")
         return values
 
     try:
@@ -78,10 +110,5 @@ def _by_target(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
         values = None
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-        raise ValueError(f"{name} must be JSON that gives each target {_WANTED[name]}, got {shown!r}")
-    for target in values:
-        if _TARGET.fullmatch(target) is None:
-            raise ValueError(
-                f"{name}: {target!r} is no target; write a container's name, or docker/HOST/CONTAINER"
-            )
+        raise ValueError(f"{name} must be JSON that gives each {each} {_WANTED[name]}, got {shown!r}")
     return values

@@ -15,6 +15,7 @@ LABEL_PIN: Final = f"{GROUP}/pin"
 ANNOTATION_HOLD: Final = LABEL_HOLD
 ANNOTATION_HOLD_TARGETS: Final = f"{GROUP}/hold-targets"
 ANNOTATION_PIN_TARGETS: Final = f"{GROUP}/pin-targets"
+ANNOTATION_REBUILD: Final = f"{GROUP}/rebuild"
 LABEL_REPLACES: Final = f"{GROUP}/replaces"
 LABEL_CREATE_SPEC: Final = f"{GROUP}/create-spec"
 LABEL_PROBE: Final = f"{GROUP}/probe"

@@ -49,8 +49,14 @@ class TemplateStatus(StatusPart):
     """One template's image; `image` is what new workspaces should use."""
 
     name: str
-    state: Literal["Missing", "Unproven", "Proven"]
+    state: Literal["Missing", "Unproven", "Proven", "UpdateAvailable"]
+    """UpdateAvailable: proven, and a change that `rebuildOn` does not name would make another image."""
     reason: str = ""
+    """Why the image was built; while an update is available: the change that would build another one."""
+    before: str | None = None
+    after: str | None = None
+    message: str | None = None
+    """What to do about an update that is available, or what cannot be known."""
     image: str | None = None
     previous_image: str | None = None
     base_digest: str | None = None

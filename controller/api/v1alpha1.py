@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from controller.api import annotations as annotated
-from controller.api.names import ANNOTATION_HOLD
+from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD
 from controller.api.version import checked_version
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -169,8 +169,9 @@ class Build(Document):
     """Build arguments for the template's Dockerfile; never a place for secrets."""
     platforms: Annotated[list[str], Field(min_length=1, max_length=1)] | None = None
     """The platform to build for; default: MOLECULE_IMAGE_PLATFORM, else the engine's own."""
-    rebuild_on: Annotated[list[Literal["Version", "Template"]], Field(max_length=2)] = ["Version"]
-    """What makes a new image: a new Version, a changed Template folder. The rest shows as UpdateAvailable."""
+    rebuild_on: Annotated[list[Literal["Version", "Template", "Base"]], Field(max_length=3)] = ["Version"]
+    """What makes a new image: a new Version (always), a changed Template folder, a Base image that moved. The rest shows
+    as UpdateAvailable until it is named here, or asked for once with annotation `runtime.molecule.ai/rebuild`."""
 
 
 class EnvironmentVariable(Document):
@@ -297,7 +298,7 @@ class Metadata(Document):
     name: Name
     namespace: Name = "default"
     annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
-    """Ours are `/hold: REASON`, which stops all work on this object, and `/hold-targets` and `/pin-targets`."""
+    """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets` and `/rebuild`."""
 
     @property
     def hold(self) -> str | None:
@@ -314,6 +315,11 @@ class Metadata(Document):
         """The version of each target that is pinned here, by its name or its id."""
         return annotated.pinned_targets(self.annotations)
 
+    def request_for(self, template: str) -> str | None:
+        """Return what names the request for a new build of a template; None when there is none."""
+        requests = annotated.requests(self.annotations)
+        return requests.get(template, requests.get(annotated.ALL_TEMPLATES))
+
 
 class WorkspaceRuntime(Document):
     """The whole document."""
@@ -322,6 +328,17 @@ class WorkspaceRuntime(Document):
     kind: Literal["WorkspaceRuntime"]
     metadata: Metadata
     spec: Spec
+
+    @model_validator(mode="after")
+    def _requests_name_templates(self) -> WorkspaceRuntime:
+        known = [template.name for template in self.spec.templates]
+        for name in annotated.requests(self.metadata.annotations):
+            if name not in {*known, annotated.ALL_TEMPLATES}:
+                raise ValueError(
+                    f'annotation {ANNOTATION_REBUILD} names {name!r}, which is no template of this document; write "*" or '
+                    f"one of {', '.join(known)}"
+                )
+        return self
 
     @property
     def key(self) -> str:

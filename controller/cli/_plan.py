@@ -19,13 +19,21 @@ def preview_of(file: Path, *, state: Path | None, secrets: Path | None) -> Previ
 
 def table(answer: Preview) -> list[str]:
     """Return the preview as lines for people."""
-    rows = [["TEMPLATE", "BUILD", "REASON"]]
-    rows += [[entry.name, "yes" if entry.build else "no", entry.reason] for entry in answer.templates]
+    rows = [["TEMPLATE", "BUILD", "REASON", "BEFORE", "AFTER"]]
+    rows += [
+        [entry.name, "yes" if entry.build else "no", entry.reason, entry.before or "-", entry.after or "-"]
+        for entry in answer.templates
+    ]
     lines = [f"Version {answer.version} is {answer.state}; plan {answer.hash[:12]}"]
     lines += [answer.held] if answer.held else []
     lines += [f"Could not be read: {source}" for source in answer.unknown]
     lines += ["What follows is true only as far as these do not change it."] if answer.unknown else []
     lines += ["", *columns(rows), ""]
+    lines += [
+        f"{entry.name}: UpdateAvailable: {entry.update.words}. {entry.cure}"
+        for entry in answer.templates
+        if entry.update is not None
+    ]
     lines.append("The package would be published." if answer.publish else "Nothing would be published.")
     lines.append(f"{len(answer.targets)} targets would be replaced, {len(answer.busy)} of them busy.")
     lines += [f"  {target}{' (busy)' if target in answer.busy else ''}" for target in answer.targets]

@@ -52,9 +52,10 @@ def _print(shown: Status, output: str) -> None:
 def _table(shown: Status) -> list[str]:
     rows = [["CONDITION", "STATUS", "REASON", "MESSAGE"]]
     rows += [[each.type, each.status, each.reason, each.message] for each in shown.conditions]
-    templates = [["TEMPLATE", "STATE", "IMAGE"]]
-    templates += [[each.name, _state(each), each.image or "-"] for each in shown.templates]
+    templates = [["TEMPLATE", "STATE", "REASON", "IMAGE"]]
+    templates += [[each.name, each.state, each.reason or "-", each.image or "-"] for each in shown.templates]
     lines = [*columns(rows), "", *columns(templates)]
+    lines += [f"  {each.name}: {_told(each)}" for each in shown.templates if each.message]
     if shown.rollout is not None:
         counts = shown.rollout
         lines += [
@@ -65,5 +66,7 @@ def _table(shown: Status) -> list[str]:
     return lines
 
 
-def _state(template: TemplateStatus) -> str:
-    return f"{template.state}, UpdateAvailable" if template.update_available else template.state
+def _told(template: TemplateStatus) -> str:
+    if template.update_available is None:
+        return f"{template.message}"
+    return f"{template.before or 'nothing'} -> {template.after or 'nothing'}. {template.message}"

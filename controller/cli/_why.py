@@ -68,9 +68,7 @@ def _facts(
         "commit": release.source_commit if release else running.commit if running else None,
         "wheelSha256": release.wheel.sha256 if release else None,
         "image": target.image,
-        "imageReason": release.templates[target.template].reason
-        if release and target.template in release.templates
-        else None,
+        **_image_facts(target, release),
         "wave": "everyone",
         "running": {"version": running.version, "contentSha256": running.content_sha256} if running else None,
         "runningUnknown": target.running.reason if isinstance(target.running, Unknown) else None,
@@ -78,6 +76,22 @@ def _facts(
         if release and release.verdict
         else None,
         "next": _next(target, wanted),
+    }
+
+
+def _image_facts(target: Target, release: ReleaseRecord | None) -> dict[str, Any]:
+    """Return why the image that a target runs was built, and what its full build started from and was asked for."""
+    images = (
+        [image for each in release.templates.values() for image in (each, each.previous)] if release else []
+    )
+    image = next((each for each in images if each and each.image_id == target.image_id), None)
+    full = image.full_build if image is not None else None
+    return {
+        "imageReason": image.reason if image else None,
+        "imageBefore": image.before if image else None,
+        "imageAfter": image.after if image else None,
+        "imageRequest": full.request if full else None,
+        "imageBases": full.bases if full else None,
     }
 
 
@@ -102,7 +116,11 @@ def _provenance(
 
 
 def _has_image(record: ReleaseRecord, image_id: str) -> bool:
-    return any(template.image_id == image_id for template in record.templates.values())
+    return any(
+        image is not None and image.image_id == image_id
+        for template in record.templates.values()
+        for image in (template, template.previous)
+    )
 
 
 def _next(target: Target, wanted: ReleaseRecord | None) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from controller.model.observed import Observed
 from controller.model.package import ServedPackage
-from controller.model.record import ReleaseRecord
+from controller.model.record import ReleaseRecord, TemplateInputs
 from controller.model.target import Target
 
 
@@ -17,13 +17,18 @@ class Observation:
 
     `source` and `index` are None when nothing depends on them: the source and the index matter only until the
     wanted version is recorded as published. `images` maps every local reference ``repository:tag`` of the listed
-    templates to the identity (`sha256:…`) that the registry or engine serves under it. `templates` holds the
-    digest of each template's build inputs.
+    templates to the identity (`sha256:…`) that the registry or engine serves under it. `templates` holds what each
+    template's folder holds. `bases` are the digests of the images that the Dockerfiles start from, by the names there; a
+    name that is not in it has not been looked up. `labels` are those of recorded images, by identity. `unmet` has, for
+    each template whose image lacks the wanted wheel, pairs of what is installed in its full build and what the wheel needs.
     """
 
     source: Observed[str] | None
     index: Observed[ServedPackage] | None
     records: Observed[Mapping[str, ReleaseRecord]]
     images: Observed[Mapping[str, str]]
-    templates: Mapping[str, Observed[str]]
+    templates: Mapping[str, Observed[TemplateInputs]]
     targets: Observed[tuple[Target, ...]]
+    bases: Mapping[str, Observed[str]] = field(default_factory=dict)
+    labels: Mapping[str, Observed[Mapping[str, str]]] = field(default_factory=dict)
+    unmet: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)

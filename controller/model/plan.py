@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from controller.model.record import TemplateInputs
+
 
 @dataclass(frozen=True, slots=True)
 class Adopt:
@@ -37,12 +39,30 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class TemplateBuild:
-    """One image to build; `reason` is a change's name such as WheelChanged, `rebuild` asks for a full build."""
+    """One image to build.
+
+    `reason` is a change's name such as WheelChanged, with what was `before` and is `after` in words; `rebuild` asks for
+    another full build, `fresh` for one that takes nothing from a cache. `inputs` are the parts of what `inputs_sha256`
+    is the hash of, `bases` the digests by name that a full build must start from, `request` what a person asked for
+    last.
+    """
 
     template: str
     inputs_sha256: str
     reason: str
     rebuild: bool
+    before: str | None = None
+    after: str | None = None
+    inputs: TemplateInputs | None = None
+    bases: tuple[tuple[str, str], ...] = ()
+    request: str | None = None
+    fresh: bool = False
+
+    @property
+    def identity(self) -> str:
+        """What names the image that is to be: everything but why it is built."""
+        made_of = f"{self.template} {self.inputs_sha256} {self.rebuild}"
+        return f"{made_of} {self.bases} {self.request}" if self.rebuild else made_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class Cascade:
     @property
     def key(self) -> str:
         """Identity: the wheel and every template's inputs."""
-        inputs = "\n".join(f"{build.template} {build.inputs_sha256} {build.rebuild}" for build in self.builds)
+        inputs = "\n".join(build.identity for build in self.builds)
         return f"cascade/{self.version}/{_digest(self.wheel_sha256 + inputs)}"
 
     @property

@@ -52,12 +52,34 @@ class Artifact(RecordPart):
     size: Annotated[int, Field(ge=0)]
 
 
+class TemplateInputs(RecordPart):
+    """What a template's folder and build arguments hold, part by part; records of earlier releases have no parts.
+
+    `sha256` is that of all of it, `rest_sha256` that of all but Dockerfile and requirements.txt. `requirements` are the
+    lines of the latter, none when there are too many to tell. `bases` are the images that the Dockerfile starts from,
+    as it names them, that of its last stage first.
+    """
+
+    sha256: str
+    dockerfile_sha256: str
+    requirements_sha256: str | None = None
+    requirements: tuple[str, ...] = ()
+    rest_sha256: str
+    bases: tuple[str, ...] = ()
+
+
 class FullBuild(RecordPart):
     """The image that Append puts its layer on, and the hash of what it was built from."""
 
     image: str
     digest: Digest
     inputs_sha256: Sha256
+    inputs: TemplateInputs | None = None
+    """The parts of what it was built from; None: an earlier release made it."""
+    bases: dict[str, Digest] | None = None
+    """The digests of the images that it was built on, by name; None: an earlier release made it."""
+    request: str | None = None
+    """The newest request for a new build that it answers."""
     inventory: Artifact | None = None
     """What is installed in it, as a file kept beside the records; None: derived from the image when needed."""
 
@@ -73,7 +95,9 @@ class TemplateRecord(RecordPart):
     """The digest of the image's configuration, as an engine names it."""
     full_build: FullBuild | None = None
     reason: str = ""
-    """Why the image was built."""
+    """Why the image was built: the change, in words what was `before` and what is `after`, as far as known."""
+    before: str | None = None
+    after: str | None = None
     proven: bool = False
     """True when this very image booted and answered at the gate."""
     built_time: Moment | None = None
@@ -84,11 +108,36 @@ class TemplateRecord(RecordPart):
     """What a moving tag stood for when its owner said that it may be taken from there, by tag."""
     boot_seconds: Annotated[float, Field(ge=0)] | None = None
     memory_bytes: Annotated[int, Field(ge=0)] | None = None
+    previous: TemplateRecord | None = None
+    """The proven image of the same version that this one follows; it stays in use until this one is proven."""
 
     @property
     def identity(self) -> str:
         """What names these very bytes where images live: the manifest's digest, else the image id."""
         return self.digest or self.image_id or ""
+
+    @property
+    def in_use(self) -> TemplateRecord | None:
+        """The newest image that passed the gate: this one, else the one that it follows, else none."""
+        return self if self.proven else self.previous
+
+    def following(self, earlier: TemplateRecord | None) -> TemplateRecord:
+        """Return this image as the one that follows `earlier`; the very image that was proven before stays proven."""
+        if earlier is None:
+            return self
+        for known in (earlier, earlier.previous):
+            if known is not None and known.proven and known.identity == self.identity:
+                facts = {
+                    "proven": True,
+                    "boot_seconds": known.boot_seconds,
+                    "memory_bytes": known.memory_bytes,
+                    "tags": known.tags,
+                    "taken": known.taken,
+                }
+                return self.model_copy(update={**facts, "previous": known.previous})
+        used = earlier.in_use
+        previous = used.model_copy(update={"previous": None}) if used is not None else None
+        return self.model_copy(update={"previous": previous})
 
 
 class Verdict(RecordPart):
@@ -135,6 +184,12 @@ class ReleaseRecord(RecordPart):
     def failed(self) -> bool:
         """True while a Failed verdict holds this version."""
         return self.verdict is not None and self.verdict.value == "Failed"
+
+    @property
+    def in_use(self) -> Self:
+        """The record with the images that passed the gate, without those that are still to pass it."""
+        used = {name: image for name, each in self.templates.items() if (image := each.in_use) is not None}
+        return self.model_copy(update={"templates": used})
 
     def with_template(self, name: str, template: TemplateRecord) -> Self:
         """Return the record with one template's image set, the others as they are."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from builder.contract import template_inputs_sha256, tree_sha256
+from builder.contract import read_template_inputs, tree_sha256
 from controller.model.observed import Known, Observed, Unknown
+from controller.model.record import TemplateInputs
 
 
 async def read_source(directory: Path, *, now: datetime) -> Observed[str]:
@@ -21,11 +23,14 @@ async def read_source(directory: Path, *, now: datetime) -> Observed[str]:
         return Unknown(f"{where}{str(error).removeprefix(where)}", now)
 
 
-async def read_template(directory: Path, build_args: Mapping[str, str], *, now: datetime) -> Observed[str]:
-    """Return the digest of a template's folder and build arguments."""
+async def read_template(
+    directory: Path, build_args: Mapping[str, str], *, now: datetime
+) -> Observed[TemplateInputs]:
+    """Return what a template's folder and build arguments hold."""
     try:
         if not (directory / "Dockerfile").is_file():
             return Unknown(f"{directory} holds no Dockerfile", now)
-        return Known(await asyncio.to_thread(template_inputs_sha256, directory, build_args))
+        found = await asyncio.to_thread(read_template_inputs, directory, build_args)
+        return Known(TemplateInputs(**dataclasses.asdict(found)))
     except OSError as error:
         return Unknown(f"{directory}: {error.strerror}", now)

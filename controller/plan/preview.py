@@ -14,8 +14,8 @@ from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
-from controller.plan.changes import change_of
-from controller.plan.changes.change import Change, Question
+from controller.plan.changes import change_of, changes_of, cure_of, question_of, update_of
+from controller.plan.changes.change import Change
 from controller.plan.fleet import guarded, sort_fleet
 from controller.plan.state import Absent, Held, State
 from controller.plan.steering import unmatched
@@ -23,13 +23,30 @@ from controller.plan.steering import unmatched
 
 @dataclass(frozen=True, slots=True)
 class TemplatePreview:
-    """Whether a template's image is built, why, and what was and will be in it."""
+    """Whether a template's image is built, why, and what was and will be in it.
+
+    `update` is a change that is not built because `rebuildOn` does not name it, `cure` what to do about that.
+    """
 
     name: str
     build: bool
     reason: str
     before: str | None
     after: str | None
+    update: Change | None = None
+    cure: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the documented JSON form."""
+        facts = {"name": self.name, "build": self.build, "reason": self.reason}
+        told = {"before": self.before, "after": self.after}
+        return {**facts, **told, "updateAvailable": self._update_to_json()}
+
+    def _update_to_json(self) -> dict[str, Any] | None:
+        if self.update is None:
+            return None
+        change = {"reason": self.update.reason, "before": self.update.before, "after": self.update.after}
+        return {**change, "cure": self.cure}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +86,7 @@ class Preview:
             "version": self.version,
             "state": self.state,
             "publish": self.publish,
-            "templates": [
-                {
-                    "name": entry.name,
-                    "build": entry.build,
-                    "reason": entry.reason,
-                    "before": entry.before,
-                    "after": entry.after,
-                }
-                for entry in self.templates
-            ],
+            "templates": [entry.to_json() for entry in self.templates],
             "waves": [{"name": "everyone", "targets": list(self.targets)}],
             "busy": list(self.busy),
             "adopts": list(self.adopts),
@@ -104,7 +112,8 @@ def preview(
         state=type(state).__name__,
         publish=not held and (record is None or record.published_time is None) and not _served(state),
         templates=tuple(
-            _template(template, observation, record, held=held) for template in document.spec.templates
+            _template(document, template, observation, record, held=held)
+            for template in document.spec.templates
         ),
         targets=tuple(target.id for target in moves),
         busy=tuple(target.id for target in moves if target.busy),
@@ -130,28 +139,26 @@ def _served(state: State) -> bool:
 
 
 def _template(
-    template: Template, observation: Observation, record: ReleaseRecord | None, *, held: bool
+    document: WorkspaceRuntime,
+    template: Template,
+    observation: Observation,
+    record: ReleaseRecord | None,
+    *,
+    held: bool,
 ) -> TemplatePreview:
-    change = _change(template, observation, record)
-    if change is None:
-        return TemplatePreview(template.name, build=False, reason="UpToDate", before=None, after=None)
+    question = question_of(document, template, record, observation)
+    unread = record is not None and isinstance(observation.images, Unknown)
+    changes = () if unread else changes_of(template, question)
+    change, update = change_of(changes), update_of(changes)
     return TemplatePreview(
         template.name,
-        build=change.builds and not held,
-        reason=change.reason,
-        before=change.before,
-        after=change.after,
+        build=change is not None and change.builds and not held,
+        reason=change.reason if change else "UpToDate",
+        before=change.before if change else None,
+        after=change.after if change else None,
+        update=update,
+        cure=cure_of(template, update) if update else None,
     )
-
-
-def _change(template: Template, observation: Observation, record: ReleaseRecord | None) -> Change | None:
-    if record is None:
-        return Change("WheelChanged", before=None, after=None)
-    if isinstance(observation.images, Unknown):
-        return None
-    inputs = observation.templates.get(template.name)
-    current = inputs.value if isinstance(inputs, Known) else None
-    return change_of(template, Question(record, observation.images.value, current))
 
 
 def _targets(
@@ -185,6 +192,12 @@ def _unknown(observation: Observation) -> Iterable[str]:
     ):
         if isinstance(source, Unknown):
             yield f"{name}: {source.reason}"
+    for name, base in observation.bases.items():
+        if isinstance(base, Unknown):
+            yield f"base image {name}: {base.reason}"
+    for image, labels in observation.labels.items():
+        if isinstance(labels, Unknown):
+            yield f"labels of image {image}: {labels.reason}"
 
 
 def _expected_seconds(history: Iterable[HistoryEntry]) -> float | None:

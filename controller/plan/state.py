@@ -208,7 +208,7 @@ def _good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseReco
         for record in records.values()
         if record.verdict is not None and record.verdict.value == "Good"
     ]
-    return [record for _, record in sorted(good, key=lambda pair: pair[0], reverse=True)]
+    return [record.in_use for _, record in sorted(good, key=lambda pair: pair[0], reverse=True)]
 
 
 def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: str) -> str | None:
@@ -219,8 +219,9 @@ def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: 
     record = records.get(version)
     asked = [record] if record is not None and record.published_time is not None and not record.failed else []
     for release in (*asked, *_good_newest_first(records)):
-        image = release.templates.get(template)
-        if image is not None and image.proven and not _is_candidate(image):
+        recorded = release.templates.get(template)
+        image = recorded.in_use if recorded is not None else None
+        if image is not None and not _is_candidate(image):
             return image.image
     return None
 
@@ -230,7 +231,7 @@ def _with_record(document: WorkspaceRuntime, record: ReleaseRecord, observation:
     if isinstance(observation.images, Unknown):
         return Blocked("images", observation.images.reason)
     images = observation.images.value
-    builds = build_needed(spec, record, images=images, inputs=observation.templates)
+    builds = build_needed(document, record, observation)
     if builds:
         return Unbuilt(record, builds)
     unproven = tuple(

@@ -32,11 +32,9 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
     if action.image_id is None:
         return await _end(parts, document, action)
     record = await parts.records.get(action.version)
-    image = record.templates[action.template].image
+    recorded = record.in_use.templates[action.template]
     reference = (
-        image
-        if document.spec.registry.mode == "Engine"
-        else f"{image}@{record.templates[action.template].digest}"
+        recorded.image if document.spec.registry.mode == "Engine" else f"{recorded.image}@{recorded.digest}"
     )
     if document.spec.registry.mode == "Remote" and not await _is_there(parts, reference):
         credentials = pull_credentials(document.spec.registry, parts.settings, image=reference)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
@@ -42,8 +42,9 @@ from controller.model.plan import (
     Replace,
     Tag,
 )
-from controller.model.record import ReleaseRecord
+from controller.model.record import ReleaseRecord, TemplateInputs
 from controller.model.target import Target
+from controller.observe.bases import RegistryBases
 from controller.observe.docker_hosts import Sightings
 from controller.observe.docker_hosts import observe as observe_targets
 from controller.observe.images import read_engine_images, read_registry_images
@@ -53,6 +54,7 @@ from controller.plan.steering import steered
 from controller.reconcile.gate import gate
 from controller.reconcile.roll import roll
 from controller.settings import BasicCredentials, Settings
+from controller.standalone.image_facts import ImageFacts, registries
 
 T = TypeVar("T")
 
@@ -68,6 +70,7 @@ class StandaloneWorld:
     parts: Parts
     registry: Registry | None
     """The registry of Remote mode; None in Engine mode."""
+    image_facts: ImageFacts
     sightings: Sightings = field(default_factory=Sightings)
     _unknown_since: dict[str, datetime] = field(default_factory=dict)
 
@@ -75,10 +78,7 @@ class StandaloneWorld:
         """See `World`. What nothing depends on now is not read."""
         now = datetime.now(UTC)
         if earlier is not None:
-            targets = await self._read("targets", self._targets(document), now)
-            return Observation(
-                earlier.source, earlier.index, earlier.records, earlier.images, earlier.templates, targets
-            )
+            return replace(earlier, targets=await self._read("targets", self._targets(document), now))
         records = await self._read("release records", self.parts.records.records(), now)
         public = isinstance(records, Known) and _is_public(records.value, document.spec.version)
         async with asyncio.TaskGroup() as group:
@@ -87,7 +87,7 @@ class StandaloneWorld:
             templates = group.create_task(self._templates(document, now))
             source = None if public else group.create_task(self._source(document, now))
             index = None if public else group.create_task(self._index(document, now))
-        return Observation(
+        observation = Observation(
             source=source.result() if source else None,
             index=index.result() if index else None,
             records=records,
@@ -95,6 +95,7 @@ class StandaloneWorld:
             templates=templates.result(),
             targets=targets_read.result(),
         )
+        return await self.image_facts.added_to(observation, document, now=now)
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         """See `World`."""
@@ -163,7 +164,9 @@ class StandaloneWorld:
             references |= {template.image for template in record.templates.values()}
         return await read_registry_images(self.registry, references, now=now)
 
-    async def _templates(self, document: WorkspaceRuntime, now: datetime) -> Mapping[str, Observed[str]]:
+    async def _templates(
+        self, document: WorkspaceRuntime, now: datetime
+    ) -> Mapping[str, Observed[TemplateInputs]]:
         readings = {
             template.name: read_template(
                 self.parts.base / template.build.directory, template.build.args, now=now
@@ -199,11 +202,13 @@ async def open_world(
         engine = await stack.enter_async_context(DockerEngine(host.endpoint, host=host.name))
         index = await stack.enter_async_context(index_client(document, settings))
         records: RecordStore
-        registry = None
+        registry = bases = None
         if spec.registry.mode == "Engine":
             records = EngineRecords(engine, spec.registry.artifacts, cache=folder / "blobs")
         else:
-            registry = await stack.enter_async_context(Registry(_access(document, settings)))
+            access = _access(document, settings)
+            registry = await stack.enter_async_context(Registry(access))
+            bases = RegistryBases(registries(access, registry, stack))
             records = RegistryRecords(registry, spec.registry.artifacts, cache=folder / "blobs")
         parts = Parts(
             engine=engine,
@@ -215,7 +220,7 @@ async def open_world(
             base=base,
             say=say,
         )
-        yield StandaloneWorld(parts, registry)
+        yield StandaloneWorld(parts, registry, ImageFacts(parts, registry, bases))
 
 
 def index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex:

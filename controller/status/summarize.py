@@ -7,6 +7,7 @@ so an idle object is never written.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from controller.api.status import (
     HistoryEntry,
@@ -19,9 +20,9 @@ from controller.api.status import (
 )
 from controller.api.v1alpha1 import Template
 from controller.model.observed import Known, Unknown
-from controller.model.record import ReleaseRecord
-from controller.plan.changes import change_of
-from controller.plan.changes.change import Question
+from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.plan.changes import changes_of, cure_of, question_of, update_of
+from controller.plan.changes.change import Change
 from controller.plan.fleet import Fleet, sort_fleet
 from controller.plan.state import (
     Absent,
@@ -105,27 +106,54 @@ def _template(
         kept = next((entry for entry in previous.templates if entry.name == template.name), None)
         return kept or TemplateStatus(name=template.name, state="Missing")
     built = record.templates.get(template.name) if record else None
+    update = _update(scope, template, record)
     image = image_for_new(records.value, version, template.name)
     earlier = last_known_good(records.value, but=version)
     before = earlier.templates.get(template.name) if earlier else None
     return TemplateStatus(
         name=template.name,
-        state="Missing" if built is None else "Proven" if built.proven else "Unproven",
-        reason=built.reason if built else "",
+        **_state(built, update),
+        message=cure_of(template, update) if update else _unknown_base(scope, template),
         image=image,
         previous_image=before.image if before and before.image != image else None,
-        base_digest=built.full_build.digest if built and built.full_build else None,
-        update_available=_update_available(scope, template, record),
+        base_digest=_base_digest(built),
+        update_available=update.reason if update else None,
     )
 
 
-def _update_available(scope: Scope, template: Template, record: ReleaseRecord | None) -> str | None:
-    images, inputs = scope.observation.images, scope.observation.templates.get(template.name)
-    if record is None or not isinstance(images, Known):
+def _state(built: TemplateRecord | None, update: Change | None) -> dict[str, Any]:
+    if built is None:
+        return {"state": "Missing"}
+    if update is not None and built.proven:
+        told: Change | TemplateRecord = update
+        state = "UpdateAvailable"
+    else:
+        told, state = built, "Proven" if built.proven else "Unproven"
+    return {"state": state, "reason": told.reason, "before": told.before, "after": told.after}
+
+
+def _update(scope: Scope, template: Template, record: ReleaseRecord | None) -> Change | None:
+    if record is None or not isinstance(scope.observation.images, Known):
         return None
-    current = inputs.value if isinstance(inputs, Known) else None
-    change = change_of(template, Question(record, images.value, current))
-    return change.reason if change is not None and not change.builds else None
+    return update_of(changes_of(template, question_of(scope.document, template, record, scope.observation)))
+
+
+def _unknown_base(scope: Scope, template: Template) -> str | None:
+    """Return which base of a template cannot be read: whether it moved is not known, and nothing is built for it."""
+    inputs = scope.observation.templates.get(template.name)
+    for name in inputs.value.bases if isinstance(inputs, Known) else ():
+        base = scope.observation.bases.get(name)
+        if isinstance(base, Unknown):
+            return f"Base image {name} cannot be read: {base.reason}"
+    return None
+
+
+def _base_digest(built: TemplateRecord | None) -> str | None:
+    """Return the digest of the image that the full build's last stage started from."""
+    full = built.full_build if built is not None else None
+    if full is None or full.bases is None or full.inputs is None:
+        return None
+    return next((full.bases[name] for name in full.inputs.bases[:1] if name in full.bases), None)
 
 
 def _rollout(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> RolloutStatus:

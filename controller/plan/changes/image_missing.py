@@ -8,7 +8,8 @@ from controller.plan.changes.change import Change, Question
 
 def needed(template: Template, question: Question) -> Change | None:
     """Return the change when no reference that exists serves the recorded image."""
-    recorded = question.record.templates[template.name]
-    if recorded.identity in question.images.values():
+    del template
+    recorded = question.recorded
+    if recorded is None or recorded.identity in question.images.values():
         return None
     return Change("ImageMissing", before=recorded.identity, after=None)

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from controller.api.v1alpha1 import Template
-from controller.plan.changes.change import Change, Question
+from controller.model.record import ReleaseRecord
+from controller.plan.changes.change import Change, Question, short
 
 
 def needed(template: Template, question: Question) -> Change | None:
     """Return the change when the record has no image for `template`, or one of another repository."""
-    recorded = question.record.templates.get(template.name)
+    recorded = question.recorded
     if recorded is not None and recorded.image.rsplit(":", 1)[0] == template.image:
         return None
-    return Change("WheelChanged", before=None, after=question.record.wheel.sha256)
+    after = _words(question.record) if question.record is not None else f"runtime {question.version}"
+    return Change(
+        "WheelChanged", before=_words(question.earlier) if question.earlier is not None else None, after=after
+    )
+
+
+def _words(record: ReleaseRecord) -> str:
+    return f"runtime {record.version} (wheel {short(record.wheel.sha256)})"

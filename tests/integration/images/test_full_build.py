@@ -97,8 +97,9 @@ def test_changed_inputs_make_a_full_build_only_when_told(
     changed = {**entry, "inputsSha256": inputs, "fullBuild": known}
 
     untold = run.cascade(old_wheel, changed).template("changing")
-    told = run.cascade(old_wheel, {**changed, "rebuild": True}).template("changing")
-    again = run.cascade(old_wheel, {**changed, "rebuild": True}).template("changing")
+    why = {"rebuild": True, "reason": "TemplateSourceChanged", "before": "files one", "after": "files two"}
+    told = run.cascade(old_wheel, {**changed, **why}).template("changing")
+    again = run.cascade(old_wheel, {**changed, **why}).template("changing")
 
     assert untold["digest"] == known["digest"]
     assert (told["built"], told["reason"]) == ("Full", "TemplateSourceChanged")

@@ -25,6 +25,7 @@ from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.plan import Adopt, Package, Publish
 from controller.model.record import ReleaseRecord
 from controller.settings import Settings
+from controller.standalone.image_facts import ImageFacts
 from controller.standalone.world import StandaloneWorld, watch
 from tests.contract.publishing import Made, Proxy, make_release, proxy_before
 from tests.parts.index import Index
@@ -150,7 +151,13 @@ async def test_what_is_waited_for_is_known_while_it_is_waited_for_and_not_afterw
 
 async def test_what_is_waited_for_wakes_the_loop(place: Place, tmp_path: Path) -> None:
     wake = asyncio.Event()
-    watching = asyncio.create_task(watch(StandaloneWorld(place.parts, None), tmp_path / "runtime.yaml", wake))
+    watching = asyncio.create_task(
+        watch(
+            StandaloneWorld(place.parts, None, ImageFacts(place.parts, None, None)),
+            tmp_path / "runtime.yaml",
+            wake,
+        )
+    )
     try:
         with place.parts.waiting("publish/0.1.1/x") as note:
             note("Waiting for the index")

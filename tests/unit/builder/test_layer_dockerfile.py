@@ -2,7 +2,7 @@
 
 import pytest
 
-from builder.dockerfile import base_image, instructions, with_run_flags
+from builder.dockerfile import base_images, instructions, with_run_flags
 
 DOCKERFILE = r"""# a comment
 ARG BASE_IMAGE=python:3.11-slim
@@ -51,16 +51,20 @@ def test_an_instruction_is_told_with_its_continued_lines() -> None:
 @pytest.mark.parametrize(
     ("dockerfile", "arguments", "expected"),
     [
-        (DOCKERFILE, {}, "python:3.11-slim"),
-        (DOCKERFILE, {"BASE_IMAGE": "mine:1"}, "mine:1"),
-        ("ARG V=1\nARG B=x:$V\nFROM --platform=linux/amd64 $B\n", {}, "x:1"),
-        ("FROM a:1 AS one\nFROM b:2 AS two\nCOPY --from=one /x /x\nFROM one\n", {}, "a:1"),
-        ("FROM ${B:-fallback:1}\n", {}, "fallback:1"),
-        ("FROM scratch\n", {}, None),
-        ("RUN nothing\n", {}, None),
+        (DOCKERFILE, {}, ("python:3.11-slim",)),
+        (DOCKERFILE, {"BASE_IMAGE": "mine:1"}, ("mine:1",)),
+        ("ARG V=1\nARG B=x:$V\nFROM --platform=linux/amd64 $B\n", {}, ("x:1",)),
+        ("ARG V=1 B='x:2'\nFROM $B\n", {"V": "3"}, ("x:2",)),
+        ("FROM a:1 AS one\nFROM b:2 AS two\nCOPY --from=one /x /x\nFROM one\n", {}, ("a:1", "b:2")),
+        ("FROM a:1 AS one\nFROM b:2\nFROM a:1\n", {}, ("a:1", "b:2")),
+        ("FROM ${B:-fallback:1}\n", {}, ("fallback:1",)),
+        ("FROM a@sha256:12\n", {}, ("a@sha256:12",)),
+        ("FROM a:1 AS one\nFROM scratch\n", {}, ("a:1",)),
+        ("FROM scratch\n", {}, ()),
+        ("RUN nothing\n", {}, ()),
     ],
 )
-def test_the_base_is_that_of_the_last_stage(
-    dockerfile: str, arguments: dict[str, str], expected: str | None
+def test_the_bases_are_what_no_stage_is_and_that_of_the_last_stage_comes_first(
+    dockerfile: str, arguments: dict[str, str], expected: tuple[str, ...]
 ) -> None:
-    assert base_image(dockerfile, arguments) == expected
+    assert base_images(dockerfile, arguments) == expected

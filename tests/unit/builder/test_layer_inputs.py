@@ -46,7 +46,7 @@ INVENTORY = Inventory(
     ],
 )
 def test_a_requirement_is_met_by_what_is_installed_or_named(requirement: str, unmet: list[str]) -> None:
-    assert INVENTORY.unmet([requirement]) == unmet
+    assert [str(each) for each in INVENTORY.unmet([requirement])] == unmet
 
 
 def test_an_inventory_is_read_back_as_it_was_written() -> None:

@@ -8,8 +8,19 @@ from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.plan.preview import Preview, preview
 from controller.plan.state import classify
-from tests.unit.simulator.ground import document
-from tests.unit.simulator.nouns import AWAY, image, observation, on_index, record, served, target, verdict
+from tests.unit.simulator.ground import document, sha
+from tests.unit.simulator.nouns import (
+    AWAY,
+    image,
+    inputs,
+    observation,
+    on_index,
+    record,
+    served,
+    target,
+    template_inputs,
+    verdict,
+)
 from tests.unit.simulator.virtual_time import NOON
 
 FAILED = record("0.1.1", verdict=verdict("Failed", minute=5, reason="RolloutFailed"))
@@ -147,4 +158,29 @@ def test_the_documented_fields_are_there() -> None:
     assert {"hash", "templates", "waves", "busy", "adopts", "expectedSeconds"} <= plan.keys()
     assert plan["waves"] == [{"name": "everyone", "targets": ["docker/local/ws-1"]}]
     assert plan["adopts"] == ["docker/local/ws-1"]
-    assert plan["templates"][0].keys() == {"name", "build", "reason", "before", "after"}
+    assert plan["templates"][0].keys() == {"name", "build", "reason", "before", "after", "updateAvailable"}
+
+
+def test_a_change_that_is_only_shown_stands_beside_what_is_built_with_its_cure() -> None:
+    now = {
+        "echo": Known(template_inputs(sha("edited"))),
+        "greeter": Known(template_inputs(inputs("greeter"))),
+    }
+    bare = record("0.1.1", templates={}, published_time=None, verdict=None)
+    echo, greeter = shown(observation(record(), bare, templates=now), "0.1.1").to_json()["templates"]
+    assert (echo["build"], echo["reason"]) == (True, "WheelChanged")
+    assert (echo["before"], echo["after"]) == (
+        f"runtime 0.1.0 (wheel {record().wheel.sha256[:12]})",
+        f"runtime 0.1.1 (wheel {bare.wheel.sha256[:12]})",
+    )
+    update = echo["updateAvailable"]
+    assert update["reason"] == "DockerfileChanged"
+    assert update["before"].startswith("Dockerfile ")
+    assert update["cure"].startswith("Add Template to build.rebuildOn of template echo")
+    assert greeter["updateAvailable"] is None
+
+
+def test_a_base_or_label_that_cannot_be_read_is_named() -> None:
+    plan = shown(observation(record(), bases={"python:3": AWAY}, labels={"sha256:1": AWAY}))
+    assert plan.unknown == ("base image python:3: it is away", "labels of image sha256:1: it is away")
+    assert {entry.reason for entry in plan.templates} == {"UpToDate"}

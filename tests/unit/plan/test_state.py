@@ -33,6 +33,7 @@ from tests.unit.simulator.nouns import (
     served,
     succession,
     target,
+    template_inputs,
     template_record,
     verdict,
 )
@@ -320,5 +321,7 @@ def test_without_any_release_there_is_no_image_for_them() -> None:
 
 
 def test_the_inputs_of_a_template_that_cannot_be_read_change_nothing() -> None:
-    seen = observation(record(), templates={"echo": AWAY, "greeter": Known(inputs("greeter"))})
+    seen = observation(
+        record(), templates={"echo": AWAY, "greeter": Known(template_inputs(inputs("greeter")))}
+    )
     assert isinstance(classify(document(), seen), UpToDate)

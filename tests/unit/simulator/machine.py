@@ -31,8 +31,16 @@ from controller.model.plan import (
     Publish,
     Replace,
     Tag,
+    TemplateBuild,
 )
-from controller.model.record import Artifact, FullBuild, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import (
+    Artifact,
+    FullBuild,
+    ReleaseRecord,
+    TemplateInputs,
+    TemplateRecord,
+    Verdict,
+)
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from controller.plan.budget import allowed
@@ -45,6 +53,9 @@ Steps = Generator[float, None, str]
 BASE_IMAGE = "sha256:" + "0" * 64
 """What containers run before the first release reached them."""
 
+BASE_NAME = "python:3.11-slim"
+"""What every Dockerfile starts from."""
+
 
 def sha(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
@@ -52,6 +63,16 @@ def sha(text: str) -> str:
 
 def image_id(template: str, wheel: str, inputs: str) -> str:
     return f"sha256:{sha(f'{template} {wheel} {inputs}')}"
+
+
+def parts_of(inputs: str) -> TemplateInputs:
+    """What a template's folder holds whose hash is `inputs`, all parts of its own."""
+    return TemplateInputs(
+        sha256=inputs,
+        dockerfile_sha256=sha(f"Dockerfile of {inputs}"),
+        rest_sha256=sha(f"rest of {inputs}"),
+        bases=(BASE_NAME,),
+    )
 
 
 @dataclass
@@ -139,18 +160,22 @@ class Machine:
     now: Callable[[], datetime]
     tree: str = sha("the first source")
     inputs: dict[str, str] = field(default_factory=dict)
+    base: str = f"sha256:{sha('the first base')}"
+    """What the base's name stands for."""
     index: dict[str, str] = field(default_factory=dict)
     waits: dict[str, str] = field(default_factory=dict)
     records: dict[str, ReleaseRecord] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     boxes: dict[str, Box] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
-    """Sources that cannot be read now: source, index, records, images, templates, targets."""
+    """Sources that cannot be read now: source, index, records, images, templates, bases, targets."""
     bad_at_gate: set[tuple[str, str]] = field(default_factory=set)
     """(version, template) whose candidate fails."""
     bad_in_fleet: set[tuple[str, str]] = field(default_factory=set)
     """(version, container) whose new process fails."""
     bad_builds: set[tuple[str, str]] = field(default_factory=set)
+    full_builds: dict[str, FullBuild] = field(default_factory=dict)
+    """The last one of each template."""
     builds: list[tuple[str, str, str]] = field(default_factory=list)
     """(version, template, inputs) of every image that was begun."""
     under_construction: set[str] = field(default_factory=set)
@@ -174,8 +199,9 @@ class Machine:
             index=self._read("index", self._served(document.spec.package.name)) if needed else None,
             records=self._read("records", dict(self.records)),
             images=self._read("images", dict(self.images)),
-            templates={name: self._read("templates", value) for name, value in self.inputs.items()},
+            templates={name: self._read("templates", parts_of(value)) for name, value in self.inputs.items()},
             targets=self.targets(document),
+            bases={BASE_NAME: self._read("bases", self.base)},
         )
 
     def targets(self, document: WorkspaceRuntime) -> Observed[tuple[Target, ...]]:
@@ -266,7 +292,8 @@ class Machine:
         made: dict[str, TemplateRecord] = {}
         failed = []
         for build in action.builds:
-            image = image_id(build.template, action.wheel_sha256, build.inputs_sha256)
+            full_build = self._full_build(build)
+            image = image_id(build.template, action.wheel_sha256, full_build.digest)
             self.builds.append((action.version, build.template, build.inputs_sha256))
             yield from self._built_once(f"image {image}", 2.0)
             if (action.version, build.template) in self.bad_builds:
@@ -277,21 +304,39 @@ class Machine:
             made[build.template] = TemplateRecord(
                 image=reference,
                 image_id=image,
-                full_build=FullBuild(image=reference, digest=image, inputs_sha256=build.inputs_sha256),
+                full_build=full_build,
                 reason=build.reason,
+                before=build.before,
+                after=build.after,
             )
         yield 0.5
         record = self.records[action.version]
         if record.wheel.sha256 == action.wheel_sha256:
             for name, template in made.items():
-                before = record.templates.get(name)
-                same = before is not None and before.identity == template.identity and before.proven
-                record = record.with_template(name, template.model_copy(update={"proven": same}))
+                record = record.with_template(name, template.following(record.templates.get(name)))
             self.records[action.version] = record
         if failed:
             messages = {name: f"Template {name}: pip found nothing." for name in failed}
             raise PartlyFailed(Reason.BUILD_FAILED, messages, fix="Correct the template.")
         return f"{len(made)} images"
+
+    def _full_build(self, build: TemplateBuild) -> FullBuild:
+        """Return the full build that an image is put on: the last one, or another one when that is asked for."""
+        known = self.full_builds.get(build.template)
+        if known is None or build.rebuild:
+            bases = dict(build.bases) or {BASE_NAME: self.base}
+            made_of = f"{build.template} {build.inputs_sha256} {bases} {build.request}"
+            digest = f"sha256:{sha(made_of)}"
+            known = FullBuild(
+                image=f"{build.template}:full",
+                digest=digest,
+                inputs_sha256=build.inputs_sha256,
+                inputs=build.inputs,
+                bases=bases,
+                request=build.request,
+            )
+            self.full_builds[build.template] = known
+        return known
 
     def _probe(self, action: Probe) -> Steps:
         assert action.digest in self.images.values(), "probed an image that does not exist"
@@ -302,6 +347,8 @@ class Machine:
             return "no longer the candidate"
         if (action.version, action.template) in self.bad_at_gate:
             message = f"Template {action.template}: turn 1 failed: KeyError: 'colour'."
+            if record.verdict is not None and record.verdict.value == "Good":
+                raise Terminal(Reason.GATE_FAILED, message, fix="What runs stays as it is.")
             self._judged(action.version, "Failed", Reason.GATE_FAILED, message)
             return "failed turn 1 of 2"
         proven = template.model_copy(update={"proven": True})
@@ -358,7 +405,7 @@ class Machine:
         for template in document.spec.templates:
             if template.name in action.templates:
                 for tag in template.tags:
-                    identity = self.records[action.version].templates[template.name].identity
+                    identity = self.records[action.version].in_use.templates[template.name].identity
                     self.images[f"{template.image}:{tag}"] = identity
                     yield 0.5
         return "moved"
@@ -425,7 +472,7 @@ class Machine:
             box.succession = None
             return "taken back"
         record = self.records[action.version]
-        image = record.templates[action.template].image_id or ""
+        image = record.in_use.templates[action.template].image_id or ""
         assert image in self.images.values(), "replaced with an image that does not exist"
         if box.succession is not None and box.succession.image_id != image:
             yield from self._asked(1.0)

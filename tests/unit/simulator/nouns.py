@@ -8,11 +8,18 @@ from controller.model.container import ContainerState
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
 from controller.model.package import IndexFile, Release, ServedPackage
-from controller.model.record import Artifact, FullBuild, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import (
+    Artifact,
+    FullBuild,
+    ReleaseRecord,
+    TemplateInputs,
+    TemplateRecord,
+    Verdict,
+)
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from tests.unit.simulator.ground import TEMPLATES, sha
-from tests.unit.simulator.machine import image_id
+from tests.unit.simulator.machine import image_id, parts_of
 from tests.unit.simulator.virtual_time import NOON
 
 AWAY = Unknown("it is away", datetime(2026, 5, 1, tzinfo=UTC))
@@ -23,8 +30,24 @@ def inputs(template: str) -> str:
     return sha(f"inputs of {template}")
 
 
+def template_inputs(sha256: str, **changes: Any) -> TemplateInputs:  # noqa: ANN401 -- any field
+    """What a folder holds whose hash is `sha256`, with all parts of its own unless `changes` say otherwise."""
+    return parts_of(sha256).model_copy(update=changes)
+
+
 def image(version: str, template: str) -> str:
     return image_id(template, sha(f"wheel {version}"), inputs(template))
+
+
+def full_build(name: str, digest: str = image_id("any", "wheel", "on"), **changes: Any) -> FullBuild:  # noqa: ANN401 -- any field
+    fields = {
+        "image": f"ws/{name}:full",
+        "digest": digest,
+        "inputs_sha256": inputs(name),
+        "inputs": template_inputs(inputs(name)),
+        **changes,
+    }
+    return FullBuild(**fields)
 
 
 def template_record(version: str, name: str, **changes: Any) -> TemplateRecord:  # noqa: ANN401 -- any field
@@ -32,7 +55,7 @@ def template_record(version: str, name: str, **changes: Any) -> TemplateRecord: 
     fields = {
         "image": f"ws/{name}:{version}-nocommi-00000000",
         "image_id": identity,
-        "full_build": FullBuild(image=f"ws/{name}:full", digest=identity, inputs_sha256=inputs(name)),
+        "full_build": full_build(name, identity),
         "reason": "WheelChanged",
         "proven": True,
         **changes,
@@ -131,7 +154,7 @@ def observation(*records: ReleaseRecord, **changes: Any) -> Observation:  # noqa
         "index": on_index(),
         "records": Known({each.version: each for each in records}),
         "images": Known(served(*records, latest=latest)),
-        "templates": {name: Known(inputs(name)) for name in TEMPLATES},
+        "templates": {name: Known(template_inputs(inputs(name))) for name in TEMPLATES},
         "targets": Known(()),
         **changes,
     }

@@ -16,15 +16,18 @@ from controller.plan.state import classify
 from controller.status.invariants import broken
 from controller.status.scope import Scope
 from controller.status.summarize import STRAGGLERS_LISTED, summarize
-from tests.unit.simulator.ground import document, sha
+from tests.unit.simulator.ground import TEMPLATES, document, sha
+from tests.unit.simulator.machine import BASE_NAME
 from tests.unit.simulator.nouns import (
     AWAY,
     TREE,
+    full_build,
     observation,
     on_index,
     record,
     served,
     target,
+    template_inputs,
     template_record,
     verdict,
 )
@@ -493,8 +496,55 @@ def test_a_candidate_is_not_for_new_workspaces() -> None:
 
 
 def test_drift_that_the_document_does_not_act_on_shows_as_update_available() -> None:
-    seen = observation(record(), templates={"echo": Known(sha("edited"))})
-    assert [each.update_available for each in status(seen).templates] == ["TemplateSourceChanged", None]
+    seen = observation(record(), templates={"echo": Known(template_inputs(sha("edited")))})
+    echo, greeter = status(seen).templates
+    assert (echo.state, echo.reason, echo.update_available) == (
+        "UpdateAvailable",
+        "DockerfileChanged",
+        "DockerfileChanged",
+    )
+    assert echo.after == f"Dockerfile {template_inputs(sha('edited')).dockerfile_sha256[:12]}"
+    assert echo.message == (
+        "Add Template to build.rebuildOn of template echo to have it built from now on, or ask for this one build with "
+        "annotation runtime.molecule.ai/rebuild."
+    )
+    assert (greeter.state, greeter.reason, greeter.message) == ("Proven", "WheelChanged", None)
+    assert status(seen).is_true("Ready"), "nobody asked for it"
+
+
+def test_an_update_waits_until_the_image_that_is_built_is_proven() -> None:
+    unproven = record(templates={name: template_record("0.1.0", name, proven=False) for name in TEMPLATES})
+    seen = observation(unproven, templates={"echo": Known(template_inputs(sha("edited")))})
+    echo = status(seen).templates[0]
+    assert (echo.state, echo.reason, echo.update_available) == (
+        "Unproven",
+        "WheelChanged",
+        "DockerfileChanged",
+    )
+
+
+def test_the_base_of_a_full_build_is_told_and_one_that_cannot_be_read_is_named() -> None:
+    built = full_build("echo", bases={BASE_NAME: f"sha256:{sha('base')}"})
+    whole = record(templates={"echo": template_record("0.1.0", "echo", full_build=built)})
+    alone = [{"name": "echo", "image": "ws/echo", "build": {"directory": "echo"}}]
+    seen = observation(whole, bases={BASE_NAME: AWAY})
+    echo = status(seen, templates=alone).templates[0]
+    assert (echo.state, echo.base_digest) == ("Proven", f"sha256:{sha('base')}")
+    assert echo.message == f"Base image {BASE_NAME} cannot be read: it is away"
+    assert status(observation(record())).templates[0].base_digest is None
+
+
+def test_what_is_in_use_is_what_new_workspaces_get_while_the_next_image_is_not_proven() -> None:
+    used = template_record("0.1.0", "echo")
+    candidate = used.model_copy(
+        update={"image": "ws/echo:candidate-1", "image_id": f"sha256:{sha('candidate')}", "proven": False}
+    )
+    waiting = record(
+        templates={**record().templates, "echo": candidate.following(used)}, verdict=verdict("Good")
+    )
+    images = Known({**served(record(), latest="0.1.0"), candidate.image: candidate.identity})
+    echo = status(observation(waiting, images=images)).templates[0]
+    assert (echo.state, echo.image) == ("Unproven", used.image)
 
 
 def test_a_message_of_several_lines_becomes_one() -> None:
