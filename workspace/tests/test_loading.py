@@ -2,6 +2,7 @@
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 from live_workspace import CARD, Launcher, Workspace
@@ -9,9 +10,9 @@ from live_workspace import CARD, Launcher, Workspace
 LOADED = "Loaded the A2A server"
 
 
-def start(launch: Launcher, **extra: str) -> Workspace:
+def start(launch: Launcher, folder: Path | None = None, **extra: str) -> Workspace:
     """Start a workspace and wait as a replacement does: for its state, not for its card."""
-    workspace = launch(wait=False, **extra)
+    workspace = launch(wait=False, folder=folder, **extra)
 
     def serves() -> bool:
         assert workspace.process.poll() is None, workspace.log
