@@ -19,7 +19,7 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.observed import Unknown
-from controller.model.plan import Action, Plan, Progress, Replace
+from controller.model.plan import Action, Plan, Probe, Progress, Replace
 from controller.plan.decide import decide
 from controller.plan.state import Held, State, UpToDate, classify
 from controller.reconcile.attempts import Attempts, back_off
@@ -52,8 +52,13 @@ class ObjectStore(Protocol):
 class World(Protocol):
     """What is outside: read at once, changed by actions."""
 
-    async def observe(self, document: WorkspaceRuntime, *, earlier: Observation | None) -> Observation:
-        """Read the world; with `earlier`, targets alone are read again. A source that fails is Unknown."""
+    async def observe(
+        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+    ) -> Observation:
+        """Read the world; with `earlier`, targets alone, and with `record` the record of the wanted version too.
+
+        A source that fails is Unknown.
+        """
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         """Do one action to its end and return one line about it. Raises a Problem when it did not succeed."""
@@ -113,6 +118,8 @@ class Reconciler:
     _observation: Observation | None = None
     _observed_time: datetime | None = None
     _replaced: list[Replace] = field(default_factory=list)
+    _probed: bool = False
+    _state: type[State] | None = None
     _told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def look_anew(self) -> None:
@@ -184,8 +191,7 @@ class Reconciler:
             self._generation = stored.generation
             self._attempts.forget()
             self._observation = None
-        observation = await self._observe(stored.document)
-        state = classify(stored.document, observation)
+        state, observation = await self._read(stored.document)
         progress = Progress(frozenset(self._tasks), self._attempts.failures, self.world.waits())
         now = self.clock()
         plan = decide(stored.document, state, progress, now, targets=observation.targets)
@@ -207,21 +213,29 @@ class Reconciler:
             task = asyncio.create_task(self.world.perform(turn.document, action), name=action.key)
             self._tasks[action.key] = (action, task)
 
-    async def _observe(self, document: WorkspaceRuntime) -> Observation:
-        """Read all; while only targets change, and the rest was read moments ago, read the targets."""
-        fresh = self._observed_time is not None and self.clock() - self._observed_time < REREAD_ALL_AFTER
-        earlier = self._observation if fresh else None
-        self._observation = None
-        if earlier is not None:
-            observation = await self.world.observe(document, earlier=earlier)
-            if all(_took_place(action, observation) for action in self._replaced):
-                self._replaced.clear()
-                self._observation = observation
-                return observation
-        self._observed_time = self.clock()
-        self._observation = await self.world.observe(document, earlier=None)
+    async def _read(self, document: WorkspaceRuntime) -> tuple[State, Observation]:
+        """Read what may have changed; what leads to another state than before follows from a reading of all."""
+        observation = await self._observe_again(document)
+        if observation is None or type(state := classify(document, observation)) is not self._state:
+            self._observed_time = self.clock()
+            observation = await self.world.observe(document, earlier=None)
+            state = classify(document, observation)
         self._replaced.clear()
-        return self._observation
+        self._probed = False
+        self._observation, self._state = observation, type(state)
+        return state, observation
+
+    async def _observe_again(self, document: WorkspaceRuntime) -> Observation | None:
+        """Read what our own actions changed, while the rest was read moments ago; None where that is not enough."""
+        earlier, self._observation = self._observation, None
+        if (
+            earlier is None
+            or self._observed_time is None
+            or self.clock() - self._observed_time >= REREAD_ALL_AFTER
+        ):
+            return None
+        observation = await self.world.observe(document, earlier=earlier, record=self._probed)
+        return observation if all(_took_place(action, observation) for action in self._replaced) else None
 
     async def _wait(self, look_again: datetime) -> None:
         """Sleep until an action ends, something wakes us, or it is time to look again."""
@@ -234,30 +248,34 @@ class Reconciler:
         ended = [(key, action, task) for key, (action, task) in self._tasks.items() if task.done()]
         for key, action, task in ended:
             del self._tasks[key]
-            self._settle(action, task)
-            # A replacement that took place changed its target and nothing else; one that did not may have left a
-            # verdict, and any other action may have changed anything.
+            succeeded = self._settle(action, task)
+            # A replacement that took place changed its target and nothing else, and a probe the record; a replacement
+            # that did not may have left a verdict, and any other action may have changed anything.
             if isinstance(action, Replace):
                 self._replaced.append(action)
+            elif isinstance(action, Probe) and succeeded:
+                self._probed = True
             else:
                 self._observation = None
 
     def _left(self, until: datetime) -> float:
         return max(0.0, (until - self.clock()).total_seconds())
 
-    def _settle(self, action: Action, task: asyncio.Task[str]) -> None:
+    def _settle(self, action: Action, task: asyncio.Task[str]) -> bool:
+        """Take note of how an action ended; return whether it did what it is for."""
         if task.cancelled() and task.cancelling():
             self.on_action(action, "cut off: nobody wants it any more")
-            return
+            return False
         error = RuntimeError("it was cancelled from inside") if task.cancelled() else task.exception()
         if error is None:
             self._attempts.succeeded(action, self.clock())
             self.on_action(action, task.result())
-            return
+            return True
         if not isinstance(error, Exception):
             raise error
         self._attempts.failed(action, error, self.clock())
         self.on_action(action, error)
+        return False
 
     async def _end_tasks(self) -> None:
         """Cancel what is under way and wait until it has cleaned up: every action can be found and finished later."""

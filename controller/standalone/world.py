@@ -74,11 +74,19 @@ class StandaloneWorld:
     sightings: Sightings = field(default_factory=Sightings)
     _unknown_since: dict[str, datetime] = field(default_factory=dict)
 
-    async def observe(self, document: WorkspaceRuntime, *, earlier: Observation | None) -> Observation:
+    async def observe(
+        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+    ) -> Observation:
         """See `World`. What nothing depends on now is not read."""
         now = datetime.now(UTC)
         if earlier is not None:
-            return replace(earlier, targets=await self._read("targets", self._targets(document), now))
+            records = earlier.records
+            if record and isinstance(records, Known):
+                rereading = self._reread(records.value, document.spec.version)
+                records = await self._read("release records", rereading, now)
+            return replace(
+                earlier, records=records, targets=await self._read("targets", self._targets(document), now)
+            )
         records = await self._read("release records", self.parts.records.records(), now)
         public = isinstance(records, Known) and _is_public(records.value, document.spec.version)
         async with asyncio.TaskGroup() as group:
@@ -138,6 +146,13 @@ class StandaloneWorld:
             return Unknown(reason, self._unknown_since.setdefault(source, now))
         self._unknown_since.pop(source, None)
         return Known(value)
+
+    async def _reread(
+        self, records: Mapping[str, ReleaseRecord], version: str
+    ) -> Mapping[str, ReleaseRecord]:
+        """Return `records` with that of one version as it is now."""
+        others = {known: record for known, record in records.items() if known != version}
+        return others | dict(await self.parts.records.records({version}))
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
         host = document.spec.targets.docker_hosts[0]

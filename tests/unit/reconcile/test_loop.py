@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal, Transient, Waiting
 from controller.model.observation import Observation
 from controller.model.plan import Action, Cascade, Judge, Package, Probe, Publish, Replace, Tag
+from controller.plan.state import Unproven
 from controller.reconcile.loop import REREAD_ALL_AFTER, Done, Pass, Reconciler, Result, Stalled
 from tests.unit.simulator.ground import Life, life
 from tests.unit.simulator.life import MemoryStore, SimulatedWorld
@@ -30,10 +32,12 @@ class Watched(SimulatedWorld):
     diary: list[tuple[float, str, str]] = field(default_factory=list)
     full_reads: list[float] = field(default_factory=list)
 
-    async def observe(self, document: WorkspaceRuntime, *, earlier: Observation | None) -> Observation:
+    async def observe(
+        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+    ) -> Observation:
         if earlier is None:
             self.full_reads.append(seconds())
-        return await super().observe(document, earlier=earlier)
+        return await super().observe(document, earlier=earlier, record=record)
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         name = type(action).__name__
@@ -301,6 +305,35 @@ def test_while_only_targets_change_only_targets_are_read() -> None:
             later - earlier >= REREAD_ALL_AFTER.total_seconds()
             for earlier, later in itertools.pairwise(during)
         )
+
+    run(main())
+
+
+def test_after_a_probe_only_the_record_is_read_and_nothing_is_published_on_an_old_reading() -> None:
+    async def main() -> None:
+        made = scene(2)
+
+        async def one_after_the_other(action: Action) -> None:
+            if isinstance(action, Probe):
+                later = asyncio.get_running_loop().call_later
+                if len(made.world.times("Probe", "begins")) == 1:
+                    later(5.5, made.wake.set)  # all is read shortly before the first one ends
+                else:
+                    later(7, made.world.machine.index.__setitem__, "0.9.0", sha("somebody else's"))
+                    await asyncio.sleep(2)
+
+        made.world.before = one_after_the_other
+        result = await once(made)
+        assert isinstance(result, Stalled)
+        assert result.reason == Reason.VERSION_REFUSED
+        first, second = made.world.times("Probe", "ends")
+        before, *after = (
+            time for time in made.world.full_reads if time > made.world.times("Probe", "begins")[0]
+        )
+        assert (before < first, after) == (True, [second])
+        left = [turn.state.templates for turn in made.passes if isinstance(turn.state, Unproven)]
+        assert [len(templates) for templates in left] == [2, 2, 1]
+        assert not made.world.times("Publish", "begins")
 
     run(main())
 

@@ -86,11 +86,16 @@ class SimulatedWorld:
     performed: list[Action] = field(default_factory=list)
     last_seen: Observation | None = None
 
-    async def observe(self, document: WorkspaceRuntime, *, earlier: Observation | None) -> Observation:
+    async def observe(
+        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+    ) -> Observation:
+        now = self.machine.observe(document)
         if earlier is None:
-            self.last_seen = self.machine.observe(document)
+            self.last_seen = now
         else:
-            self.last_seen = replace(earlier, targets=self.machine.targets(document))
+            self.last_seen = replace(
+                earlier, targets=now.targets, records=now.records if record else earlier.records
+            )
         return self.last_seen
 
     def waits(self) -> Mapping[str, str]:
