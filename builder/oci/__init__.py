@@ -1,14 +1,25 @@
 """Speaks the OCI distribution protocol: reads and writes images and artifacts in any registry.
 
-It exists because the maintained client on PyPI (oras) is synchronous, cannot mount blobs across repositories and
-does not check what it reads against its digest; eight images in well under a second need all three. It knows
-nothing of builder stages, so that the controller may import it too.
+It exists because the maintained client on PyPI, oras (read at 0.2.43), could not carry it. What was missing there:
+
+- one registry request at a time, each blocking; a cascade makes dozens at once;
+- no mount of a blob from another repository;
+- manifests come as parsed documents, so that neither their digest can be checked nor their bytes be stored again, and
+  blobs are written down unchecked;
+- no index and no choice of a platform;
+- a chunked upload that breaks is lost, a download, too; only a 500 is tried again, over two minutes, whatever the
+  registry asks for with `Retry-After`;
+- no deadline on a connection that stands still, and no private authority for one client alone.
+
+What it shares with us are the formats. Look again when it has an asynchronous client that returns raw manifests. This
+package knows nothing of builder stages, so that the controller may import it too.
 """
 
 from builder.oci.client import Client, Head
 from builder.oci.credentials import Credential, Credentials, DockerConfig, FixedCredential, NoCredentials
 from builder.oci.errors import (
     Corrupt,
+    Disconnected,
     NotFound,
     RateLimited,
     Refused,
@@ -36,6 +47,7 @@ __all__ = [
     "Credential",
     "Credentials",
     "Descriptor",
+    "Disconnected",
     "DockerConfig",
     "FixedCredential",
     "Head",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,8 +16,11 @@ from typing import IO, Any, Final, Self
 import aiohttp
 from yarl import URL
 
+from builder.oci.answers import read_limited
+from builder.oci.blobs import Upload, download, give_up, location
+from builder.oci.body import Body
 from builder.oci.credentials import Credentials, NoCredentials
-from builder.oci.errors import Corrupt, NotFound, Refused
+from builder.oci.errors import Corrupt, NotFound, Refused, Unauthorized
 from builder.oci.manifest import (
     MANIFEST_TYPES,
     Blob,
@@ -26,17 +29,20 @@ from builder.oci.manifest import (
     MediaType,
     Platform,
     canonical_json,
+    expect_digest,
     sha256_digest,
 )
 from builder.oci.reference import DOCKER_HUB, Reference
 from builder.oci.tokens import Scopes
-from builder.oci.transport import Request, Transport, read_limited
+from builder.oci.transport import SILENCE_SECONDS, Request, Transport
 
 MANIFEST_LIMIT_BYTES: Final = 4 << 20
 """What the specification asks registries to accept at least; larger ones are refused by most."""
 BLOB_LIMIT_BYTES: Final = 64 << 20
 """How much `blob` takes into memory; larger ones go to a file with `download`."""
-CHUNK_BYTES: Final = 1 << 20
+CHUNK_BYTES: Final = 32 << 20
+"""One piece is the simplest and works everywhere; only what is long on its way is worth going on with."""
+_PAGES: Final = 1_000
 
 _ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES)}
 _HUB_ENDPOINT: Final = "registry-1.docker.io"
@@ -58,18 +64,33 @@ class Client:
         credentials: asked once a registry challenges; nothing is sent before.
         insecure: plain HTTP instead of HTTPS, for every host of this client; never a silent fallback.
         ca_file: a PEM bundle to trust instead of the system's.
+        silence_seconds: how long nothing may move in the middle of a request before it counts as broken.
+        chunk_bytes: blobs above this are uploaded in pieces of it.
     """
 
     def __init__(
-        self, credentials: Credentials | None = None, *, insecure: bool = False, ca_file: Path | None = None
+        self,
+        credentials: Credentials | None = None,
+        *,
+        insecure: bool = False,
+        ca_file: Path | None = None,
+        silence_seconds: float = SILENCE_SECONDS,
+        chunk_bytes: int = CHUNK_BYTES,
     ) -> None:
         self._credentials = credentials or NoCredentials()
         self._insecure = insecure
         self._ca_file = ca_file
+        self._silence_seconds = silence_seconds
+        self._chunk_bytes = chunk_bytes
         self._transport: Transport
 
     async def __aenter__(self) -> Self:
-        self._transport = Transport(self._credentials, insecure=self._insecure, ca_file=self._ca_file)
+        self._transport = Transport(
+            self._credentials,
+            insecure=self._insecure,
+            ca_file=self._ca_file,
+            silence_seconds=self._silence_seconds,
+        )
         return self
 
     async def __aexit__(
@@ -82,7 +103,7 @@ class Client:
         async with self._transport.open(self._manifest_request("HEAD", reference)) as answer:
             digest = answer.headers.get("Docker-Content-Digest", "")
             if digest:
-                _expect(str(reference), reference.digest, digest)
+                expect_digest(str(reference), reference.digest, digest)
                 return Head(digest, answer.content_type, int(answer.headers.get("Content-Length") or 0))
         # the header is optional in the specification; the digest then is that of the body
         manifest = await self.manifest(reference)
@@ -99,8 +120,8 @@ class Client:
             raw = await read_limited(answer, MANIFEST_LIMIT_BYTES, str(reference))
             media_type, announced = answer.content_type, answer.headers.get("Docker-Content-Digest")
         manifest = Manifest.from_bytes(raw, media_type, where=str(reference))
-        _expect(str(reference), reference.digest, manifest.digest)
-        _expect(str(reference), announced, manifest.digest)
+        expect_digest(str(reference), reference.digest, manifest.digest)
+        expect_digest(str(reference), announced, manifest.digest)
         return manifest
 
     async def image(self, reference: Reference, platform: Platform) -> Manifest:
@@ -128,22 +149,14 @@ class Client:
         return file.getvalue()
 
     async def download(self, repository: Reference, descriptor: Descriptor, file: IO[bytes]) -> None:
-        """Write a blob to an open file; on Corrupt, what was written must not be used."""
+        """Write a blob to an open file, going on where a connection breaks.
+
+        Raises:
+            NotFound: there is none.
+            Corrupt: size or digest are wrong; what was written must not be used.
+        """
         request = self._blob_request("GET", repository, descriptor.digest)
-        seen, size = hashlib.sha256(), 0
-        async with self._transport.open(request) as answer:
-            async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
-                size += len(chunk)
-                if size > descriptor.size:
-                    break
-                seen.update(chunk)
-                file.write(chunk)
-        if size != descriptor.size:
-            found = "more" if size > descriptor.size else str(size)
-            raise Corrupt(
-                f"{request.what} should have {descriptor.size} bytes and has {found}. It is not used."
-            )
-        _expect(request.what, descriptor.digest, f"sha256:{seen.hexdigest()}")
+        await download(self._transport, request, descriptor, file)
 
     async def has_blob(self, repository: Reference, digest: str) -> bool:
         """Tell whether a repository already holds a blob."""
@@ -161,24 +174,30 @@ class Client:
         """
         query = {"mount": digest, "from": source.repository}
         begin = self._upload_request(repository, digest, query, extra=_pull(source))
-        async with self._transport.open(begin) as answer:
-            if answer.status == HTTPStatus.CREATED:
-                return True
-            session = self._location(begin, answer)
+        try:
+            async with self._transport.open(begin) as answer:
+                if answer.status == HTTPStatus.CREATED:
+                    return True
+                session = location(begin, answer)
+        except (NotFound, Refused, Unauthorized):
+            return False  # the upload that follows says what is wrong, if anything is
         # the registry opened an upload instead (202): ended here, else it lies around for days
-        with contextlib.suppress(NotFound, Refused):
-            async with self._transport.open(Request("DELETE", session, begin.scopes, begin.what)):
-                pass
+        await give_up(self._transport, begin, session)
         return False
 
     async def upload(self, repository: Reference, data: bytes | Path, *, digest: str) -> None:
-        """Store a blob in one piece, from memory or a file; the registry checks its digest."""
+        """Store a blob from memory or a file; the registry checks its digest.
+
+        Above `chunk_bytes` it is sent in pieces. A connection that breaks is taken up again where it broke, a few
+        times; when that is not enough, nothing is left half-written.
+        """
         begin = self._upload_request(repository, digest, {})
-        async with self._transport.open(begin) as answer:
-            target = self._location(begin, answer).update_query(digest=digest)
-        kind = {"Content-Type": "application/octet-stream"}
-        async with self._transport.open(Request("PUT", target, begin.scopes, begin.what, kind, data)):
-            return
+
+        async def there() -> bool:
+            return await self.has_blob(repository, digest)
+
+        body = await asyncio.to_thread(Body.of, data)
+        await Upload(self._transport, begin, body, digest, self._chunk_bytes, there).run()
 
     async def ensure_blob(self, repository: Reference, data: bytes | Path, *, digest: str) -> bool:
         """Store a blob unless it is there; return whether it was sent."""
@@ -194,9 +213,11 @@ class Client:
             Corrupt: the registry stored other bytes than were sent.
         """
         url, digest = self._url(reference, f"manifests/{reference.version}"), sha256_digest(raw)
-        request = Request("PUT", url, _push(reference), str(reference), {"Content-Type": media_type}, raw)
+        request = Request(
+            "PUT", url, _push(reference), str(reference), {"Content-Type": media_type}, Body.of(raw)
+        )
         async with self._transport.open(request) as answer:
-            _expect(str(reference), answer.headers.get("Docker-Content-Digest"), digest)
+            expect_digest(str(reference), answer.headers.get("Docker-Content-Digest"), digest)
         return digest
 
     async def put_index(self, reference: Reference, images: Mapping[Platform, Manifest]) -> Manifest:
@@ -243,10 +264,10 @@ class Client:
         """Return all tags of a repository, sorted; an absent repository has none."""
         found: list[str] = []
         url, what = self._url(repository, "tags/list").with_query(n="1000"), f"the tags of {repository.name}"
-        while True:
+        for _ in range(_PAGES):
             try:
                 async with self._transport.open(Request("GET", url, _pull(repository), what)) as answer:
-                    document = await answer.json(content_type=None)
+                    document = json.loads(await read_limited(answer, MANIFEST_LIMIT_BYTES, what))
                     following = _next_page(answer)
                 found.extend(str(tag) for tag in document.get("tags") or [])
             except NotFound:
@@ -256,9 +277,12 @@ class Client:
             if following is None:
                 return sorted(found)
             url = following
+        raise Corrupt(f"{repository.host} answered more than {_PAGES} pages of tags for {repository.name}.")
 
     async def delete(self, repository: Reference, digest: str) -> None:
         """Delete a manifest and with it every tag on it; an absent one is no error.
+
+        Some registries go on listing such a tag, with nothing behind it.
 
         Raises:
             Refused: the registry does not allow deletion.
@@ -289,14 +313,6 @@ class Client:
         host = _HUB_ENDPOINT if reference.host == DOCKER_HUB else reference.host
         return URL(f"{'http' if self._insecure else 'https'}://{host}/v2/{reference.repository}/{path}")
 
-    def _location(self, begin: Request, answer: aiohttp.ClientResponse) -> URL:
-        location = answer.headers.get("Location")
-        if not location:
-            raise Corrupt(f"{begin.url.authority} opened an upload for {begin.what} without saying where.")
-        target = begin.url.join(URL(location, encoded=True))
-        # a registry behind a TLS proxy may name its inner scheme; nothing goes over plain HTTP unasked
-        return target if self._insecure else target.with_scheme("https")
-
 
 def _next_page(answer: aiohttp.ClientResponse) -> URL | None:
     link = answer.links.get("next")
@@ -309,10 +325,3 @@ def _pull(reference: Reference) -> Scopes:
 
 def _push(reference: Reference) -> Scopes:
     return (f"repository:{reference.repository}:pull,push",)
-
-
-def _expect(what: str, wanted: str | None, found: str) -> None:
-    if wanted and wanted != found:
-        raise Corrupt(
-            f"{what} should have digest {wanted} and has {found}. Its bytes were changed; it is not used."
-        )

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ from builder.oci.reference import DOCKER_HUB
 
 HELPER_TIMEOUT_SECONDS: Final = 30
 TOKEN_USER: Final = "<token>"  # noqa: S105 -- the helper protocol's word for "the secret is an identity token"
+
+_HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,12 @@ class FixedCredential:
 
 
 class DockerConfig:
-    """Credentials of a docker configuration file: `auths`, `credHelpers` and `credsStore`."""
+    """Credentials of a docker configuration file: `auths`, `credHelpers` and `credsStore`; read anew when asked."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, environment: Mapping[str, str] | None = None) -> None:
+        """`environment` is what helper programs get to see; None for all of ours."""
         self._path = path
-        self._document: Mapping[str, Any] | None = None
+        self._environment = environment
 
     async def for_host(self, host: str) -> Credential | None:
         """Return the credential for a host, asking a helper program when the file names one.
@@ -79,17 +83,20 @@ class DockerConfig:
         return next((self._entry(auths[key], key) for key in keys if auths.get(key)), None)
 
     def _read(self) -> Mapping[str, Any]:
-        if self._document is None:
-            try:
-                document = json.loads(self._path.read_bytes())
-            except (OSError, ValueError) as error:
-                raise Unauthorized(
-                    f"The docker configuration {self._path} cannot be read: {error}. Write it with docker login."
-                ) from error
-            if not isinstance(document, dict):
-                raise Unauthorized(f"The docker configuration {self._path} is not a JSON object.")
-            self._document = document
-        return self._document
+        try:
+            document = json.loads(self._path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise Unauthorized(
+                f"The docker configuration {self._path} cannot be read: {error}. Write it with docker login."
+            ) from error
+        parts = ("auths", "credHelpers") if isinstance(document, dict) else ()
+        if not parts or not all(isinstance(document.get(part) or {}, dict) for part in parts):
+            raise Unauthorized(
+                f"The docker configuration {self._path} is not one: it, auths and credHelpers must be JSON objects. "
+                "Write it with docker login."
+            )
+        found: Mapping[str, Any] = document
+        return found
 
     def _entry(self, entry: Mapping[str, str], key: str) -> Credential | None:
         username, password = entry.get("username", ""), entry.get("password", "")
@@ -106,6 +113,11 @@ class DockerConfig:
 
     async def _ask(self, helper: str, key: str) -> Credential | None:
         program = f"docker-credential-{helper}"
+        if _HELPER.fullmatch(helper) is None:  # a path would run what is no helper
+            raise Unauthorized(
+                f"{self._path} names the credential helper {helper!r}, which is no name of a program. "
+                "Correct credsStore/credHelpers."
+            )
         try:
             child = await asyncio.create_subprocess_exec(
                 program,
@@ -113,6 +125,7 @@ class DockerConfig:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,
+                env=self._environment,
             )
         except OSError as error:
             raise Unauthorized(

@@ -35,5 +35,9 @@ class Unavailable(RegistryError):
         self.retry_after = retry_after
 
 
+class Disconnected(Unavailable):
+    """No answer came, or it broke off: what was under way may be gone on with."""
+
+
 class RateLimited(Unavailable):
     """The registry asks for fewer requests (429)."""

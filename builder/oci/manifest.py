@@ -40,6 +40,14 @@ def sha256_digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def expect_digest(what: str, wanted: str | None, found: str) -> None:
+    """Raise Corrupt when a digest that was asked for or announced is not the one of the bytes."""
+    if wanted and wanted != found:
+        raise Corrupt(
+            f"{what} should have digest {wanted} and has {found}. Its bytes were changed; it is not used."
+        )
+
+
 def canonical_json(document: object) -> bytes:
     """Return JSON whose bytes depend on the content only, so that equal documents have equal digests."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -155,6 +163,11 @@ class Manifest:
                 f"{where} answered {media_type or 'bytes'} that are no manifest: {raw[:80]!r}. "
                 "Check that the address is a registry and not a proxy's error page."
             ) from error
+        if "manifests" in document and "layers" in document:
+            # read as an index by one program and as an image by another (CVE-2021-41190)
+            raise Corrupt(
+                f"{where} answered a manifest that is an image and an index in one. It is not used."
+            )
         if media_type not in MANIFEST_TYPES:
             raise Corrupt(
                 f"{where} answered a manifest of type {media_type!r}, which is neither Docker v2 nor OCI. "

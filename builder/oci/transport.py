@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import email.utils
-import json
 import ssl
-import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -17,22 +14,21 @@ from typing import Final
 import aiohttp
 from yarl import URL
 
+from builder.oci.answers import broken, problem, refuse_page, silent, unreachable
+from builder.oci.body import Body
 from builder.oci.credentials import Credentials
-from builder.oci.errors import (
-    Corrupt,
-    NotFound,
-    RateLimited,
-    Refused,
-    RegistryError,
-    Unauthorized,
-    Unavailable,
-)
+from builder.oci.errors import Corrupt, Refused, Unauthorized, Unavailable
+from builder.oci.patience import Patience
 from builder.oci.tokens import Scopes, Tokens
 
 CONNECT_SECONDS: Final = 10
-SILENCE_SECONDS: Final = 60
-"""How long a registry may send nothing in the middle of an answer."""
+SILENCE_SECONDS: Final = 60.0
+"""How long nothing may move, in either direction, in the middle of a request."""
 CONNECTIONS_PER_HOST: Final = 32
+HOPS: Final = 5
+"""How many redirects are followed."""
+ASKED_AGAIN: Final = 3
+"""How often one request is repeated because the registry asked for a short pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +43,24 @@ class Request:
     scopes: Scopes
     what: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes | Path | None = field(default=None, repr=False)
+    body: Body | None = field(default=None, repr=False)
 
 
 class Transport:
-    """Connections and tokens shared by all requests of one client."""
+    """Connections, tokens and what registries asked for, shared by all requests of one client."""
 
-    def __init__(self, credentials: Credentials, *, insecure: bool, ca_file: Path | None) -> None:
+    def __init__(
+        self, credentials: Credentials, *, insecure: bool, ca_file: Path | None, silence_seconds: float
+    ) -> None:
+        self._insecure = insecure
+        self._silence_seconds = silence_seconds
+        self._patience = Patience()
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit_per_host=CONNECTIONS_PER_HOST, ssl=_tls(insecure=insecure, ca_file=ca_file)
             ),
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENCE_SECONDS
+                total=None, sock_connect=CONNECT_SECONDS, sock_read=silence_seconds
             ),
             headers={"User-Agent": "workspace-runtime-builder"},
             auto_decompress=False,
@@ -75,70 +76,99 @@ class Transport:
         """Send a request and yield its successful answer, renewing credentials once after a 401.
 
         Nothing secret goes to another host than the one that asked for it. Redirects are followed when reading
-        only (stores of blobs); aiohttp drops the authorization when they lead elsewhere.
+        only (stores of blobs). A short pause that the registry asks for is waited for.
         """
-        host = request.url.authority
-        for last in (False, True):
-            answer = await self._send(request, await self._tokens.headers(host, request.scopes))
-            if last or answer.status != HTTPStatus.UNAUTHORIZED:
-                break
-            challenges = answer.headers.getall("WWW-Authenticate", [])
-            answer.release()
-            if not self._tokens.learn(host, request.scopes, challenges):
-                raise Unauthorized(
-                    f"{host} refused access to {request.what} without saying what it asks for."
-                )
+        answer = await self._answered(request)
         async with answer:
             if answer.status >= HTTPStatus.MULTIPLE_CHOICES:
-                raise await _problem(answer, request)
+                raise await problem(answer, request.method, request.what)
+            refuse_page(answer, request.method, request.what)
             try:
                 yield answer
             except (aiohttp.ClientError, TimeoutError) as error:
-                raise Unavailable(
-                    f"The connection to {host} broke at {request.what}: {str(error) or type(error).__name__}."
+                raise broken(
+                    request.url.authority, request.what, error, silence_seconds=self._silence_seconds
                 ) from error
 
-    async def _send(self, request: Request, authorization: dict[str, str]) -> aiohttp.ClientResponse:
-        # opened here, so that a second attempt sends the file from its start
-        body = (
-            await asyncio.to_thread(request.body.open, "rb")
-            if isinstance(request.body, Path)
-            else request.body
-        )
-        try:
-            return await self._session.request(
-                request.method,
-                request.url,
-                headers={**request.headers, **authorization},
-                data=body,
-                allow_redirects=request.method in {"GET", "HEAD"},
+    async def _answered(self, request: Request) -> aiohttp.ClientResponse:
+        renewed, hops, pauses = False, 0, 0
+        while True:
+            self._refuse_plain(request)
+            host = request.url.authority
+            await self._patience.before(host, request.what)
+            authorization = await self._tokens.headers(host, request.scopes)
+            answer = await self._send(request, authorization)
+            if answer.status == HTTPStatus.UNAUTHORIZED and not renewed:
+                self._learn(request, answer, authorization)
+                renewed = True
+            elif _leads_elsewhere(request, answer):
+                if hops == HOPS:
+                    raise Corrupt(f"{host} redirected {request.what} more than {HOPS} times.")
+                hops += 1
+                request = replace(request, url=_target(request, answer))
+            elif self._patience.heard(host, answer) and pauses < ASKED_AGAIN:
+                pauses += 1
+            else:
+                return answer
+            answer.release()
+
+    def _refuse_plain(self, request: Request) -> None:
+        if request.url.scheme != "https" and not self._insecure:
+            host, what = request.url.authority, request.what
+            raise Refused(
+                f"{request.method} {what} leads to {request.url.scheme}://{host}, which is not HTTPS, so it was not sent. "
+                "Correct the registry's external address (behind a proxy: X-Forwarded-Proto), or say registry.insecure: true."
             )
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(_unreachable(request, error)) from error
-        finally:
-            if body is not None and not isinstance(body, bytes):
-                body.close()
+
+    def _learn(
+        self, request: Request, answer: aiohttp.ClientResponse, authorization: Mapping[str, str]
+    ) -> None:
+        host, challenges = request.url.authority, answer.headers.getall("WWW-Authenticate", [])
+        refused = authorization.get("Authorization", "")
+        if not self._tokens.learn(host, request.scopes, challenges, refused=refused):
+            answer.release()
+            raise Unauthorized(f"{host} refused access to {request.what} without saying what it asks for.")
+
+    async def _send(self, request: Request, authorization: Mapping[str, str]) -> aiohttp.ClientResponse:
+        headers = {**request.headers, **authorization}
+        loop = asyncio.get_running_loop()
+        try:
+            # aiohttp's own limits begin when all is sent; a registry that stops reading would hold us forever
+            async with asyncio.timeout(None) as deadline:
+
+                def moved() -> None:
+                    deadline.reschedule(loop.time() + self._silence_seconds)
+
+                moved_body = _sent(request.body, headers, moved)
+                return await self._session.request(
+                    request.method, request.url, headers=headers, data=moved_body, allow_redirects=False
+                )
+        except TimeoutError as error:
+            if isinstance(error, aiohttp.ConnectionTimeoutError):
+                raise unreachable(request.url.authority, request.what, error) from error
+            raise silent(
+                request.url.authority, request.what, silence_seconds=self._silence_seconds
+            ) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise unreachable(request.url.authority, request.what, error) from error
 
 
-def _unreachable(request: Request, error: Exception) -> str:
-    host = request.url.authority
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return f"The certificate of {host} is not trusted ({error.certificate_error}). Name the CA file that signed it."
-        case aiohttp.ClientSSLError():
-            return f"{host} does not speak TLS. If it is meant to be plain HTTP, say registry.insecure: true."
-        case _:
-            return f"The registry {host} cannot be reached for {request.what}: {str(error) or type(error).__name__}."
+def _sent(
+    body: Body | None, headers: dict[str, str], moved: Callable[[], None]
+) -> AsyncIterator[bytes] | bytes | None:
+    if body is None:
+        return None
+    headers["Content-Length"] = str(body.length)  # else it goes out in chunks, which some registries refuse
+    return body.pieces(moved) if body.length else b""
 
 
-async def read_limited(answer: aiohttp.ClientResponse, limit: int, what: str) -> bytes:
-    """Return an answer's body; raises Corrupt when it is longer than `limit` bytes."""
-    body = bytearray()
-    async for chunk in answer.content.iter_any():
-        body += chunk
-        if len(body) > limit:
-            raise Corrupt(f"{what} answered more than {limit} bytes where a small document was expected.")
-    return bytes(body)
+def _leads_elsewhere(request: Request, answer: aiohttp.ClientResponse) -> bool:
+    reading = request.method in {"GET", "HEAD"}
+    return reading and answer.status in {301, 302, 303, 307, 308} and "Location" in answer.headers
+
+
+def _target(request: Request, answer: aiohttp.ClientResponse) -> URL:
+    return request.url.join(URL(answer.headers["Location"], encoded=True))
 
 
 def _tls(*, insecure: bool, ca_file: Path | None) -> ssl.SSLContext | bool:
@@ -150,39 +180,3 @@ def _tls(*, insecure: bool, ca_file: Path | None) -> ssl.SSLContext | bool:
         raise Unavailable(
             f"The CA file {ca_file} cannot be used: {error}. It must hold PEM certificates."
         ) from error
-
-
-async def _problem(answer: aiohttp.ClientResponse, request: Request) -> RegistryError:
-    status, host, what = answer.status, answer.url.authority, request.what
-    said = await _said(answer)
-    text = f"{host} answered {status}{said} to {request.method} {what}."
-    if status == HTTPStatus.NOT_FOUND:
-        return NotFound(f"{what} does not exist ({host} answered 404{said}).")
-    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-        return Unauthorized(
-            f"{text} The credentials for {host} are missing, wrong or not allowed to do this."
-        )
-    if status == HTTPStatus.TOO_MANY_REQUESTS:
-        return RateLimited(text, retry_after=_retry_after(answer))
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:
-        return Unavailable(text, retry_after=_retry_after(answer))
-    return Refused(text)
-
-
-async def _said(answer: aiohttp.ClientResponse) -> str:
-    """Return the registry's own words, when it sent its error document and not a proxy's page."""
-    try:
-        first = json.loads(await read_limited(answer, 64 << 10, "an error"))["errors"][0]
-        return f" {first.get('code', '')} ({first.get('message', '')})"
-    except (aiohttp.ClientError, TimeoutError, Corrupt, ValueError, LookupError, TypeError, AttributeError):
-        return ""
-
-
-def _retry_after(answer: aiohttp.ClientResponse) -> float | None:
-    value = answer.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value)
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -1,7 +1,7 @@
 """The OCI client against a registry whose answers are spoiled on the way."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -11,17 +11,15 @@ from builder.oci import (
     Blob,
     Client,
     Corrupt,
-    Credential,
-    FixedCredential,
     Manifest,
-    RateLimited,
     Reference,
     Refused,
     Unauthorized,
     Unavailable,
+    sha256_digest,
 )
-from builder.oci.tokens import Tokens
 from tests.contract.lying_proxy import LyingProxy, lying_proxy
+from tests.parts.registry import running_registry
 
 TYPE = "application/vnd.example.record.v1+json"
 DATA = b'{"record": "' + b"x" * 2_000 + b'"}'
@@ -104,16 +102,32 @@ async def test_a_blob_with_other_bytes_or_another_size_is_refused(
             await client.blob(_reference(proxy), stored.layers[0])
 
 
-async def test_an_html_page_is_not_taken_for_a_manifest(
+async def test_an_html_page_is_taken_for_nothing_that_was_asked_for(
     proxy: LyingProxy, client: Client, stored: Manifest
 ) -> None:
-    del stored
-    page = b"<html>Welcome</html>"
-    proxy.spoil = lambda _, __: web.Response(body=page, content_type="text/html")
-    with pytest.raises(Corrupt, match=r"answered text/html that are no manifest.*not a proxy's error page"):
-        await client.manifest(_reference(proxy))
-    with pytest.raises(Corrupt, match="no list of tags"):
-        await client.tags(_reference(proxy))
+    page = b"<html>Please log in</html>"
+    proxy.spoil = lambda _, __: web.Response(status=200, body=page, content_type="text/html")
+    reference, layer = _reference(proxy), stored.layers[0]
+    blob = f"{reference.name}@{layer.digest}"
+    new = f"{reference.name}@{sha256_digest(b'new')}"
+    asked: dict[str, Callable[[], Awaitable[object]]] = {
+        f"GET {reference}": lambda: client.manifest(reference),
+        f"HEAD {reference}": lambda: client.head(reference),
+        f"GET the tags of {reference.name}": lambda: client.tags(reference),
+        f"GET {blob}": lambda: client.blob(reference, layer),
+        f"HEAD {blob}": lambda: client.has_blob(reference, layer.digest),
+        f"POST {new}": lambda: client.upload(reference, b"new", digest=sha256_digest(b"new")),
+        f"POST {blob}": lambda: client.mount(reference.at("2"), layer.digest, reference),
+        f"PUT {reference}": lambda: client.put_manifest(reference, stored.raw, stored.media_type),
+        f"DELETE {reference.name}@{stored.digest}": lambda: client.delete(reference, stored.digest),
+    }
+    for what, ask in asked.items():
+        with pytest.raises(Corrupt) as refused:
+            await ask()
+        assert str(refused.value) == (
+            f"{proxy.address} answered 200 with an HTML page to {what}. "
+            "Check that the address is a registry, and not a proxy or a login page before it."
+        )
 
 
 async def test_a_manifest_of_unknown_type_is_refused(
@@ -128,20 +142,6 @@ async def test_a_manifest_of_unknown_type_is_refused(
         await client.manifest(_reference(proxy))
 
 
-async def test_a_rate_limit_tells_how_long_to_wait(
-    proxy: LyingProxy, client: Client, stored: Manifest
-) -> None:
-    del stored
-    proxy.spoil = lambda _, answer: _with(answer, status=429, Retry_After="17")
-    with pytest.raises(RateLimited, match="answered 429") as limited:
-        await client.manifest(_reference(proxy))
-    assert limited.value.retry_after == 17
-    proxy.spoil = lambda _, answer: _with(answer, status=429, Retry_After="Fri, 01 Jan 1999 00:00:00 GMT")
-    with pytest.raises(RateLimited) as limited:
-        await client.head(_reference(proxy))
-    assert limited.value.retry_after == 0
-
-
 async def test_a_failing_registry_is_unavailable_and_its_page_is_not_quoted(
     proxy: LyingProxy, client: Client, stored: Manifest
 ) -> None:
@@ -149,19 +149,87 @@ async def test_a_failing_registry_is_unavailable_and_its_page_is_not_quoted(
     proxy.spoil = lambda _, __: web.Response(
         status=503, body=b"<html>secret</html>", content_type="text/html"
     )
-    with pytest.raises(Unavailable, match="answered 503 to GET") as failed:
+    with pytest.raises(Unavailable, match="answered 503") as failed:
         await client.manifest(_reference(proxy))
-    assert "html" not in str(failed.value)
+    assert str(failed.value) == f"{proxy.address} answered 503 with an HTML page to GET {_reference(proxy)}."
 
 
-async def test_a_read_only_registry_is_a_refusal_with_its_own_words(
+async def test_a_read_only_registry_is_a_refusal_that_says_so(tmp_path: Path) -> None:
+    """A real one, in docker-registry's maintenance mode: it still lets everybody read."""
+    with running_registry(tmp_path) as address:
+        reference = Reference.parse(f"{address}/oci/kept:1")
+        async with Client(insecure=True) as client:
+            await client.put_artifact(reference, [Blob("application/json", DATA)], artifact_type=TYPE)
+            digest = (await client.head(reference)).digest
+    with running_registry(tmp_path, read_only=True) as address:
+        reference, other = (Reference.parse(f"{address}/oci/{name}:1") for name in ("kept", "other"))
+        async with Client(insecure=True) as client:
+            manifest = await client.manifest(reference)
+            assert manifest.digest == digest
+            with pytest.raises(Refused) as refused:
+                await client.upload(other, b"x", digest=sha256_digest(b"x"))
+            assert str(refused.value) == (
+                f"{address} answered 405 to POST {other.name}@{sha256_digest(b'x')}. "
+                "It takes no writes: end its read-only mode, or name another registry."
+            )
+            with pytest.raises(Refused, match=r"answered 405 to PUT .* It takes no writes"):
+                await client.put_manifest(other, manifest.raw, manifest.media_type)
+            assert not await client.mount(other, manifest.layers[0].digest, reference)
+            with pytest.raises(Refused, match="It does not allow deletion, or is read-only: allow it there"):
+                await client.delete(reference, digest)
+
+
+async def test_a_registry_that_forbids_a_write_says_whose_right_is_missing(
     proxy: LyingProxy, client: Client, stored: Manifest
 ) -> None:
     del stored
-    said = json.dumps({"errors": [{"code": "UNSUPPORTED", "message": "read-only"}]}).encode()
-    proxy.spoil = lambda _, __: web.Response(status=405, body=said, content_type="application/json")
-    with pytest.raises(Refused, match=r"answered 405 UNSUPPORTED \(read-only\) to POST"):
-        await client.upload(_reference(proxy), b"x", digest="sha256:" + "0" * 64)
+    said = json.dumps({"errors": [{"code": "DENIED", "message": "archived"}]}).encode()
+    proxy.spoil = lambda _, __: web.Response(status=403, body=said, content_type="application/json")
+    with pytest.raises(Unauthorized) as refused:
+        await client.upload(_reference(proxy), b"x", digest=sha256_digest(b"x"))
+    assert str(refused.value) == (
+        f"{proxy.address} answered 403 DENIED (archived) to POST {_reference(proxy).name}@{sha256_digest(b'x')}. "
+        f"The credentials for {proxy.address} are missing, wrong or not allowed to do this."
+    )
+
+
+async def test_a_full_registry_is_said_to_be_full_and_holds_nothing_of_what_did_not_fit(
+    tmp_path: Path,
+) -> None:
+    """A real one, on a disk of half a megabyte."""
+    data = bytes(2_000_000)
+    with running_registry(tmp_path, disk_bytes=1 << 19) as address:
+        repository = Reference.parse(f"{address}/oci/large")
+        async with Client(insecure=True) as client:
+            with pytest.raises(Unavailable) as full:
+                await client.upload(repository, data, digest=sha256_digest(data))
+            assert str(full.value) == (
+                f"{address} is full: it answered 500 UNKNOWN (unknown error) to PUT "
+                f"{repository.name}@{sha256_digest(data)}. Free space there."
+            )
+            assert not await client.has_blob(repository, sha256_digest(data))
+
+
+async def test_other_words_for_a_full_registry_are_understood(proxy: LyingProxy, client: Client) -> None:
+    for status, body in (
+        (507, b""),
+        (500, b'{"errors": [{"code": "X", "message": "No space left on device"}]}'),
+    ):
+        proxy.spoil = lambda _, __, status=status, body=body: web.Response(status=status, body=body)  # type: ignore[misc]
+        with pytest.raises(Unavailable, match=r"is full: it answered 50[07].* to POST .*Free space there"):
+            await client.upload(_reference(proxy), b"x", digest=sha256_digest(b"x"))
+
+
+async def test_a_manifest_that_is_image_and_index_in_one_is_refused(
+    proxy: LyingProxy, client: Client, stored: Manifest
+) -> None:
+    both = json.dumps({**stored.document, "manifests": []}).encode()
+    proxy.spoil = lambda _, __: web.Response(body=both, content_type=stored.media_type)
+    with pytest.raises(Corrupt) as refused:
+        await client.manifest(_reference(proxy))
+    assert str(refused.value) == (
+        f"{_reference(proxy)} answered a manifest that is an image and an index in one. It is not used."
+    )
 
 
 async def test_a_connection_that_breaks_in_the_middle_of_a_blob_is_unavailable(
@@ -191,51 +259,6 @@ async def test_an_artifact_that_is_there_is_not_sent_again(
     del stored
     await client.put_artifact(_reference(proxy), [Blob("application/json", DATA)], artifact_type=TYPE)
     assert not [request for request in proxy.seen if request.startswith("POST")]
-
-
-async def test_bearer_tokens_are_fetched_once_per_scope_and_renewed_when_refused(
-    proxy: LyingProxy, stored: Manifest
-) -> None:
-    """The proxy plays a token server in front of the registry, whose first token it stops taking."""
-    tokens: list[str] = []
-    asked: list[tuple[str, ...]] = []
-
-    def guard(request: web.Request, answer: web.Response) -> web.Response:
-        if request.path == "/token":
-            assert request.headers["Authorization"].startswith("Basic ")
-            tokens.append(f"token-{len(tokens)}")
-            asked.append(tuple(request.query.getall("scope")))
-            return web.json_response({"token": tokens[-1], "expires_in": 300})
-        if (
-            tokens
-            and request.headers.get("Authorization") == f"Bearer {tokens[-1]}"
-            and tokens[-1] not in expired
-        ):
-            return answer
-        challenge = f'Bearer realm="http://{proxy.address}/token",service="tests",scope="ignored"'
-        return web.Response(status=401, headers={"WWW-Authenticate": challenge})
-
-    expired: set[str] = set()
-    proxy.spoil = guard
-    async with Client(FixedCredential(proxy.address, Credential("robot", "word")), insecure=True) as client:
-        await client.manifest(_reference(proxy))
-        await client.head(_reference(proxy))
-        assert tokens == ["token-0"]
-        assert asked == [("repository:oci/faults:pull",)]
-        expired.add("token-0")
-        assert (await client.head(_reference(proxy))).digest == stored.digest
-        assert tokens == ["token-0", "token-1"]
-
-
-async def test_credentials_are_not_sent_to_a_token_server_without_tls() -> None:
-    class Never:
-        def __getattr__(self, name: str) -> object:
-            raise AssertionError("something was sent")
-
-    tokens = Tokens(Never(), FixedCredential("h.example", Credential("robot", "word")), insecure=False)  # type: ignore[arg-type]
-    assert tokens.learn("h.example", (), ['Bearer realm="http://h.example/token"'])
-    with pytest.raises(Unauthorized, match="which is not HTTPS"):
-        await tokens.headers("h.example", ())
 
 
 async def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:

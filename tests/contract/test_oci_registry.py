@@ -1,8 +1,8 @@
-"""The OCI client against Debian's docker-registry."""
+"""The OCI client against each registry and each way to be let in."""
 
 import gzip
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +25,19 @@ from builder.oci import (
     canonical_json,
     sha256_digest,
 )
+from tests.contract.registries import PLACES, Place
 from tests.parts.registry import running_registry
 
 
+@pytest.fixture(scope="module", params=PLACES)
+def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with PLACES[request.param](tmp_path_factory.mktemp("registry")) as place:
+        yield place
+
+
 @pytest.fixture
-async def client() -> AsyncIterator[Client]:
-    async with Client(insecure=True) as client:
+async def client(place: Place) -> AsyncIterator[Client]:
+    async with place.client() as client:
         yield client
 
 
@@ -47,8 +54,8 @@ async def _push_image(client: Client, reference: Reference, content: bytes = b"l
     return await client.put_manifest(reference, canonical_json(document), MediaType.OCI_MANIFEST)
 
 
-async def test_what_is_pushed_is_read_back_with_the_same_digest(registry: str, client: Client) -> None:
-    reference = Reference.parse(f"{registry}/oci/round-trip:1")
+async def test_what_is_pushed_is_read_back_with_the_same_digest(place: Place, client: Client) -> None:
+    reference = Reference.parse(f"{place.address}/oci/round-trip:1")
     digest = await _push_image(client, reference)
 
     head, manifest = await client.head(reference), await client.manifest(reference.at(digest))
@@ -60,35 +67,37 @@ async def test_what_is_pushed_is_read_back_with_the_same_digest(registry: str, c
 
 
 async def test_absence_is_not_found_and_an_absent_repository_has_no_tags(
-    registry: str, client: Client
+    place: Place, client: Client
 ) -> None:
-    absent = Reference.parse(f"{registry}/oci/absent:1")
+    absent = Reference.parse(f"{place.address}/oci/absent:1")
     with pytest.raises(NotFound, match="oci/absent:1 does not exist"):
         await client.head(absent)
-    with pytest.raises(NotFound, match=r"oci/absent:1 does not exist.*MANIFEST_UNKNOWN"):
+    with pytest.raises(NotFound, match=r"oci/absent:1 does not exist.*(MANIFEST|NAME)_UNKNOWN"):
         await client.manifest(absent)
     assert not await client.has_blob(absent, sha256_digest(b"nothing"))
     assert await client.tags(absent) == []
 
 
-async def test_a_blob_that_is_there_is_not_sent_again(registry: str, client: Client) -> None:
-    repository, data = Reference.parse(f"{registry}/oci/once"), b"sent once"
+async def test_a_blob_that_is_there_is_not_sent_again(place: Place, client: Client) -> None:
+    repository, data = Reference.parse(f"{place.address}/oci/once"), b"sent once"
     assert await client.ensure_blob(repository, data, digest=sha256_digest(data))
     assert not await client.ensure_blob(repository, data, digest=sha256_digest(data))
 
 
-async def test_a_file_is_uploaded_as_it_is(registry: str, client: Client, tmp_path: Path) -> None:
+async def test_a_file_is_uploaded_as_it_is(place: Place, client: Client, tmp_path: Path) -> None:
     file, data = tmp_path / "blob", bytes(range(256)) * 20_000
     file.write_bytes(data)
-    repository = Reference.parse(f"{registry}/oci/file")
+    repository = Reference.parse(f"{place.address}/oci/file")
     await client.upload(repository, file, digest=sha256_digest(data))
     assert await client.blob(repository, Descriptor.of("application/octet-stream", data)) == data
 
 
 async def test_a_blob_of_another_repository_is_mounted_without_sending_it(
-    registry: str, client: Client
+    place: Place, client: Client
 ) -> None:
-    source, target = (Reference.parse(f"{registry}/oci/{name}") for name in ("mount-source", "mount-target"))
+    source, target = (
+        Reference.parse(f"{place.address}/oci/{name}") for name in ("mount-source", "mount-target")
+    )
     digest = sha256_digest(b"to be mounted")
     await client.upload(source, b"to be mounted", digest=digest)
 
@@ -96,20 +105,22 @@ async def test_a_blob_of_another_repository_is_mounted_without_sending_it(
     assert await client.has_blob(target, digest)
 
 
-async def test_a_blob_nobody_has_cannot_be_mounted(registry: str, client: Client) -> None:
-    source, target = (Reference.parse(f"{registry}/oci/{name}") for name in ("mount-source", "mount-target"))
+async def test_a_blob_nobody_has_cannot_be_mounted(place: Place, client: Client) -> None:
+    source, target = (
+        Reference.parse(f"{place.address}/oci/{name}") for name in ("mount-source", "mount-target")
+    )
     assert not await client.mount(target, sha256_digest(b"never pushed"), source)
 
 
-async def test_the_registry_refuses_bytes_that_are_not_the_digest(registry: str, client: Client) -> None:
+async def test_the_registry_refuses_bytes_that_are_not_the_digest(place: Place, client: Client) -> None:
     with pytest.raises(Refused, match="DIGEST_INVALID"):
-        await client.upload(Reference.parse(f"{registry}/oci/lie"), b"some", digest=sha256_digest(b"other"))
+        await client.upload(
+            Reference.parse(f"{place.address}/oci/lie"), b"some", digest=sha256_digest(b"other")
+        )
 
 
-async def test_an_artifact_keeps_its_type_its_annotations_and_its_bytes(
-    registry: str, client: Client
-) -> None:
-    reference = Reference.parse(f"{registry}/oci/records:0.1.6")
+async def test_an_artifact_keeps_its_type_its_annotations_and_its_bytes(place: Place, client: Client) -> None:
+    reference = Reference.parse(f"{place.address}/oci/records:0.1.6")
     record = Blob(
         "application/json", b'{"verdict":"Good"}', {"org.opencontainers.image.title": "record.json"}
     )
@@ -130,8 +141,8 @@ async def test_an_artifact_keeps_its_type_its_annotations_and_its_bytes(
     assert again == digest
 
 
-async def test_an_index_leads_to_the_image_of_a_platform(registry: str, client: Client) -> None:
-    reference = Reference.parse(f"{registry}/oci/many:1")
+async def test_an_index_leads_to_the_image_of_a_platform(place: Place, client: Client) -> None:
+    reference = Reference.parse(f"{place.address}/oci/many:1")
     images = {}
     for name in ("amd64", "arm64"):
         await _push_image(client, reference.at(name), name.encode())
@@ -151,26 +162,26 @@ async def test_an_index_leads_to_the_image_of_a_platform(registry: str, client: 
         await client.image(reference, Platform.parse("linux/s390x"))
 
 
-async def test_an_index_of_images_that_are_not_there_is_refused(registry: str, client: Client) -> None:
-    reference = Reference.parse(f"{registry}/oci/lonely:1")
+async def test_an_index_of_images_that_are_not_there_is_refused(place: Place, client: Client) -> None:
+    reference = Reference.parse(f"{place.address}/oci/lonely:1")
     await _push_image(client, reference.at("there"), b"there")
     there = await client.manifest(reference.at("there"))
     away = Manifest.from_bytes(there.raw + b" ", there.media_type, where="nowhere")
-    with pytest.raises(Refused, match="MANIFEST_BLOB_UNKNOWN"):
+    with pytest.raises((Refused, Unavailable)):  # 400 from one implementation, 500 from the other
         await client.put_index(reference, {Platform("linux", "amd64"): away})
     with pytest.raises(NotFound):
         await client.head(reference)
 
 
 async def test_deleting_a_manifest_takes_its_tags_and_an_absent_one_is_fine(
-    registry: str, client: Client
+    place: Place, client: Client
 ) -> None:
-    reference = Reference.parse(f"{registry}/oci/gone:1")
+    reference = Reference.parse(f"{place.address}/oci/gone:1")
     digest = await _push_image(client, reference, b"to be deleted")
     await client.delete(reference, digest)
     await client.delete(reference, digest)
     with pytest.raises(NotFound):
-        await client.head(reference)
+        await client.manifest(reference)
 
 
 async def test_a_registry_with_passwords_takes_the_right_one_only(tmp_path: Path) -> None:
