@@ -7,9 +7,9 @@ It exists because the maintained client on PyPI, oras (read at 0.2.43), could no
 - manifests come as parsed documents, so that neither their digest can be checked nor their bytes be stored again, and
   blobs are written down unchecked;
 - no index and no choice of a platform;
-- a chunked upload that breaks is lost, a download, too; only a 500 is tried again, over two minutes, whatever the
+- a transfer that breaks begins anew; what failed is tried again for two minutes, whatever it was and whatever the
   registry asks for with `Retry-After`;
-- no deadline on a connection that stands still, and no private authority for one client alone.
+- no deadline on a connection that stands still.
 
 What it shares with us are the formats. Look again when it has an asynchronous client that returns raw manifests. This
 package knows nothing of builder stages, so that the controller may import it too.

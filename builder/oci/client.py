@@ -220,19 +220,6 @@ class Client:
             expect_digest(str(reference), answer.headers.get("Docker-Content-Digest"), digest)
         return digest
 
-    async def put_index(self, reference: Reference, images: Mapping[Platform, Manifest]) -> Manifest:
-        """Store an index of one image per platform and return it; `image` reads one of them back.
-
-        The images must be in the repository already, as `put_manifest` leaves them; most registries refuse an
-        index of others.
-
-        Raises:
-            Refused: the registry does not hold one of the images.
-        """
-        index = Manifest.index_of(images)
-        await self.put_manifest(reference, index.raw, index.media_type)
-        return index
-
     async def put_artifact(
         self,
         reference: Reference,

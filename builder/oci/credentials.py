@@ -79,8 +79,12 @@ class DockerConfig:
             for key in keys:
                 if found := await self._ask(str(helper), key):
                     return found
-        auths = document.get("auths") or {}
-        return next((self._entry(auths[key], key) for key in keys if auths.get(key)), None)
+        return self.stored(host)
+
+    def stored(self, host: str) -> Credential | None:
+        """Return the credential that stands in the file itself; raises Unauthorized when it cannot be read."""
+        auths = self._read().get("auths") or {}
+        return next((self._entry(auths[key], key) for key in _keys(host) if auths.get(key)), None)
 
     def _read(self) -> Mapping[str, Any]:
         try:

@@ -72,19 +72,26 @@ class Platform:
         raise ValueError(f"{text!r} is not a platform: expected for example linux/amd64")
 
     @classmethod
-    def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read the platform of an index's entry; raises KeyError or TypeError when it is none."""
-        return cls(str(document["os"]), str(document["architecture"]), str(document.get("variant") or ""))
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read the platform of an image's configuration or of an index's entry; what is not said is empty."""
+        return cls(*(str(document.get(key) or "") for key in ("os", "architecture", "variant")))
+
+    def takes(self, other: Platform) -> bool:
+        """Tell whether an image for `other` is one for this platform; without a variant, any is."""
+        return (self.os, self.architecture) == (other.os, other.architecture) and self._variant in {
+            "",
+            other._variant,
+        }
+
+    @property
+    def _variant(self) -> str:
+        """The variant, but for the one of arm64 that goes without saying."""
+        return "" if (self.architecture, self.variant) == ("arm64", "v8") else self.variant
 
     def to_document(self) -> dict[str, str]:
         """Return the platform as it stands in an index."""
         document = {"os": self.os, "architecture": self.architecture}
         return document | ({"variant": self.variant} if self.variant else {})
-
-    def takes(self, other: Platform) -> bool:
-        """Tell whether an image for `other` is one for this; without a variant, any will do."""
-        same = (self.os, self.architecture) == (other.os, other.architecture)
-        return same and self.variant in {"", other.variant}
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
@@ -98,8 +105,6 @@ class Descriptor:
     digest: str
     size: int
     annotations: Mapping[str, str] = field(default_factory=dict)
-    platform: Platform | None = None
-    """What an entry of an index is for."""
 
     @classmethod
     def of(cls, media_type: str, data: bytes, annotations: Mapping[str, str] | None = None) -> Self:
@@ -114,14 +119,11 @@ class Descriptor:
             str(document["digest"]),
             int(document["size"]),
             dict(document.get("annotations") or {}),
-            Platform.from_document(document["platform"]) if document.get("platform") else None,
         )
 
     def to_document(self) -> dict[str, Any]:
         """Return the descriptor as it stands in a manifest."""
         document: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
-        if self.platform is not None:
-            document["platform"] = self.platform.to_document()
         return document | ({"annotations": dict(self.annotations)} if self.annotations else {})
 
 
@@ -176,23 +178,20 @@ class Manifest:
         return cls(raw, media_type, sha256_digest(raw), document)
 
     @classmethod
-    def index_of(
-        cls, images: Mapping[Platform, Manifest], *, annotations: Mapping[str, str] | None = None
-    ) -> Self:
-        """Return the index of one image per platform, in their order; Docker's kind when all images are.
+    def index_of(cls, images: Mapping[Platform, Manifest]) -> Self:
+        """Make the index of one image per platform, in the family of the images; OCI where they are of both.
 
-        Equal images give an equal digest.
+        Equal images give equal bytes, in whatever order they come.
         """
-        docker = all(image.media_type == MediaType.DOCKER_MANIFEST for image in images.values())
-        media_type = MediaType.DOCKER_LIST if images and docker else MediaType.OCI_INDEX
+        docker = {image.media_type for image in images.values()} == {MediaType.DOCKER_MANIFEST}
+        media_type = MediaType.DOCKER_LIST if docker else MediaType.OCI_INDEX
         entries = [
-            Descriptor(image.media_type, image.digest, len(image.raw), platform=platform).to_document()
-            for platform, image in images.items()
+            Descriptor(image.media_type, image.digest, len(image.raw)).to_document()
+            | {"platform": platform.to_document()}
+            for platform, image in sorted(images.items(), key=lambda item: str(item[0]))
         ]
-        document: dict[str, Any] = {"schemaVersion": 2, "mediaType": media_type, "manifests": entries}
-        if annotations:
-            document["annotations"] = dict(annotations)
-        return cls.from_bytes(canonical_json(document), media_type, where="the new index")
+        raw = canonical_json({"schemaVersion": 2, "mediaType": media_type, "manifests": entries})
+        return cls.from_bytes(raw, media_type, where="the new index")
 
     @property
     def is_index(self) -> bool:
@@ -219,16 +218,12 @@ class Manifest:
         """Return the pointers to the layers, lowest first; raises Corrupt when they are malformed."""
         return self._descriptors(self.document.get("layers") or [])
 
-    @property
-    def entries(self) -> tuple[Descriptor, ...]:
-        """Return what an index lists, in its order; raises Corrupt when it is malformed."""
-        return self._descriptors(self.document.get("manifests") or [])
-
     def for_platform(self, platform: Platform) -> Descriptor | None:
         """Return the entry of an index for a platform, or None; a platform without variant takes any."""
-        return next(
-            (entry for entry in self.entries if entry.platform and platform.takes(entry.platform)), None
-        )
+        for entry in self.document.get("manifests") or []:
+            if platform.takes(Platform.of(entry.get("platform") or {})):
+                return self._descriptors([entry])[0]
+        return None
 
     def _descriptors(self, documents: list[Any]) -> tuple[Descriptor, ...]:
         try:

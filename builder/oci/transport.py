@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from pathlib import Path
@@ -137,11 +137,12 @@ class Transport:
             async with asyncio.timeout(None) as deadline:
 
                 def moved() -> None:
-                    deadline.reschedule(loop.time() + self._silence_seconds)
+                    with suppress(RuntimeError):  # the answer came before all was sent
+                        deadline.reschedule(loop.time() + self._silence_seconds)
 
-                moved_body = _sent(request.body, headers, moved)
+                body = _sent(request.body, headers, moved)
                 return await self._session.request(
-                    request.method, request.url, headers=headers, data=moved_body, allow_redirects=False
+                    request.method, request.url, headers=headers, data=body, allow_redirects=False
                 )
         except TimeoutError as error:
             if isinstance(error, aiohttp.ConnectionTimeoutError):

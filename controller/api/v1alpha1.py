@@ -152,6 +152,8 @@ class Registry(Document):
     """The repository (Remote) or the volume (Engine) that holds candidate wheels, release records and inventories."""
     push_secret_name: SecretName | None = None
     """The Secret with `username` and `password`, or `.dockerconfigjson`, for pushing."""
+    pull_secret_name: SecretName | None = None
+    """The Secret of the same kind for reading, and for the engine's pulls; default: the one for pushing."""
     ca_secret_name: SecretName | None = None
     """The Secret whose `ca.crt` verifies the registry's certificate."""
     insecure: bool = False

@@ -33,6 +33,8 @@ class RegistryAccess:
     """Used for ghcr.io where no Secret is named."""
     docker_config: Path | None = None
     """Used for every other host where no Secret is named, if the file exists."""
+    helper_environment: Mapping[str, str] | None = None
+    """What the credential helpers of a docker configuration get to see; None for all of ours."""
 
 
 class Registry:
@@ -106,15 +108,31 @@ def credentials(access: RegistryAccess) -> oci.Credentials:
     """
     secret = access.secret
     if ".dockerconfigjson" in secret:
-        return oci.DockerConfig(secret[".dockerconfigjson"])
+        return oci.DockerConfig(secret[".dockerconfigjson"], environment=access.helper_environment)
     if secret:
-        pair = BasicCredentials.from_files(secret)
-        return oci.FixedCredential(access.host, oci.Credential(pair.username, pair.password))
+        return SecretCredential(access.host, secret)
     if access.host == _GHCR and access.ghcr is not None:
         return oci.FixedCredential(_GHCR, oci.Credential(access.ghcr.username, access.ghcr.password))
     if access.docker_config is not None and access.docker_config.exists():
-        return oci.DockerConfig(access.docker_config)
+        return oci.DockerConfig(access.docker_config, environment=access.helper_environment)
     return oci.NoCredentials()
+
+
+class SecretCredential:
+    """User name and password of a Secret, for one registry; read anew when the registry refuses the ones before."""
+
+    def __init__(self, host: str, files: Mapping[str, Path]) -> None:
+        """Raises Terminal: SecretIncomplete, as `BasicCredentials.from_files`."""
+        self._host = host
+        self._files = files
+        BasicCredentials.from_files(files)
+
+    async def for_host(self, host: str) -> oci.Credential | None:
+        """Return the credential for its own host only."""
+        if host != self._host:
+            return None
+        pair = BasicCredentials.from_files(self._files)
+        return oci.Credential(pair.username, pair.password)
 
 
 def parse(reference: str) -> oci.Reference:
@@ -150,7 +168,7 @@ def translated() -> Iterator[None]:
         raise Terminal(
             "CredentialsMissing",
             str(error),
-            fix="Name a Secret in registry.pushSecretName, or run docker login for this registry.",
+            fix="Name a Secret in registry.pushSecretName (to read: pullSecretName), or run docker login for this registry.",
         ) from error
     except oci.RegistryError as error:
         raise Terminal(

@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from builder import oci
 from controller.api.v1alpha1 import Registry
+from controller.clients.registry import translated
 from controller.model.errors import Terminal
 from controller.settings import BasicCredentials, Settings
 
@@ -40,45 +42,55 @@ def registry_access(
 
 
 def pull_credentials(registry: Registry, settings: Settings, *, image: str) -> Mapping[str, str] | None:
-    """Return what the engine's API takes to pull `image` (`username`, `password`); None: the user's docker config.
+    """Return what the engine's API takes to pull `image`; None: the user's docker config.
+
+    The pull Secret wins, else the push Secret, then GHCR_USER and GHCR_TOKEN for ghcr.io.
 
     Raises:
         Terminal: as `registry_access`.
     """
     host = image.split("/", 1)[0]
-    if registry.push_secret_name:
-        files = settings.secret(registry.push_secret_name)
-        if ".dockerconfigjson" in files:
-            return _of_config(files[".dockerconfigjson"], host)
-        found = BasicCredentials.from_files(files)
-        return {"username": found.username, "password": found.password}
+    files = registry_secret(registry, settings, hosts=frozenset({host}), reading=True)
+    if ".dockerconfigjson" in files:
+        with translated():
+            found = oci.DockerConfig(files[".dockerconfigjson"]).stored(host)
+        if found is None or not found.identity_token:
+            return {"username": found.username, "password": found.password} if found else None
+        return {"identitytoken": found.identity_token}
+    if files:
+        pair = BasicCredentials.from_files(files)
+        return {"username": pair.username, "password": pair.password}
     if settings.ghcr is not None and host == "ghcr.io":
         return {"username": settings.ghcr.username, "password": settings.ghcr.password}
     return None
 
 
-def _of_config(path: Path, host: str) -> Mapping[str, str] | None:
-    try:
-        entry = json.loads(path.read_text())["auths"][host]
-        username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    except KeyError:
-        return None
-    except (OSError, ValueError, TypeError) as error:
+def registry_secret(
+    registry: Registry, settings: Settings, *, hosts: frozenset[str], reading: bool
+) -> Mapping[str, Path]:
+    """Return the files of the Secret for pushing, or for reading (the one for pushing, if none is named); none: empty.
+
+    Raises:
+        Terminal: it is missing, readable by others, or has one password for more than one registry.
+    """
+    name = (registry.pull_secret_name if reading else None) or registry.push_secret_name
+    files = settings.secret(name) if name else {}
+    if files and ".dockerconfigjson" not in files and len(hosts) > 1:
         raise Terminal(
             "SecretIncomplete",
-            f"{path} is not a docker configuration: {error}.",
-            fix="Write one as docker login does.",
-        ) from error
-    return {"username": username, "password": password}
+            f"Secret {name} has one password, and the document names the registries {' and '.join(sorted(hosts))}.",
+            fix="Write .dockerconfigjson there, with an entry for each.",
+        )
+    return files
 
 
 def _docker_config(
     registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
 ) -> str | None:
-    if registry.push_secret_name:
-        files = settings.secret(registry.push_secret_name)
-        if ".dockerconfigjson" in files:
-            return str(files[".dockerconfigjson"])
+    files = registry_secret(registry, settings, hosts=hosts, reading=False)
+    if ".dockerconfigjson" in files:
+        return str(files[".dockerconfigjson"])
+    if files:
         return _written(dict.fromkeys(hosts, BasicCredentials.from_files(files)), folder)
     if settings.ghcr is not None and "ghcr.io" in hosts:
         return _written({"ghcr.io": settings.ghcr}, folder)

@@ -24,6 +24,7 @@ from controller.clients.index import PackageIndex
 from controller.clients.parts import Parts
 from controller.clients.records import RecordStore
 from controller.clients.registry import Registry, RegistryAccess
+from controller.clients.registry_config import registry_secret
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
 from controller.model.errors import Problem
@@ -221,10 +222,11 @@ async def open_world(
         if spec.registry.mode == "Engine":
             records = EngineRecords(engine, spec.registry.artifacts, cache=folder / "blobs")
         else:
-            access = _access(document, settings)
+            access = _access(document, settings, reading=True)
             registry = await stack.enter_async_context(Registry(access))
             bases = RegistryBases(registries(access, registry, stack))
-            records = RegistryRecords(registry, spec.registry.artifacts, cache=folder / "blobs")
+            writing = await stack.enter_async_context(Registry(_access(document, settings, reading=False)))
+            records = RegistryRecords(writing, spec.registry.artifacts, cache=folder / "blobs")
         parts = Parts(
             engine=engine,
             index=index,
@@ -249,15 +251,20 @@ def index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex
     )
 
 
-def _access(document: WorkspaceRuntime, settings: Settings) -> RegistryAccess:
+def _access(document: WorkspaceRuntime, settings: Settings, *, reading: bool) -> RegistryAccess:
     registry = document.spec.registry
+    hosts = {
+        name.split("/", 1)[0]
+        for name in (registry.artifacts, *(each.image for each in document.spec.templates))
+    }
     return RegistryAccess(
         host=registry.artifacts.split("/", 1)[0],
         insecure=registry.insecure,
         ca_file=settings.secret(registry.ca_secret_name).get("ca.crt") if registry.ca_secret_name else None,
-        secret=settings.secret(registry.push_secret_name) if registry.push_secret_name else {},
+        secret=registry_secret(registry, settings, hosts=frozenset(hosts), reading=reading),
         ghcr=settings.ghcr,
         docker_config=settings.docker_config,
+        helper_environment=settings.child_environment,
     )
 
 

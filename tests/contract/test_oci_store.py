@@ -69,11 +69,7 @@ async def test_a_layer_is_sent_once_and_mounted_into_the_other_repositories(
             await _full_build(client, f"{name}:full", docker=docker)
         layer = _layer(f"layer {docker}".encode())
         proxy.seen.clear()
-        store = RemoteStore(
-            client, Engine("unix:///nowhere"), NoCredentials(), platform=Platform.parse("linux/amd64")
-        )
-
-        made = await _candidates(store, names, layer)
+        made = await _candidates(_store(client), names, layer)
 
         puts = [
             request
@@ -102,12 +98,51 @@ async def _a_second_run_only_looks(
     proxy: LyingProxy, client: Client, names: list[str], layer: Layer, made: list[StoredImage]
 ) -> None:
     proxy.seen.clear()
-    store = RemoteStore(
-        client, Engine("unix:///nowhere"), NoCredentials(), platform=Platform.parse("linux/amd64")
-    )
-    again = await _candidates(store, names, layer)
+    again = await _candidates(_store(client), names, layer)
     assert [image.digest for image in again] == [image.digest for image in made]
     assert {request.split()[0] for request in proxy.seen} == {"GET", "HEAD"}
     assert len(proxy.seen) == 3 * len(
         names
     )  # the full build's manifest and configuration, the candidate's digest
+
+
+async def test_the_requests_of_an_append_are_these_and_no_more(registry: str) -> None:
+    async with lying_proxy(registry) as proxy, Client(insecure=True) as client:
+        names = [f"{proxy.address}/counted-{number}" for number in range(3)]
+        for name in names:
+            await _full_build(client, f"{name}:full", docker=False)
+        layer = _layer(b"counted")
+        proxy.seen.clear()
+        proxy.sent_bytes = 0
+
+        made = await _candidates(_store(client), names, layer)
+
+        asked = [_kind(request) for request in proxy.seen]
+        each = [
+            "GET manifest",
+            "GET blob",
+            "HEAD manifest",
+            "HEAD blob",
+            "POST upload",
+            "PUT upload",
+            "PUT manifest",
+        ]
+        first, others = ["HEAD blob", "POST upload", "PUT upload"], ["POST mount"]
+        assert sorted(asked) == sorted(
+            [*each * 3, *first, *others * 2]
+        )  # 10 requests for the first, 8 for each other
+        manifests = [await client.manifest(Reference.parse(image.name)) for image in made]
+        sent = len(layer.compressed) + sum(len(each.raw) + each.config.size for each in manifests)
+        assert proxy.sent_bytes == sent
+
+
+def _kind(request: str) -> str:
+    method, path = request.split()
+    if "mount=" in path:
+        return f"{method} mount"
+    return f"{method} {'upload' if '/uploads/' in path else path.split('/')[-2].rstrip('s')}"
+
+
+def _store(client: Client) -> RemoteStore:
+    engine = Engine("unix:///nowhere")
+    return RemoteStore(client, engine, NoCredentials(), platform=Platform.parse("linux/amd64"))

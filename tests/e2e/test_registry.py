@@ -1,0 +1,70 @@
+"""A registry that refuses or is away while a release goes through it: what a user is told, and that it goes on afterwards."""
+
+from pathlib import Path
+from typing import Any
+
+from tests.e2e.scene import Scene
+from tests.parts.registry import running_registry
+from tests.parts.servers import free_port
+
+_EMPTY = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"
+"""The digest of the first blob of every artifact."""
+
+
+def _through(scene: Scene, registry: str, **more: Any) -> None:  # noqa: ANN401 -- fields of the document
+    """Let the document's one template live in a registry."""
+    with scene.desk.editing() as spec:
+        spec["registry"] = {"mode": "Remote", "artifacts": f"{registry}/artifacts", "insecure": True, **more}
+        spec["templates"] = spec["templates"][:1]
+        spec["templates"][0]["image"] = f"{registry}/plain"
+
+
+def _said(scene: Scene, type_: str) -> tuple[str, str, str]:
+    condition = scene.desk.condition(type_)
+    assert condition is not None
+    return condition["status"], condition["reason"], condition["message"]
+
+
+def test_a_registry_that_takes_no_writes_stalls_with_the_cure_and_is_used_when_it_does(
+    scene: Scene, tmp_path: Path
+) -> None:
+    port = free_port()
+    with running_registry(tmp_path / "registry", port=port, read_only=True) as registry:
+        _through(scene, registry)
+        scene.desk.run(code=1)
+    said = (
+        f"{registry} answered 405 to POST {registry}/artifacts@{_EMPTY}. It takes no writes: end its read-only mode, "
+        "or name another registry. Check the registry's address and its log."
+    )
+    assert _said(scene, "ImagesBuilt") == ("False", "RegistryRefused", said)
+    assert _said(scene, "Stalled") == ("True", "RegistryRefused", said)
+    with running_registry(tmp_path / "registry", port=port):
+        scene.desk.run("--until", "ImagesBuilt")
+    assert _said(scene, "ImagesBuilt")[0] == "True"
+
+
+def test_a_registry_that_is_down_or_wants_a_password_is_unknown_and_says_why(
+    scene: Scene, tmp_path: Path
+) -> None:
+    port = free_port()
+    registry = f"127.0.0.1:{port}"
+    _through(scene, registry)
+    scene.desk.run("--wait", "2s", code=3)
+    status, reason, message = _said(scene, "ImagesBuilt")
+    assert (status, reason) == ("Unknown", "Unknown")
+    begins = f"The release records cannot be read: The registry {registry} cannot be reached for the tags of "
+    assert message.startswith(f"{begins}{registry}/artifacts: ")
+
+    with running_registry(tmp_path / "registry", port=port, users={"robot": "right"}):
+        scene.desk.run("--wait", "2s", code=3)
+        status, reason, message = _said(scene, "ImagesBuilt")
+        assert (status, reason) == ("Unknown", "Unknown")
+        assert message == (
+            f"The release records cannot be read: The registry {registry} asks for a user and password and none are "
+            f"known for it. Add them to the docker configuration: docker login {registry}. Name a Secret in "
+            "registry.pushSecretName (to read: pullSecretName), or run docker login for this registry."
+        )
+        scene.desk.write_secret("registry", **{"username": "robot", "password": "right"})  # noqa: PIE804 -- as a keyword it reads as a secret
+        _through(scene, registry, pushSecretName="registry")
+        scene.desk.run("--until", "ImagesBuilt")
+    assert _said(scene, "ImagesBuilt")[0] == "True"
