@@ -18,39 +18,57 @@ from controller.model.errors import NotFound
 from controller.model.probe import ProbeOrder, ProbeSettings
 
 _CONFIGS: Final = "/configs"
+_CONFIGS_VOLUME: Final = [{"Type": "volume", "Target": _CONFIGS}]
 
 
 @asynccontextmanager
-async def candidate_container(engine: DockerEngine, order: ProbeOrder) -> AsyncIterator[str]:
-    """Give the created container, with its files in place; remove it afterwards whatever happened."""
+async def candidate_container(
+    engine: DockerEngine, order: ProbeOrder, *, network: str | None
+) -> AsyncIterator[str]:
+    """Give the created container, with its files in place; remove it afterwards whatever happened.
+
+    `network` is the one that it is alone on; None is the engine's default, with its port on this machine's loopback.
+    """
     made: list[str] = []
     # A task of its own: a cancellation must not leave a container that the engine is just making.
-    creation = asyncio.create_task(_create(engine, order, made))
+    creation = asyncio.create_task(_create(engine, order, network, made))
     try:
         yield await asyncio.shield(creation)
     finally:
         await _whatever_happens(_remove(engine, creation, made))
 
 
-async def _create(engine: DockerEngine, order: ProbeOrder, made: list[str]) -> str:
+async def _create(engine: DockerEngine, order: ProbeOrder, network: str | None, made: list[str]) -> str:
     """Create the candidate; every container goes to the front of `made` as soon as it exists.
 
-    `/configs` belongs to a second container that never runs: only through a writable root can the folder of a
-    volume itself be made writable for any user, and the candidate's root may be read-only. The volume has no
-    name, so it goes with the last container that has it.
+    `/configs` is a volume without a name, so it goes with the last container that has it. Only through a writable
+    root can the folder of a volume itself be made writable for any user: where the candidate's is read-only, the volume
+    belongs to a second container that never runs.
     """
-    prefix = f"wsr-probe-{order.template}-"
-    holder = await engine.create_container(f"{prefix}{secrets.token_hex(4)}", _holder_body(order))
-    made.insert(0, holder)
+    body = _candidate_body(order, network)
+    if order.settings.read_only_root:
+        holder = await _create_with_files(engine, order, _holder_body(order), made)
+        body["HostConfig"]["VolumesFrom"] = [holder]
+        made.insert(0, await engine.create_container(_name(order), body))
+        return made[0]
+    body["HostConfig"]["Mounts"] = _CONFIGS_VOLUME
+    return await _create_with_files(engine, order, body, made)
+
+
+async def _create_with_files(
+    engine: DockerEngine, order: ProbeOrder, body: Mapping[str, Any], made: list[str]
+) -> str:
+    container = await engine.create_container(_name(order), body)
+    made.insert(0, container)
     archive = _archive(order.settings.files)
     await engine.call(
-        "write the probe's configuration", lambda client: client.put_archive(holder, "/", archive)
+        "write the probe's configuration", lambda client: client.put_archive(container, "/", archive)
     )
-    candidate = await engine.create_container(
-        f"{prefix}{secrets.token_hex(4)}", _candidate_body(order, holder)
-    )
-    made.insert(0, candidate)
-    return candidate
+    return container
+
+
+def _name(order: ProbeOrder) -> str:
+    return f"wsr-probe-{order.template}-{secrets.token_hex(4)}"
 
 
 async def _remove(engine: DockerEngine, creation: asyncio.Task[str], made: list[str]) -> None:
@@ -82,11 +100,11 @@ def _holder_body(order: ProbeOrder) -> dict[str, Any]:
     return {
         "Image": order.image,
         "Labels": {LABEL_PROBE: order.owner},
-        "HostConfig": {"Mounts": [{"Type": "volume", "Target": _CONFIGS}], "NetworkMode": "none"},
+        "HostConfig": {"Mounts": _CONFIGS_VOLUME, "NetworkMode": "none"},
     }
 
 
-def _candidate_body(order: ProbeOrder, holder: str) -> dict[str, Any]:
+def _candidate_body(order: ProbeOrder, network: str | None) -> dict[str, Any]:
     """Return the create request: production's settings, and nothing that outlives the container."""
     settings: ProbeSettings = order.settings
     environment = {
@@ -96,12 +114,13 @@ def _candidate_body(order: ProbeOrder, holder: str) -> dict[str, Any]:
     }
     port = f"{settings.port}/tcp"
     host: dict[str, Any] = {
-        "VolumesFrom": [holder],
-        "PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]},
         "RestartPolicy": {"Name": "no"},
         "ReadonlyRootfs": settings.read_only_root,
         "Memory": settings.memory_bytes or 0,
         "NanoCpus": settings.nano_cpus or 0,
+        **(
+            _only(network) if network else {"PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
+        ),
     }
     if settings.read_only_root:
         host["Tmpfs"] = {"/tmp": "mode=1777", "/run": "mode=1777"}  # noqa: S108 -- a mount point in the container
@@ -113,6 +132,15 @@ def _candidate_body(order: ProbeOrder, holder: str) -> dict[str, Any]:
         "HostConfig": host,
         **({"User": settings.user} if settings.user else {}),
     }
+
+
+def _only(network: str) -> dict[str, Any]:
+    """Return what puts a container on a network that leads nowhere.
+
+    No name can be resolved from there. Without a name server of its own it would ask one that it cannot reach for ten
+    seconds, which frameworks that report home at their start would wait for; so it gives up after one.
+    """
+    return {"NetworkMode": network, "Dns": ["127.0.0.1"], "DnsOptions": ["timeout:1", "attempts:1"]}
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from controller.api.v1alpha1 import PATTERN_WORDS, WorkspaceRuntime
+from controller.api.v1alpha1 import PATTERN_WORDS, RENAMED, WorkspaceRuntime
 
 Path = tuple[str | int, ...]
 
@@ -87,6 +87,8 @@ def _problem(node: yaml.Node | None, details: ErrorDetails) -> tuple[int, Path, 
 def _message(path: Path, details: ErrorDetails, node: yaml.Node | None) -> str:
     kind, value = details["type"], details["input"]
     match kind:
+        case "extra_forbidden" if path[-1] in RENAMED:
+            return f"has another name now; write {RENAMED[str(path[-1])]}"
         case "extra_forbidden":
             known = sorted(_known_fields(path[:-1]))
             close = difflib.get_close_matches(str(path[-1]), known, n=1)

@@ -7,7 +7,7 @@ Field descriptions are user documentation.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Final, Literal
 
 from packaging.version import Version
@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from controller.api import annotations as annotated
 from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD
+from controller.api.quantity import memory_bytes, nano_cpus
 from controller.api.version import checked_version
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -46,6 +47,12 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
 }
 """What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""
+
+RENAMED: Final[Mapping[str, str]] = {
+    "readOnlyRoot": "securityContext.readOnlyRootFilesystem",
+    "memoryMegabytes": 'resources.limits.memory, as in "512Mi"',
+}
+"""Fields of earlier releases, with what to write instead."""
 
 REPOSITORY: Final = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
@@ -83,10 +90,22 @@ def _amount(value: object) -> object:
     raise ValueError(f"must be a whole number from 1, or a percentage from 1% to 100%, got {value!r}")
 
 
+def _checked_by(read: Callable[[object], int]) -> Callable[[object], object]:
+    """Return what refuses in one sentence what `read` cannot read, and keeps the rest as it was typed."""
+
+    def checked(value: object) -> object:
+        read(value)
+        return value
+
+    return checked
+
+
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
 PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(checked_version)]
 ImageRepository = Annotated[str, Field(max_length=255), AfterValidator(_repository)]
 Amount = Annotated[int | str, BeforeValidator(_amount)]
+Cpu = Annotated[str | int | float, BeforeValidator(_checked_by(nano_cpus))]
+Memory = Annotated[str | int, BeforeValidator(_checked_by(memory_bytes))]
 Url = Annotated[str, Field(max_length=2048, pattern=URL_PATTERN)]
 SecretName = Annotated[str, Field(max_length=253, pattern=SUBDOMAIN_PATTERN)]
 
@@ -183,15 +202,42 @@ class EnvironmentVariable(Document):
     value: Annotated[str, Field(max_length=32_768)] = ""
 
 
+class Limits(Document):
+    """The most that a candidate may use."""
+
+    cpu: Cpu | None = None
+    """CPU time, as in 500m or 2; default: no limit."""
+    memory: Memory | None = None
+    """Memory, as in 512Mi; a candidate that needs more is killed and fails. Default: no limit."""
+
+
+class Resources(Document):
+    """What a candidate may use."""
+
+    limits: Limits = Limits()
+
+
+class SecurityContext(Document):
+    """As whom and on what a candidate runs."""
+
+    run_as_user: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
+    """The numeric user; default: the image's own."""
+    read_only_root_filesystem: bool = False
+    """A read-only root file system with a tmpfs on /tmp and /run, as tier-limited workspaces have; /configs stays
+    writable."""
+
+
 class Probe(Document):
     """How a candidate is booted at the gate: as production boots it."""
 
+    model: Literal["Required", "WithoutTools", "None"] = "Required"
+    """What the candidate must do with a model, which a stand-in plays. Required: call it, run a tool for it, and carry on
+    the conversation. WithoutTools: the same without a tool. None: nothing; the gate then cannot see an agent that does
+    not reach its model or forgets what was said, and the candidate may reach the network."""
     env: Annotated[list[EnvironmentVariable], Field(max_length=100)] = []
-    """Environment beside the image's own."""
-    read_only_root: bool = False
-    """Boot with a read-only root file system and a tmpfs on /tmp and /run, as tier-limited workspaces do."""
-    memory_megabytes: Annotated[int, Field(ge=16, le=1_048_576)] | None = None
-    """The memory limit in MiB; default: none."""
+    """Environment beside the image's own and beside the addresses and keys of the stand-in, which it overrides."""
+    resources: Resources = Resources()
+    security_context: SecurityContext = SecurityContext()
 
 
 class Template(Document):

@@ -12,6 +12,7 @@ from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
 from controller.clients.records import RecordStore
 from controller.clients.runs import Runs
+from controller.clients.stand_in import StandIn
 from controller.model.errors import Transient
 from controller.model.record import ReleaseRecord
 from controller.settings import Settings
@@ -30,6 +31,7 @@ class Parts:
     index: PackageIndex
     records: RecordStore
     runs: Runs
+    stand_in: StandIn
     settings: Settings
     folder: Path
     base: Path

@@ -13,7 +13,8 @@ class ProbeReason(enum.StrEnum):
     EXITED_AT_ONCE = "ExitedAtOnce"
     """The process ended, or could not be started, before it was ready."""
     BAD_CONFIGURATION = "BadConfiguration"
-    """The runtime itself says that its configuration is wrong: the probe's settings, not the image."""
+    """The runtime itself says that its configuration is wrong, or its model refused its key: the probe's settings, not
+    the image."""
     NEVER_READY = "NeverReady"
     """The agent card was not served before the start deadline."""
     WRONG_VERSION = "WrongVersion"
@@ -22,6 +23,20 @@ class ProbeReason(enum.StrEnum):
     """The agent answered the card and then failed a turn."""
     TIMED_OUT = "TimedOut"
     """A turn got no answer before its deadline: slow is not passed."""
+    NO_MODEL_CALL = "NoModelCall"
+    """The agent answered without having asked its model."""
+    NO_TOOL_USE = "NoToolUse"
+    """The agent offered its model no tool that gives a word back, or did not run it, or lost what it returned."""
+    FORGOT_CONVERSATION = "ForgotConversation"
+    """The second turn's answer does not have what the first turn brought."""
+
+
+class ModelUse(enum.StrEnum):
+    """What a candidate must do with its model."""
+
+    REQUIRED = "Required"
+    WITHOUT_TOOLS = "WithoutTools"
+    NONE = "None"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +70,22 @@ class ProbeOrder:
     content_sha256: str
     start_deadline_seconds: float
     turn_deadline_seconds: float = 300.0
+    model: ModelUse = ModelUse.REQUIRED
     settings: ProbeSettings = field(default_factory=ProbeSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class ProbePassed:
-    """The candidate booted, reported what was built, and answered two turns. `memory_bytes` is after them."""
+    """The candidate booted, reported what was built, and answered two turns.
+
+    `memory_bytes` is what it used while it answered the second; `model_calls` how often it asked its model.
+    """
 
     template: str
     boot_seconds: float
     turn_seconds: tuple[float, float]
     memory_bytes: int | None
+    model_calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

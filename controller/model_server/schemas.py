@@ -95,7 +95,7 @@ def _merged(schema: Json, parts: list[Json]) -> Json:
 
 def _referenced(reference: str, root: Json) -> Json:
     found: Any = root
-    for step in reference.removeprefix("#").strip("/").split("/"):
+    for step in filter(None, reference.removeprefix("#").split("/")):
         key = step.replace("~1", "/").replace("~0", "~")
         found = found.get(key) if isinstance(found, Mapping) else None
     return found if isinstance(found, Mapping) else {}

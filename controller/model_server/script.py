@@ -14,7 +14,7 @@ from typing import Final
 
 from controller.model_server.conversation import Reply, Request, Text
 from controller.model_server.schemas import value_for
-from controller.model_server.tools import call_that_returns, call_with_answer, forced_call
+from controller.model_server.tools import call_that_returns, call_with_answer
 
 NOTHING_KNOWN: Final = "I do not find it in our conversation."
 NO_TOOL: Final = "I was offered no tool that gives a word back."
@@ -32,6 +32,8 @@ class Script:
     """How many calls the model got, by turn."""
     tool_results: int = 0
     """How many of them brought the nonce back from a tool."""
+    recalled: bool = False
+    """Whether the second turn brought the conversation along."""
     offered: set[str] = field(default_factory=set)
     """The names of all tools that were offered."""
     key_refused: bool = False
@@ -44,21 +46,18 @@ class Script:
         self.calls[self.turn] += 1
         tools = request.tools if request.choice.allowed else ()
         self.offered |= {tool.name for tool in tools}
-        if (named := request.choice.name) is not None:
-            tool = next((each for each in tools if each.name == named), None)
-            if tool is not None:
-                return forced_call(self._answer(request), tool)
         returned = self._returned(request)
         self.tool_results += returned is not None
-        if self.turn == 1 and self.tools and returned is None and tools:
+        named = [tool for tool in tools if tool.name == request.choice.name]
+        if self.turn == 1 and self.tools and returned is None:
             tried = {call.name for call in request.calls if self.nonce in json.dumps(call.arguments)}
-            if (call := call_that_returns(self.nonce, tools, tried=tried)) is not None:
+            if (call := call_that_returns(self.nonce, named or tools, tried=tried)) is not None:
                 return call
         answer = self._answer(request)
         if request.choice.required and tools:
-            return call_with_answer(answer, tools)
+            return call_with_answer(answer, named or tools)
         if request.schema is not None:
-            answer = json.dumps(value_for(request.schema, answer) or {"answer": answer})
+            answer = json.dumps(value_for(request.schema, answer) if request.schema else {"answer": answer})
         return Text(answer)
 
     def _answer(self, request: Request) -> str:
@@ -68,6 +67,7 @@ class Script:
             returned = self._returned(request)
             return NO_TOOL if returned is None else f"The tool returned: {self._around(returned)}"
         known = any(self.nonce in message.text for message in request.messages)
+        self.recalled |= known
         return f"It was {self.nonce}." if known else NOTHING_KNOWN
 
     def _around(self, text: str) -> str:

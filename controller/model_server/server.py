@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -76,7 +77,7 @@ class ModelServer:
             await runner.cleanup()
             raise Terminal(
                 "GateUnreachable",
-                f"The stand-in model cannot listen at {host}, where candidates would reach it: {error.strerror}.",
+                f"The stand-in model cannot listen at {host}, where candidates would reach it: {os.strerror(error.errno or 0)}.",
                 fix="Run wsr on the engine's own machine and outside a container (or in one with the host's network),"
                 " or set templates[].probe.model: None, which proves no conversation with a model.",
             ) from error

@@ -47,11 +47,6 @@ def call_that_returns(word: str, tools: Sequence[Tool], *, tried: Collection[str
 def call_with_answer(text: str, tools: Sequence[Tool]) -> Call:
     """Return a call that carries an answer, for an agent that lets its model speak through tools only."""
     tool = max(tools, key=lambda each: (bool(_ENDS & _words(each.name)), _likelihood(each)))
-    return forced_call(text, tool)
-
-
-def forced_call(text: str, tool: Tool) -> Call:
-    """Return the call of this tool, with `text` wherever it asks for words."""
     value = value_for(tool.parameters, text)
     return Call(tool.name, value if isinstance(value, Mapping) else {})
 

@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 from controller.act.probe import probe
 from controller.api.conditions import Reason
+from controller.api.quantity import memory_bytes, nano_cpus
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
 from controller.model.errors import Terminal
 from controller.model.plan import Probe
-from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
+from controller.model.probe import ModelUse, ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
 from controller.model.record import ReleaseRecord, Verdict
 
 
@@ -31,7 +32,7 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     if document.spec.registry.mode == "Remote":
         credentials = pull_credentials(document.spec.registry, parts.settings, image=image)
         await parts.engine.pull(image, credentials=credentials)
-    outcome = await probe(parts.engine, _order(document, template, record, image=image))
+    outcome = await probe(parts.engine, _order(document, template, record, image=image), parts.stand_in)
     if isinstance(outcome, ProbeFailed):
         for line in outcome.log_tail:
             parts.say(f"  {action.template}| {line}")
@@ -50,13 +51,15 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     await parts.amend(action.version, lambda current: _amended(current, action, outcome))
     if isinstance(outcome, ProbeFailed):
         return f"failed: {outcome.reason}: {outcome.message}"
-    return f"booted in {outcome.boot_seconds:.1f} s and answered two turns"
+    asked = f" with {outcome.model_calls} calls of its model" if outcome.model_calls else ""
+    return f"booted in {outcome.boot_seconds:.1f} s and answered two turns{asked}"
 
 
 def _order(
     document: WorkspaceRuntime, template: Template, record: ReleaseRecord, *, image: str
 ) -> ProbeOrder:
     wanted = template.probe
+    limits, security = wanted.resources.limits, wanted.security_context
     return ProbeOrder(
         owner=document.key,
         template=template.name,
@@ -64,10 +67,13 @@ def _order(
         version=record.version,
         content_sha256=record.content_sha256,
         start_deadline_seconds=template.start_deadline_seconds,
+        model=ModelUse(wanted.model),
         settings=ProbeSettings(
             environment={variable.name: variable.value for variable in wanted.env},
-            read_only_root=wanted.read_only_root,
-            memory_bytes=wanted.memory_megabytes * 1024 * 1024 if wanted.memory_megabytes else None,
+            user=None if security.run_as_user is None else str(security.run_as_user),
+            read_only_root=security.read_only_root_filesystem,
+            memory_bytes=None if limits.memory is None else memory_bytes(limits.memory),
+            nano_cpus=None if limits.cpu is None else nano_cpus(limits.cpu),
         ),
     )
 

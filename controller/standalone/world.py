@@ -27,6 +27,7 @@ from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_config import registry_secret
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
+from controller.clients.stand_in import StandIn
 from controller.model.errors import Problem
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
@@ -232,6 +233,7 @@ async def open_world(
             index=index,
             records=records,
             runs=Runs(settings.child_environment, parallel=BUILDS_AT_ONCE),
+            stand_in=StandIn(engine, document.key),
             settings=settings,
             folder=folder,
             base=base,

@@ -198,4 +198,10 @@ def _lay_out(site: Site, folder: Path, *, registry: str, index: Index) -> Desk:
 
 def _template(name: str, place: str, base_image: str) -> dict[str, object]:
     build = {"directory": f"templates/{name}", "args": {"BASE_IMAGE": base_image}}
-    return {"name": name, "image": f"{place}{name}", "startDeadlineSeconds": 120, "build": build}
+    return {
+        "name": name,
+        "image": f"{place}{name}",
+        "startDeadlineSeconds": 120,
+        "probe": {"model": "None"},
+        "build": build,
+    }

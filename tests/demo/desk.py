@@ -145,6 +145,7 @@ def _document(*, version: str, index: Index, engine: str, base_image: str) -> di
                     "name": name,
                     "image": image_of(name),
                     "startDeadlineSeconds": 120,
+                    "probe": {"model": "None"},
                     "build": {"directory": f"templates/{name}", "args": {"BASE_IMAGE": base_image}},
                 }
                 for name in TEMPLATES

@@ -192,6 +192,7 @@ def _document(prefix: str, *, engine: str, index: Index, base_image: str) -> dic
                     "name": name,
                     "image": f"{prefix}{name}",
                     "startDeadlineSeconds": 30,
+                    "probe": {"model": "None"},
                     "build": {"directory": f"templates/{name}", "args": {"BASE_IMAGE": base_image}},
                 }
                 for name in TEMPLATES

@@ -5,11 +5,14 @@ Runs inside the candidate container on the standard library alone.
 
 import json
 import os
+import socket
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import model_client  # type: ignore[import-not-found]  # beside it in its image
 
 FAULT = os.environ.get("FAULT", "")
 CONTEXTS: dict[str, int] = {}
@@ -61,24 +64,16 @@ class Agent(BaseHTTPRequestHandler):
         if FAULT == "forgets" and turn == 1:
             context = "another-" + context
         if FAULT in {"fails", "misconfigured"} and turn == 2:
-            words: dict[str, Any] = {
-                "messageId": "m",
-                "role": "ROLE_AGENT",
-                "parts": [{"text": "ModuleNotFoundError: No module named 'lazy'"}],
-            }
-            if FAULT == "misconfigured":
-                words["metadata"] = {"molecule.failure": "configuration"}
-            return {
-                "task": {
-                    "id": "t",
-                    "contextId": context,
-                    "status": {"state": "TASK_STATE_FAILED", "message": words},
-                }
-            }
+            return failed(context, "ModuleNotFoundError: No module named 'lazy'")
         if FAULT == "canned" and seen.exists() and seen.read_text() == asked:
             raise RuntimeError("the same question twice")
         seen.write_text(asked)
         text = "" if FAULT == "says-nothing" else f"turn {turn}: {asked}"
+        if os.environ.get("HAS_MODEL"):
+            try:
+                text = model_client.answer(context, message["parts"][0]["text"], turn)
+            except (model_client.ModelRefusedError, OSError) as error:
+                return failed(context, f"{type(error).__name__}: {error}")
         answer = {"artifactId": "a", "parts": [{"text": text}]}
         return {
             "task": {
@@ -98,6 +93,14 @@ class Agent(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+def failed(context: str, text: str) -> dict[str, Any]:
+    words: dict[str, Any] = {"messageId": "m", "role": "ROLE_AGENT", "parts": [{"text": text}]}
+    if FAULT == "misconfigured":
+        words["metadata"] = {"molecule.failure": "configuration"}
+    status = {"state": "TASK_STATE_FAILED", "message": words}
+    return {"task": {"id": "t", "contextId": context, "status": status}}
+
+
 if FAULT.startswith("exits-"):
     for number in range(30):
         say(f"line {number}")
@@ -105,5 +108,14 @@ if FAULT.startswith("exits-"):
     sys.exit(int(FAULT.removeprefix("exits-")))
 if FAULT == "writes-outside":
     Path("/opt/state").write_text("x")
+if "REACHES" in os.environ:
+    for place in os.environ["REACHES"].split():
+        host, _, port = place.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=1.5).close()
+            say(f"{place}: reached")
+        except OSError as error:
+            say(f"{place}: {type(error).__name__}")
+say(f"uid {os.getuid()}, configs {oct(Path('/configs').stat().st_mode)[-3:]}")
 say(Path("/configs/config.yaml").read_text())
 ThreadingHTTPServer(("", 8000), Agent).serve_forever()

@@ -10,8 +10,9 @@ import docker
 import pytest
 
 from controller.clients.docker import DockerEngine
+from controller.clients.stand_in import StandIn
 
-_DOCKERFILE = 'FROM {base}\nCOPY agent.py /agent.py\nCMD ["python3", "-u", "/agent.py"]\n'
+_DOCKERFILE = 'FROM {base}\nCOPY agent.py model_client.py /\nCMD ["python3", "-u", "/agent.py"]\n'
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +20,8 @@ def candidate(engine: str, base_image: str) -> Iterator[str]:
     """Id of an image whose process is `agent.py`."""
     context = io.BytesIO()
     with tarfile.open(fileobj=context, mode="w") as tar:
-        tar.add(Path(__file__).with_name("agent.py"), "agent.py")
+        for program in ("agent.py", "model_client.py"):
+            tar.add(Path(__file__).with_name(program), program)
         file = _DOCKERFILE.format(base=base_image).encode()
         entry = tarfile.TarInfo("Dockerfile")
         entry.size = len(file)
@@ -39,3 +41,15 @@ def candidate(engine: str, base_image: str) -> Iterator[str]:
 async def docker_engine(engine: str) -> AsyncIterator[DockerEngine]:
     async with DockerEngine(engine) as client:
         yield client
+
+
+@pytest.fixture
+def owner() -> str:
+    """An object of this test's own, so that tests at the same time do not see each other's probes."""
+    return f"test/{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def stand_in(docker_engine: DockerEngine, owner: str) -> StandIn:
+    """The stand-in model of that object."""
+    return StandIn(docker_engine, owner)

@@ -6,21 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from controller.act.probe import probe
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
 from controller.model.container import ContainerState
 from controller.model.errors import NotFound, Transient
-from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
+from controller.model.probe import ModelUse, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
+from tests.integration.probe.probing import failure, left_behind, probed, volumes
 
 VERSION, CONTENT = "0.1.1", "c" * 64
 KEY = "a-model-key-of-somebody"
-
-
-@pytest.fixture
-def owner() -> str:
-    """An object of this test's own, so that tests at the same time do not see each other's probes."""
-    return f"test/{secrets.token_hex(4)}"
 
 
 @pytest.fixture
@@ -34,6 +28,7 @@ def order(owner: str, candidate: str) -> ProbeOrder:
         content_sha256=CONTENT,
         start_deadline_seconds=20,
         turn_deadline_seconds=20,
+        model=ModelUse.NONE,
         settings=ProbeSettings(environment=environment),
     )
 
@@ -43,30 +38,11 @@ def with_fault(order: ProbeOrder, fault: str) -> ProbeOrder:
     return replace(order, settings=replace(settings, environment={**settings.environment, "FAULT": fault}))
 
 
-async def left_behind(engine: DockerEngine, owner: str) -> list[str]:
-    return [found.name for found in await engine.containers() if found.labels.get(LABEL_PROBE) == owner]
-
-
-async def volumes(engine: DockerEngine) -> set[str]:
-    found = await engine.call("list volumes", lambda client: client.volumes())
-    return {volume["Name"] for volume in found["Volumes"] or []}
-
-
-async def failure(engine: DockerEngine, order: ProbeOrder) -> ProbeFailed:
-    outcome = await probe(engine, order)
-    assert isinstance(outcome, ProbeFailed), outcome
-    assert outcome.template == "echo"
-    assert "\n" not in outcome.message
-    assert len(outcome.log_tail) <= 20
-    assert await left_behind(engine, order.owner) == []
-    return outcome
-
-
 async def test_a_good_candidate_passes_and_leaves_nothing(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
     before = await volumes(docker_engine)
-    outcome = await probe(docker_engine, order)
+    outcome = await probed(docker_engine, order)
     assert isinstance(outcome, ProbePassed), outcome
     assert 0 < outcome.boot_seconds < 20
     assert all(0 < seconds < 20 for seconds in outcome.turn_seconds)
@@ -87,7 +63,7 @@ async def test_a_strict_template_boots_as_its_settings_say(
         nano_cpus=1_000_000_000,
         files={"config.yaml": b"name: strict\n"},
     )
-    outcome = await probe(docker_engine, replace(order, settings=strict))
+    outcome = await probed(docker_engine, replace(order, settings=strict))
     assert isinstance(outcome, ProbePassed), outcome
     # the same candidate fails where production would stop it: what it does outside /configs is read-only
     outside = replace(
@@ -225,7 +201,7 @@ async def test_a_turn_without_an_answer_times_out_and_does_not_pass(
 async def test_each_turn_asks_something_that_was_never_asked_before(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
-    assert isinstance(await probe(docker_engine, with_fault(order, "canned")), ProbePassed)
+    assert isinstance(await probed(docker_engine, with_fault(order, "canned")), ProbePassed)
 
 
 @pytest.mark.parametrize("after_seconds", [0.0, 0.02, 0.3, 1.5])
@@ -233,7 +209,7 @@ async def test_a_cancelled_probe_leaves_nothing(
     docker_engine: DockerEngine, order: ProbeOrder, after_seconds: float
 ) -> None:
     before = await volumes(docker_engine)
-    running = asyncio.create_task(probe(docker_engine, with_fault(order, "hangs")))
+    running = asyncio.create_task(probed(docker_engine, with_fault(order, "hangs")))
     await asyncio.sleep(after_seconds)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -258,7 +234,7 @@ async def test_what_a_killed_run_left_is_removed_by_the_next_probe_of_the_templa
         made[what] = await docker_engine.create_container(name, body)
     await docker_engine.start(made["left"])
     try:
-        assert isinstance(await probe(docker_engine, order), ProbePassed)
+        assert isinstance(await probed(docker_engine, order), ProbePassed)
         existing = {found.id for found in await docker_engine.containers()}
         assert [what for what, container in made.items() if container not in existing] == ["left"]
     finally:
@@ -273,7 +249,7 @@ async def test_what_a_killed_run_left_is_removed_by_the_next_probe_of_the_templa
 async def test_a_candidate_that_somebody_kills_is_not_blamed(
     docker_engine: DockerEngine, order: ProbeOrder, fault: str
 ) -> None:
-    probing = asyncio.create_task(probe(docker_engine, with_fault(order, fault)))
+    probing = asyncio.create_task(probed(docker_engine, with_fault(order, fault)))
     while not any(  # noqa: ASYNC110 -- the engine is asked as its user would
         found.state is ContainerState.RUNNING
         for found in await docker_engine.containers()
@@ -293,7 +269,7 @@ async def test_eight_templates_of_one_object_are_probed_at_once(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
     orders = [replace(order, template=f"t{number}") for number in range(8)]
-    outcomes = await asyncio.gather(*(probe(docker_engine, each) for each in orders))
+    outcomes = await asyncio.gather(*(probed(docker_engine, each) for each in orders))
     assert [type(outcome) for outcome in outcomes] == [ProbePassed] * 8
     assert await left_behind(docker_engine, order.owner) == []
 
@@ -302,10 +278,10 @@ async def test_an_image_that_the_engine_lacks_says_nothing_of_the_candidate(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
     with pytest.raises(NotFound, match="No such image"):
-        await probe(docker_engine, replace(order, image="wsr-probe-tests/none:1"))
+        await probed(docker_engine, replace(order, image="wsr-probe-tests/none:1"))
 
 
 async def test_an_engine_that_does_not_answer_says_nothing_of_the_candidate(order: ProbeOrder) -> None:
     async with DockerEngine("unix:///nowhere/docker.sock") as nobody:
         with pytest.raises(Transient):
-            await probe(nobody, order)
+            await probed(nobody, order)

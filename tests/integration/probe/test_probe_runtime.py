@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from controller.act.probe import probe
 from controller.clients.docker import DockerEngine
-from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
+from controller.model.probe import ModelUse, ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
+from tests.integration.probe.probing import probed
 from tests.parts.ground import REPOSITORY, need
 from tests.parts.index import Index
 
@@ -88,11 +88,12 @@ def order(built: Built) -> ProbeOrder:
         content_sha256=built.content_sha256,
         start_deadline_seconds=60,
         turn_deadline_seconds=30,
+        model=ModelUse.NONE,
     )
 
 
 async def test_the_real_runtime_passes(docker_engine: DockerEngine, order: ProbeOrder) -> None:
-    outcome = await probe(docker_engine, order)
+    outcome = await probed(docker_engine, order)
     assert isinstance(outcome, ProbePassed), outcome
 
 
@@ -102,14 +103,14 @@ async def test_the_real_runtime_passes_as_a_tier_limited_workspace(
     limited = ProbeSettings(
         user="1000:1000", read_only_root=True, memory_bytes=256 << 20, nano_cpus=1_000_000_000
     )
-    outcome = await probe(docker_engine, replace(order, settings=limited))
+    outcome = await probed(docker_engine, replace(order, settings=limited))
     assert isinstance(outcome, ProbePassed), outcome
 
 
 async def test_other_content_under_the_same_version_is_refused(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
-    outcome = await probe(docker_engine, replace(order, content_sha256="0" * 64))
+    outcome = await probed(docker_engine, replace(order, content_sha256="0" * 64))
     assert isinstance(outcome, ProbeFailed)
     assert outcome.reason is ProbeReason.WRONG_VERSION
     assert "reports contentSha256" in outcome.message
@@ -119,7 +120,7 @@ async def test_a_configuration_that_the_runtime_refuses_is_bad_configuration(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
     wrong = ProbeSettings(files={"config.yaml": b"a2a: 5\n"})
-    outcome = await probe(docker_engine, replace(order, settings=wrong))
+    outcome = await probed(docker_engine, replace(order, settings=wrong))
     assert isinstance(outcome, ProbeFailed)
     assert (outcome.reason, outcome.exit_code) == (ProbeReason.BAD_CONFIGURATION, 78)
     assert "a2a is 5" in outcome.message
@@ -129,7 +130,7 @@ async def test_an_adapter_that_cannot_be_imported_is_a_broken_build(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
     broken = ProbeSettings(environment={"ADAPTER_MODULE": "no_such_adapter"})
-    outcome = await probe(docker_engine, replace(order, settings=broken))
+    outcome = await probed(docker_engine, replace(order, settings=broken))
     assert isinstance(outcome, ProbeFailed)
     assert (outcome.reason, outcome.exit_code) == (ProbeReason.EXITED_AT_ONCE, 70)
     assert "no_such_adapter" in outcome.message

@@ -186,6 +186,22 @@ def test_the_mode_is_remote_unless_the_document_says_engine() -> None:
             "rollout: {waves: [{name: canary}]}",
             "13: spec.rollout.waves: unknown field; known here: drain, maxUnavailable, onFailure",
         ),
+        (
+            "build: {directory: more}",
+            "probe: {readOnlyRoot: true}, build: {directory: more}",
+            (
+                "11: spec.templates[1].probe.readOnlyRoot: has another name now; write"
+                " securityContext.readOnlyRootFilesystem"
+            ),
+        ),
+        (
+            "build: {directory: more}",
+            "probe: {memoryMegabytes: 512}, build: {directory: more}",
+            (
+                "11: spec.templates[1].probe.memoryMegabytes: has another name now; write"
+                ' resources.limits.memory, as in "512Mi"'
+            ),
+        ),
         # missing fields
         ("  source: {directory: workspace}\n", "", "4: spec.source: is required and missing"),
         (
@@ -289,7 +305,28 @@ def test_the_mode_is_remote_unless_the_document_says_engine() -> None:
             "{maxUnavailable: true}",
             "13: spec.rollout.maxUnavailable: must be a whole number from 1, or a percentage from 1% to 100%, got True",
         ),
+        (
+            "build: {directory: more}",
+            "probe: {resources: {limits: {cpu: 5x}}}, build: {directory: more}",
+            (
+                "11: spec.templates[1].probe.resources.limits.cpu: must be an amount of CPU from 10m, such as 500m, 2 or"
+                " 0.5, got '5x'"
+            ),
+        ),
+        (
+            "build: {directory: more}",
+            "probe: {resources: {limits: {memory: 512}}}, build: {directory: more}",
+            (
+                "11: spec.templates[1].probe.resources.limits.memory: must be an amount of memory from 16Mi, such as 512Mi"
+                " or 2Gi, got 512"
+            ),
+        ),
         # choices
+        (
+            "build: {directory: more}",
+            "probe: {model: none}, build: {directory: more}",
+            "11: spec.templates[1].probe.model: must be 'Required', 'WithoutTools' or 'None', got 'none'",
+        ),
         ("mode: Engine", "mode: engine", "8: spec.registry.mode: must be 'Engine' or 'Remote', got 'engine'"),
         (
             "{maxUnavailable: 2}",

@@ -1,0 +1,176 @@
+"""Lets a candidate answer two turns of one conversation, and judges what it did with its model on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from typing import Any, Final
+
+from controller.clients.a2a import Agent, TurnFailed
+from controller.clients.docker import DockerEngine
+from controller.model.errors import NotFound, Terminal, Transient
+from controller.model.probe import ModelUse, ProbeOrder, ProbeReason
+from controller.model_server.script import Script
+
+_QUESTIONS: Final[Mapping[ModelUse, tuple[str, str]]] = {
+    ModelUse.REQUIRED: (
+        "This is a check. Please use one of your tools once, and tell me word for word what it returned.",
+        "This is a check. Please tell me again, word for word, what the tool returned.",
+    ),
+    ModelUse.WITHOUT_TOOLS: (
+        "This is a check. Please tell me a word of your own.",
+        "This is a check. Please tell me that word again.",
+    ),
+}
+_END_NOTICED_SECONDS: Final = 2.0
+_PAUSE_SECONDS: Final = 0.05
+_NAMED: Final = 5
+"""How many tools or refused calls a message names."""
+
+
+class Failed(Exception):  # noqa: N818 -- an outcome on its way out, not an error
+    """The candidate does not pass; `what` completes "the candidate …"."""
+
+    def __init__(self, reason: ProbeReason, what: str, *, exit_code: int | None = None) -> None:
+        super().__init__(what)
+        self.reason = reason
+        self.what = what
+        self.exit_code = exit_code
+
+
+class Conversation:
+    """One context of one candidate; `script` is what its model says, None where it needs no model."""
+
+    def __init__(
+        self, engine: DockerEngine, container: str, agent: Agent, order: ProbeOrder, script: Script | None
+    ) -> None:
+        self._engine = engine
+        self._container = container
+        self._agent = agent
+        self._order = order
+        self._script = script
+        self._context: str | None = None
+
+    async def turn(self, number: int) -> float:
+        """Ask and judge turn 1 or 2; return its seconds.
+
+        Raises:
+            Failed: with the reason; Transient: somebody else killed the candidate.
+        """
+        clock = asyncio.get_running_loop().time
+        begun = clock()
+        if self._script is not None:
+            self._script.turn = number
+        text = await self._answer(number)
+        if not text.strip():
+            raise Failed(ProbeReason.TURN_FAILED, f"failed turn {number} of 2: its answer is empty")
+        if self._script is not None:
+            _judge(self._script, number, text)
+        return clock() - begun
+
+    async def _answer(self, number: int) -> str:
+        deadline = self._order.turn_deadline_seconds
+        try:
+            async with asyncio.timeout(deadline):
+                answer = await self._agent.send(self._question(number), context_id=self._context)
+        except TimeoutError as error:
+            what = f"gave no answer in turn {number} of 2 within {deadline:g} s{self._calls(number)}"
+            raise Failed(ProbeReason.TIMED_OUT, what) from error
+        except TurnFailed as error:
+            wrong_key = self._script is not None and self._script.key_refused
+            reason = (
+                ProbeReason.BAD_CONFIGURATION if error.configuration or wrong_key else ProbeReason.TURN_FAILED
+            )
+            what = f"failed turn {number} of 2: {error.message}{self._calls(number)}"
+            raise Failed(reason, what) from error
+        except (Transient, NotFound, Terminal) as error:
+            raise await self._broken(number, error) from error
+        if self._context is not None and answer.context_id != self._context:
+            raise Failed(
+                ProbeReason.TURN_FAILED, "failed turn 2 of 2: it did not continue the context of turn 1"
+            )
+        self._context = answer.context_id
+        return answer.text
+
+    def _question(self, number: int) -> str:
+        if self._order.model is ModelUse.NONE:
+            # A fresh word each time: no cache and no canned answer can have seen this question.
+            return f"This is a check. Please repeat this word: {secrets.token_hex(8)}"
+        return _QUESTIONS[self._order.model][number - 1]
+
+    def _calls(self, number: int) -> str:
+        """Return what is known of the model's side of a turn that failed."""
+        if self._script is None:
+            return ""
+        none = "" if self._script.calls[number] else "; its model had got no call"
+        return f"{none}{_refusals(self._script)}"
+
+    async def _broken(self, number: int, error: Exception) -> Failed:
+        """Tell a broken connection from a process that ended: the engine notices an end a little later than we do."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _END_NOTICED_SECONDS
+        state = await self._state()
+        while state["Running"] and clock() < deadline:
+            await asyncio.sleep(_PAUSE_SECONDS)
+            state = await self._state()
+        blame_nobody_for_a_kill(state)
+        code = None if state["Running"] else int(state["ExitCode"])
+        what = str(error) if code is None else f"its process ended with exit code {code}"
+        return Failed(ProbeReason.TURN_FAILED, f"failed turn {number} of 2: {what}", exit_code=code)
+
+    async def _state(self) -> Mapping[str, Any]:
+        state: Mapping[str, Any] = (await self._engine.inspect_container(self._container))["State"]
+        return state
+
+
+def _judge(script: Script, number: int, answer: str) -> None:
+    """Hold the turn to what its model saw and said.
+
+    Raises:
+        Failed: the model was not asked, no tool was run for it, or the conversation did not go on.
+    """
+    if script.calls[number] == 0:
+        reason = ProbeReason.BAD_CONFIGURATION if script.key_refused else ProbeReason.NO_MODEL_CALL
+        raise Failed(reason, f"answered turn {number} of 2 without a call of its model{_refusals(script)}")
+    if number == 1 and script.tools and not script.tool_results:
+        what = "offered its model no tool"
+        if script.offered:
+            what = f"offered its model {_some(sorted(script.offered))}, and none of them gave a word back"
+        raise Failed(ProbeReason.NO_TOOL_USE, f"{what} in turn 1 of 2")
+    if number == 2 and script.nonce not in answer:  # noqa: PLR2004 -- the turns are numbered
+        why = (
+            "its answer leaves out what its model said"
+            if script.recalled
+            else "its model was not sent it again"
+        )
+        raise Failed(
+            ProbeReason.FORGOT_CONVERSATION, f"did not repeat in turn 2 of 2 what turn 1 had brought: {why}"
+        )
+
+
+def _refusals(script: Script) -> str:
+    if script.key_refused:
+        return "; its model refused the key that it sent"
+    return f"; its model refused {_some(script.refused)}" if script.refused else ""
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
+
+
+KILLED: Final = 137
+"""128 and SIGKILL."""
+
+
+def blame_nobody_for_a_kill(state: Mapping[str, Any]) -> None:
+    """Let a candidate be tried again that somebody killed: no process of its own can do that to a container's first one.
+
+    Raises:
+        Transient: SIGKILL came from outside, and not for want of memory: an engine that ends, or another run.
+    """
+    if not state["Running"] and int(state["ExitCode"]) == KILLED and not state.get("OOMKilled"):
+        raise Transient(
+            f"The candidate was killed from outside (exit code {KILLED}), which says nothing of it"
+        )

@@ -1,0 +1,34 @@
+"""What the tests of the gate share: a probe with a stand-in of its own, and what it leaves behind."""
+
+from controller.act.probe import probe
+from controller.api.names import LABEL_PROBE
+from controller.clients.docker import DockerEngine
+from controller.clients.stand_in import StandIn
+from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed
+
+
+async def probed(engine: DockerEngine, order: ProbeOrder) -> ProbePassed | ProbeFailed:
+    return await probe(engine, order, StandIn(engine, order.owner))
+
+
+async def failure(engine: DockerEngine, order: ProbeOrder) -> ProbeFailed:
+    outcome = await probed(engine, order)
+    assert isinstance(outcome, ProbeFailed), outcome
+    assert outcome.template == order.template
+    assert "\n" not in outcome.message
+    assert len(outcome.log_tail) <= 20
+    assert await left_behind(engine, order.owner) == []
+    return outcome
+
+
+async def left_behind(engine: DockerEngine, owner: str) -> list[str]:
+    """Containers and networks of the object's probes."""
+    found = {"label": f"{LABEL_PROBE}={owner}"}
+    networks = await engine.call("list networks", lambda client: client.networks(filters=found))
+    containers = [each.name for each in await engine.containers() if each.labels.get(LABEL_PROBE) == owner]
+    return containers + [network["Name"] for network in networks]
+
+
+async def volumes(engine: DockerEngine) -> set[str]:
+    found = await engine.call("list volumes", lambda client: client.volumes())
+    return {volume["Name"] for volume in found["Volumes"] or []}
