@@ -14,9 +14,9 @@ from a2a.server.tasks import TaskUpdater
 from a2a.types import Message, Task, TaskState, TaskStatus
 
 from adapters.base import AdapterConfigurationError, BaseAdapter, Exchange, Turn
+from admission import ADMITTED
 from builtin_tools.security import Scrubber
 from conversations import Conversations
-from gate import ADMITTED
 from plugins_registry.registry import Plugins
 from policies.limits import TurnSlots
 from task_ledger import TaskLedger, Ticket

@@ -7,10 +7,10 @@ from starlette.applications import Starlette
 
 from a2a_executor import Surroundings, TurnExecutor
 from a2a_service import AgentParts
+from admission import BASE_URL
 from agent_card import at_url, build_card
 from control_routes import ControlRoutes
 from conversations import Conversations
-from gate import BASE_URL
 from policies.limits import TurnSlots
 from snapshot import Snapshot
 from task_store import WorkspaceTaskStore
@@ -19,7 +19,7 @@ RPC_URL = "/"
 
 
 class A2AServer:
-    """The application that stands behind the gate, and what it remembers."""
+    """The application that stands behind the admission, and what it remembers."""
 
     def __init__(self, parts: AgentParts) -> None:
         base = parts.base

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from adapters.base import BaseAdapter
+from admission import Receive, Scope, Send
 from boot import Foundation
-from gate import Receive, Scope, Send
 from plugins_registry.registry import Plugins
 from preflight import ExitCode, StartError
 from skill_loader.loader import Skill
@@ -36,7 +36,7 @@ class AgentParts:
 
 
 class A2AService:
-    """The ASGI application behind the gate, which makes the A2A server when it is first asked for anything."""
+    """The ASGI application behind the admission, which makes the A2A server when it is first asked for anything."""
 
     def __init__(self, parts: AgentParts, *, give_up: Callable[[], None]) -> None:
         """`give_up` is called when the SDK cannot be loaded: this process will never answer."""

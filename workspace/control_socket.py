@@ -103,9 +103,9 @@ def _listen(path: Path) -> socket.socket:
 
 def _remove_stale(path: Path) -> None:
     """Remove the socket of a process that is gone; a killed one leaves its name behind."""
-    with socket.socket(socket.AF_UNIX) as probe:
+    with socket.socket(socket.AF_UNIX) as caller:
         try:
-            probe.connect(str(path))
+            caller.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import uvicorn
 
-from gate import App
+from admission import App
 
 TICK_SECONDS = 1.0
 FLUSH_SECONDS = 1.0

@@ -7,9 +7,9 @@ import socket
 
 from a2a_service import A2AService, AgentParts
 from adapters.base import AdapterConfig, AdapterConfigurationError, BaseAdapter
+from admission import Admission
 from boot import Foundation
 from builtin_tools import builtin_tools
-from gate import Gate
 from heartbeat import Heartbeat, HeartbeatSettings
 from http_server import HttpServer
 from plugins_registry.registry import load_plugins
@@ -51,10 +51,10 @@ class Workspace:
         self._termination = Termination(
             foundation.lifecycle, grace_seconds=self._environment.grace_seconds, last_words=self._a2a.save
         )
-        gate = Gate(
+        admission = Admission(
             self._a2a, foundation.lifecycle, foundation.board, max_body_bytes=self._config.a2a.max_body_bytes
         )
-        self._server = HttpServer(gate, listener)
+        self._server = HttpServer(admission, listener)
 
     async def live(self) -> ExitCode:
         """Serve until the end is asked for, then wind down."""

@@ -30,7 +30,7 @@ INVALID_REQUEST = -32600
 REFUSAL_CODES = {"DRAINING": -32050, "STARTING": -32051, "OVERLOADED": -32052}
 ERROR_DOMAIN = "runtime.molecule.ai"
 
-# The ticket under which the gate accepted a message. The SDK runs the turn in the context of the request that
+# The ticket under which a message was admitted. The SDK runs the turn in the context of the request that
 # sent the message, also when it runs it later or in the background.
 ADMITTED: ContextVar[Ticket | None] = ContextVar("admitted", default=None)
 
@@ -40,7 +40,7 @@ BASE_URL: ContextVar[str] = ContextVar("base_url")
 logger = logging.getLogger(__name__)
 
 
-class Gate:
+class Admission:
     """ASGI middleware around the A2A application."""
 
     def __init__(self, app: App, lifecycle: Lifecycle, board: StatusBoard, *, max_body_bytes: int) -> None:
