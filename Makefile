@@ -38,7 +38,7 @@ test: .venv/synced ## lint and every suite, with the seconds of each
 test-long: .venv/synced ## what test leaves out: soaks, outages of minutes, whole matrices
 	@$(BIN)/pytest -m long tests
 
-bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain, replace, cascade, hook or rewrite; BENCH=FILE writes JSON
+bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain, replace, gate, cascade, hook or rewrite; BENCH=FILE writes JSON
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(if $(BENCH),--report '$(BENCH)')
 
 lint: .venv/synced ## style, types and who imports whom

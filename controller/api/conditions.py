@@ -55,6 +55,7 @@ class Reason(enum.StrEnum):
     BUILD_FAILED = "BuildFailed"
     GATE_FAILED = "GateFailed"
     GATE_MISCONFIGURED = "GateMisconfigured"
+    GATE_UNREACHABLE = "GateUnreachable"
     ROLLOUT_FAILED = "RolloutFailed"
     CREDENTIALS_MISSING = "CredentialsMissing"
     VERSION_REFUSED = "VersionRefused"

@@ -60,6 +60,10 @@ class TemplateStatus(StatusPart):
     image: str | None = None
     previous_image: str | None = None
     base_digest: str | None = None
+    boot_seconds: float | None = None
+    """How long this version's candidate took at the gate until it was ready."""
+    memory_bytes: int | None = None
+    """What it used while it answered there."""
     update_available: str | None = None
     """The change that would make a new image if `rebuildOn` named it."""
 

@@ -92,6 +92,9 @@ def _image_facts(target: Target, release: ReleaseRecord | None) -> dict[str, Any
         "imageAfter": image.after if image else None,
         "imageRequest": full.request if full else None,
         "imageBases": full.bases if full else None,
+        "gate": {"bootSeconds": image.boot_seconds, "memoryBytes": image.memory_bytes}
+        if image and image.proven
+        else None,
     }
 
 

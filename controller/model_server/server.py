@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from controller.api.conditions import Reason
 from controller.model.errors import Terminal
 from controller.model_server import anthropic, gemini
 from controller.model_server.anthropic import Messages
@@ -76,7 +77,7 @@ class ModelServer:
         except OSError as error:
             await runner.cleanup()
             raise Terminal(
-                "GateUnreachable",
+                Reason.GATE_UNREACHABLE,
                 f"The stand-in model cannot listen at {host}, where candidates would reach it: {os.strerror(error.errno or 0)}.",
                 fix="Run wsr on the engine's own machine and outside a container (or in one with the host's network),"
                 " or set templates[].probe.model: None, which proves no conversation with a model.",

@@ -117,6 +117,8 @@ def _template(
         image=image,
         previous_image=before.image if before and before.image != image else None,
         base_digest=_base_digest(built),
+        boot_seconds=built.boot_seconds if built else None,
+        memory_bytes=built.memory_bytes if built else None,
         update_available=update.reason if update else None,
     )
 

@@ -116,7 +116,7 @@ def _stage(site: Site) -> Iterator[_Stage]:
         running_registry(folder / "registry") as registry,
         stocked_index(folder / "index", address=gateway(site.engine)) as index,
     ):
-        desk = _lay_out(site, folder / "desk", registry=registry, index=index)
+        desk = lay_out(site, folder / "desk", registry=registry, index=index)
         releases = Releases(desk.source)
         fleet = Fleet(site.engine, desk.prefix, desk.label, site.client)
         try:
@@ -166,7 +166,7 @@ def _predecessor(site: Site, folder: Path, desk: Desk, *, registry: str, index: 
     )
 
 
-def _lay_out(site: Site, folder: Path, *, registry: str, index: Index) -> Desk:
+def lay_out(site: Site, folder: Path, *, registry: str, index: Index) -> Desk:
     """The desk of one user with a registry of their own: Remote mode."""
     desk = Desk(folder, f"{site.prefix}our-")
     names = write_templates(folder / "templates")

@@ -37,16 +37,56 @@ RUN pip install --no-cache-dir -r requirements.txt \\
     "molecule-ai-workspace-runtime${RUNTIME_VERSION:+==${RUNTIME_VERSION}}"
 
 COPY --chown=agent:agent config.yaml /configs/
-COPY adapter.py ./
+COPY adapter.py model.py ./
 
 ENV ADAPTER_MODULE=adapter
 USER agent
 EXPOSE 8000
 ENTRYPOINT ["molecule-runtime"]
 """
-_ADAPTER = '''\
-"""A template with a dependency of its own, which its turns need."""
+_MODEL = '''\
+"""Lets a model answer a conversation, with one tool that it may call; on the standard library alone."""
 
+import http.client
+import json
+import os
+from urllib.parse import urlsplit
+
+PARAMETERS = {"type": "object", "properties": {"note": {"type": "string"}}, "required": ["note"]}
+REMEMBER = {"name": "remember", "description": "Remembers a note.", "parameters": PARAMETERS}
+
+
+def answer(history, text):
+    """Return what the model says after it has called all tools that it wants."""
+    messages = []
+    for exchange in history:
+        messages.append({"role": "user", "content": exchange.user})
+        messages.append({"role": "assistant", "content": exchange.agent})
+    messages.append({"role": "user", "content": text})
+    while calls := (message := _next(messages)).get("tool_calls"):
+        messages.append(message)
+        for call in calls:
+            note = json.loads(call["function"]["arguments"])["note"]
+            messages.append({"role": "tool", "tool_call_id": call["id"], "content": f"I remember: {note}"})
+    return message["content"]
+
+
+def _next(messages):
+    place = urlsplit(os.environ["OPENAI_BASE_URL"])
+    body = {"model": "any", "messages": messages, "tools": [{"type": "function", "function": REMEMBER}]}
+    connection = http.client.HTTPConnection(place.netloc, timeout=30)
+    try:
+        key = {"Authorization": "Bearer " + os.environ["OPENAI_API_KEY"]}
+        connection.request("POST", place.path + "/chat/completions", json.dumps(body), key)
+        return json.load(connection.getresponse())["choices"][0]["message"]
+    finally:
+        connection.close()
+'''
+_ADAPTER = '''\
+"""A template with a dependency of its own, which its turns need, and a model where the environment names one."""
+
+import asyncio
+import os
 from collections.abc import AsyncIterator
 
 from molecule_runtime.adapters import BaseAdapter
@@ -63,7 +103,12 @@ class {title}Adapter(BaseAdapter):
         import {module}
 
         yield {expression} + ": "
-        yield turn.text
+        if "OPENAI_BASE_URL" in os.environ:
+            import model
+
+            yield await asyncio.to_thread(model.answer, turn.history, turn.text)
+        else:
+            yield turn.text
 
 
 Adapter = {title}Adapter
@@ -80,6 +125,7 @@ def write_templates(folder: Path) -> tuple[str, ...]:
             "Dockerfile": _DOCKERFILE,
             "requirements.txt": f"{requirement}\nmolecule-ai-workspace-runtime>=0.1.0\n",
             "adapter.py": adapter,
+            "model.py": _MODEL,
             "config.yaml": f"name: {name}\nruntime: {name}\n",
         }
         for path, text in files.items():

@@ -27,6 +27,7 @@ DOCUMENTS = [
     "CHANGELOG.md",
     "ARCHITECTURE.md",
     "SECURITY.md",
+    "docs/gate.md",
     "docs/releasing.md",
     "docs/migrating.md",
 ]
