@@ -25,6 +25,10 @@ _QUESTIONS: Final[Mapping[ModelUse, tuple[str, str]]] = {
 }
 _END_NOTICED_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.05
+_WITHOUT_MODEL: Final = "; for an agent that has none, set templates[].probe.model: None"
+_NO_TOOL: Final = (
+    "offered its model no tool; for an agent that has none, set templates[].probe.model: WithoutTools"
+)
 _NAMED: Final = 5
 """How many tools or refused calls a message names."""
 
@@ -131,13 +135,14 @@ def _judge(script: Script, number: int, answer: str) -> None:
         Failed: the model was not asked, no tool was run for it, or the conversation did not go on.
     """
     if script.calls[number] == 0:
-        reason = ProbeReason.BAD_CONFIGURATION if script.key_refused else ProbeReason.NO_MODEL_CALL
-        raise Failed(reason, f"answered turn {number} of 2 without a call of its model{_refusals(script)}")
+        what = f"answered turn {number} of 2 without a call of its model"
+        if script.key_refused:
+            raise Failed(ProbeReason.BAD_CONFIGURATION, f"{what}{_refusals(script)}")
+        raise Failed(ProbeReason.NO_MODEL_CALL, f"{what}{_refusals(script)}{_WITHOUT_MODEL}")
     if number == 1 and script.tools and not script.tool_results:
-        what = "offered its model no tool"
-        if script.offered:
-            what = f"offered its model {_some(sorted(script.offered))}, and none of them gave a word back"
-        raise Failed(ProbeReason.NO_TOOL_USE, f"{what} in turn 1 of 2")
+        offered = _some(sorted(script.offered))
+        what = f"offered its model {offered}, and none of them gave a word back" if offered else _NO_TOOL
+        raise Failed(ProbeReason.NO_TOOL_USE, f"in turn 1 of 2 {what}")
     if number == 2 and script.nonce not in answer:  # noqa: PLR2004 -- the turns are numbered
         why = (
             "its answer leaves out what its model said"

@@ -97,3 +97,8 @@ class ProbeFailed:
     message: str
     log_tail: tuple[str, ...] = ()
     exit_code: int | None = None
+
+    @property
+    def told(self) -> str:
+        """What records and conditions say: the reason, which programs read, before the message."""
+        return f"{self.reason}: {self.message}"

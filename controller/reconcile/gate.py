@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 
 from controller.act.probe import probe
 from controller.api.conditions import Reason
-from controller.api.quantity import memory_bytes, nano_cpus
-from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
 from controller.model.errors import Terminal
 from controller.model.plan import Probe
-from controller.model.probe import ModelUse, ProbeFailed, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
+from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
 from controller.model.record import ReleaseRecord, Verdict
+from controller.reconcile.probe_order import order_of
 
 
 async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
@@ -32,7 +32,7 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     if document.spec.registry.mode == "Remote":
         credentials = pull_credentials(document.spec.registry, parts.settings, image=image)
         await parts.engine.pull(image, credentials=credentials)
-    outcome = await probe(parts.engine, _order(document, template, record, image=image), parts.stand_in)
+    outcome = await probe(parts.engine, order_of(document, template, record, image=image), parts.stand_in)
     if isinstance(outcome, ProbeFailed):
         for line in outcome.log_tail:
             parts.say(f"  {action.template}| {line}")
@@ -50,32 +50,9 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
             )
     await parts.amend(action.version, lambda current: _amended(current, action, outcome))
     if isinstance(outcome, ProbeFailed):
-        return f"failed: {outcome.reason}: {outcome.message}"
+        return f"failed: {outcome.told}"
     asked = f" with {outcome.model_calls} calls of its model" if outcome.model_calls else ""
     return f"booted in {outcome.boot_seconds:.1f} s and answered two turns{asked}"
-
-
-def _order(
-    document: WorkspaceRuntime, template: Template, record: ReleaseRecord, *, image: str
-) -> ProbeOrder:
-    wanted = template.probe
-    limits, security = wanted.resources.limits, wanted.security_context
-    return ProbeOrder(
-        owner=document.key,
-        template=template.name,
-        image=image,
-        version=record.version,
-        content_sha256=record.content_sha256,
-        start_deadline_seconds=template.start_deadline_seconds,
-        model=ModelUse(wanted.model),
-        settings=ProbeSettings(
-            environment={variable.name: variable.value for variable in wanted.env},
-            user=None if security.run_as_user is None else str(security.run_as_user),
-            read_only_root=security.read_only_root_filesystem,
-            memory_bytes=None if limits.memory is None else memory_bytes(limits.memory),
-            nano_cpus=None if limits.cpu is None else nano_cpus(limits.cpu),
-        ),
-    )
 
 
 def _amended(record: ReleaseRecord, action: Probe, outcome: ProbePassed | ProbeFailed) -> ReleaseRecord:
@@ -85,9 +62,8 @@ def _amended(record: ReleaseRecord, action: Probe, outcome: ProbePassed | ProbeF
     if isinstance(outcome, ProbePassed):
         facts = {"proven": True, "boot_seconds": outcome.boot_seconds, "memory_bytes": outcome.memory_bytes}
         return record.with_template(action.template, recorded.model_copy(update=facts))
-    failure = f"{outcome.message}"
     earlier = record.verdict.message if record.verdict and record.failed else ""
-    message = f"{earlier} {failure}".strip()
+    message = f"{earlier} {outcome.told}".strip()
     return record.judged(
         Verdict(value="Failed", reason=Reason.GATE_FAILED, message=message, time=datetime.now(UTC))
     )

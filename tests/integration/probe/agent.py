@@ -106,6 +106,9 @@ if FAULT.startswith("exits-"):
         say(f"line {number}")
     say(f"could not log in with {os.environ.get('MODEL_API_KEY')}")
     sys.exit(int(FAULT.removeprefix("exits-")))
+if FAULT == "eats-memory":
+    hoard = bytearray(256 << 20)
+    hoard[:: 4 << 10] = b"x" * (len(hoard) >> 12)
 if FAULT == "writes-outside":
     Path("/opt/state").write_text("x")
 if "REACHES" in os.environ:

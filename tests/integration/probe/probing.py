@@ -1,9 +1,12 @@
 """What the tests of the gate share: a probe with a stand-in of its own, and what it leaves behind."""
 
+import asyncio
+
 from controller.act.probe import probe
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
 from controller.clients.stand_in import StandIn
+from controller.model.container import ContainerState
 from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed
 
 
@@ -32,3 +35,12 @@ async def left_behind(engine: DockerEngine, owner: str) -> list[str]:
 async def volumes(engine: DockerEngine) -> set[str]:
     found = await engine.call("list volumes", lambda client: client.volumes())
     return {volume["Name"] for volume in found["Volumes"] or []}
+
+
+async def until_running(engine: DockerEngine, owner: str) -> str:
+    """Wait until a candidate of the object runs, and return its id."""
+    while True:
+        for found in await engine.containers():
+            if found.labels.get(LABEL_PROBE) == owner and found.state is ContainerState.RUNNING:
+                return found.id
+        await asyncio.sleep(0.05)

@@ -11,7 +11,7 @@ from controller.clients.docker import DockerEngine
 from controller.model.container import ContainerState
 from controller.model.errors import NotFound, Transient
 from controller.model.probe import ModelUse, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
-from tests.integration.probe.probing import failure, left_behind, probed, volumes
+from tests.integration.probe.probing import failure, left_behind, probed, until_running, volumes
 
 VERSION, CONTENT = "0.1.1", "c" * 64
 KEY = "a-model-key-of-somebody"
@@ -72,6 +72,39 @@ async def test_a_strict_template_boots_as_its_settings_say(
     failed = await failure(docker_engine, outside)
     assert failed.reason is ProbeReason.EXITED_AT_ONCE
     assert "Read-only file system: '/opt/state'" in failed.message
+
+
+async def test_the_settings_are_those_of_the_running_candidate(
+    docker_engine: DockerEngine, order: ProbeOrder
+) -> None:
+    limited = replace(order.settings, user="1234", memory_bytes=128 << 20, nano_cpus=500_000_000)
+    probing = asyncio.create_task(
+        probed(docker_engine, with_fault(replace(order, settings=limited), "hangs"))
+    )
+    try:
+        running = await until_running(docker_engine, order.owner)
+        facts = await docker_engine.inspect_container(running)
+        host, mounts = facts["HostConfig"], facts["Mounts"]
+        assert (facts["Config"]["User"], host["Memory"], host["NanoCpus"]) == ("1234", 128 << 20, 500_000_000)
+        assert [(mount["Type"], mount["Destination"], mount["RW"]) for mount in mounts] == [
+            ("volume", "/configs", True)
+        ]
+        assert "FAULT=hangs" in facts["Config"]["Env"]
+        assert f"VERSION={VERSION}" in facts["Config"]["Env"]
+    finally:
+        probing.cancel()
+        await asyncio.gather(probing, return_exceptions=True)
+
+
+async def test_a_candidate_that_needs_more_memory_than_its_limit_is_told_so(
+    docker_engine: DockerEngine, order: ProbeOrder
+) -> None:
+    small = replace(order, settings=replace(order.settings, memory_bytes=64 << 20))
+    failed = await failure(docker_engine, with_fault(small, "eats-memory"))
+    assert (failed.reason, failed.exit_code) == (ProbeReason.EXITED_AT_ONCE, 137)
+    assert failed.message == (
+        "Template echo: the candidate of 0.1.1 ended with exit code 137 because it ran out of memory before it was ready"
+    )
 
 
 async def test_a_candidate_that_exits_is_told_with_code_and_last_words(
@@ -250,12 +283,7 @@ async def test_a_candidate_that_somebody_kills_is_not_blamed(
     docker_engine: DockerEngine, order: ProbeOrder, fault: str
 ) -> None:
     probing = asyncio.create_task(probed(docker_engine, with_fault(order, fault)))
-    while not any(  # noqa: ASYNC110 -- the engine is asked as its user would
-        found.state is ContainerState.RUNNING
-        for found in await docker_engine.containers()
-        if found.labels.get(LABEL_PROBE) == order.owner
-    ):
-        await asyncio.sleep(0.05)
+    await until_running(docker_engine, order.owner)
     await asyncio.sleep(1)  # into the boot, or into the first turn
     for found in await docker_engine.containers():
         if found.labels.get(LABEL_PROBE) == order.owner and found.state is ContainerState.RUNNING:
