@@ -30,6 +30,7 @@ WRITE = tool("write_file", "Writes a file.", "path", "content", path="string", c
 SEARCH = tool("web_search", "Searches the web.", "query", query="string")
 DELEGATE = tool("delegateTask", "Lets another agent run a task.", "task", task="string")
 MODE = tool("remember_mode", "Remembers a mode.", "mode", mode={"type": "string", "enum": ["a", "b"]})
+FILED = tool("save_note", "Saves a note.", "title", "note", text="string", title="string", note="string")
 NOW = tool("now", "The time.")
 
 
@@ -47,6 +48,8 @@ NOW = tool("now", "The time.")
         ([DELEGATE, READ], "read_file", {"path": WORD}),
         ([MODE, NOW, WRITE], "write_file", {"path": ".", "content": WORD}),
         ([DELEGATE], "delegateTask", {"task": WORD}),
+        ([FILED, REMEMBER], "save_memory", {"fact": WORD}),
+        ([FILED], "save_note", {"title": "check", "note": WORD}),
     ],
 )
 def test_the_likeliest_tool_is_called_in_its_own_form(
