@@ -15,13 +15,15 @@ import ipaddress
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import Conflict, DockerEngine
 from controller.model.errors import NotFound, Problem
 from controller.model_server.script import Script
-from controller.model_server.server import ModelServer
+
+if TYPE_CHECKING:
+    from controller.model_server.server import ModelServer
 
 _NO_ICC: Final = {"com.docker.network.bridge.enable_icc": "false"}
 
@@ -41,7 +43,7 @@ class StandIn:
         self.network = f"wsr-probe-{hashlib.sha256(owner.encode()).hexdigest()[:12]}"
         self._engine = engine
         self._owner = owner
-        self._server = ModelServer()
+        self._server: ModelServer | None = None
         self._candidates = 0
         self._changing = asyncio.Lock()
 
@@ -56,31 +58,40 @@ class StandIn:
         # A task of its own: a cancellation must not leave a network that the engine is just making.
         entering = asyncio.create_task(self._enter())
         try:
-            await asyncio.shield(entering)
-            with self._server.admitted(script, environment) as told:
+            server = await asyncio.shield(entering)
+            with server.admitted(script, environment) as told:
                 yield Admission(self.network, told)
         finally:
             leaving = asyncio.create_task(self._leave(entering))
             await _to_its_end(leaving)
 
-    async def _enter(self) -> None:
+    async def _enter(self) -> ModelServer:
         async with self._changing:
-            if self._candidates == 0:
-                try:
-                    await self._server.listen(gateway_of(await self._made()))
-                except Problem:
-                    await self._remove()
-                    raise
+            if self._server is None:
+                self._server = await self._open()
             self._candidates += 1
+            return self._server
 
-    async def _leave(self, entering: asyncio.Task[None]) -> None:
+    async def _open(self) -> ModelServer:
+        from controller.model_server.server import ModelServer  # noqa: PLC0415 -- a web server: who asks for nothing to be proven need not load it
+
+        server = ModelServer()
+        try:
+            await server.listen(gateway_of(await self._made()))
+        except Problem:
+            await self._remove()
+            raise
+        return server
+
+    async def _leave(self, entering: asyncio.Task[ModelServer]) -> None:
         await asyncio.wait([entering])
         if entering.cancelled() or entering.exception() is not None:
             return
         async with self._changing:
             self._candidates -= 1
-            if self._candidates == 0:
-                await self._server.close()
+            if self._candidates == 0 and self._server is not None:
+                server, self._server = self._server, None
+                await server.close()
                 await self._remove()
 
     async def _made(self) -> Mapping[str, Any]:

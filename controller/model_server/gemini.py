@@ -37,9 +37,6 @@ _KEY_REFUSED: Final = {
 class GenerateContent(Protocol):
     """See the module."""
 
-    def __init__(self) -> None:
-        self._key_refused = False
-
     def read(self, body: Json, *, model: str = "") -> Request:
         """See `Protocol`. Whether it is to be a stream is said by the path, not by the body."""
         contents = as_objects(body.get("contents"), "contents")
@@ -89,19 +86,12 @@ class GenerateContent(Protocol):
 
     def error(self, status: int, message: str) -> Json:
         """See `Protocol`."""
-        error: dict[str, Any] = {
-            "code": status,
-            "message": message,
-            "status": _STATUSES.get(status, "UNKNOWN"),
-        }
-        if self._key_refused:
-            error["details"] = [_KEY_REFUSED]
-        return {"error": error}
+        return {"error": {"code": status, "message": message, "status": _STATUSES.get(status, "UNKNOWN")}}
 
-    def status_of_wrong_key(self) -> int:
-        """Return 400, with the reason in the details: this vendor calls a wrong key a bad request."""
-        self._key_refused = True
-        return 400
+    def wrong_key(self, message: str) -> tuple[int, Json]:
+        """See `Protocol`. This vendor calls it a bad request, and says in the details what is bad."""
+        error = {"code": 400, "message": message, "status": _STATUSES[400], "details": [_KEY_REFUSED]}
+        return 400, {"error": error}
 
     def _response(self, request: Request, parts: list[Json], *, usage: Json | None = None) -> Json:
         candidate: dict[str, Any] = {"content": {"role": "model", "parts": parts}, "index": 0}

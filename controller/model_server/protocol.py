@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from http import HTTPStatus
 
 from controller.model_server.conversation import Json, Reply, Request
 
@@ -32,9 +33,9 @@ class Protocol(ABC):
     def error(self, status: int, message: str) -> Json:
         """Return the document of an error; `status` is the HTTP status that it goes with."""
 
-    def status_of_wrong_key(self) -> int:
-        """Return the HTTP status with which the vendor refuses a key."""
-        return 401
+    def wrong_key(self, message: str) -> tuple[int, Json]:
+        """Return the HTTP status and the document with which the vendor refuses a key."""
+        return HTTPStatus.UNAUTHORIZED, self.error(HTTPStatus.UNAUTHORIZED, message)
 
 
 def event(data: Json | str, *, name: str | None = None) -> bytes:

@@ -29,7 +29,10 @@ from controller.model_server.script import Script
 MODEL: Final = "stand-in"
 """The one model that is listed; every other name is answered, too."""
 KEY_VARIABLES: Final = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
+_OTHER_KEY_VARIABLE: Final = "ANTHROPIC_AUTH_TOKEN"
+"""Where a key may be, too; set by documents only, as its client warns of two."""
 _KEY_REFUSED: Final = "API key not valid. Please pass a valid API key."
+_NOT_SPOKEN: Final = "The stand-in does not speak this."
 _BODY_LIMIT_BYTES: Final = 64 << 20
 _REFUSALS_KEPT: Final = 20
 _CREATED: Final = datetime(2024, 1, 1, tzinfo=UTC)
@@ -101,7 +104,8 @@ class ModelServer:
         """
         token, key = secrets.token_urlsafe(24), f"key-{secrets.token_urlsafe(24)}"
         own = _environment(f"http://{self.address}/{token}", key) | dict(environment)
-        self._sessions[token] = _Session(script, frozenset(own[name] for name in KEY_VARIABLES))
+        keys = frozenset(own[name] for name in (*KEY_VARIABLES, _OTHER_KEY_VARIABLE) if name in own)
+        self._sessions[token] = _Session(script, keys)
         try:
             yield own
         finally:
@@ -131,10 +135,10 @@ class ModelServer:
                 return web.Response(status=HTTPStatus.NOT_FOUND)
             protocol = protocol_of(session)
             if not _keys(request) & session.keys:
-                status = protocol.status_of_wrong_key()
+                status, refusal = protocol.wrong_key(_KEY_REFUSED)
                 session.script.key_refused = True
                 session.refused(request, status, _KEY_REFUSED)
-                return web.json_response(protocol.error(status, _KEY_REFUSED), status=status)
+                return web.json_response(refusal, status=status)
             if request.method == "GET":
                 return web.json_response(_models(request))
             try:
@@ -148,10 +152,10 @@ class ModelServer:
 
     async def _unknown(self, request: web.Request) -> web.Response:
         session = self._sessions.get(request.path.split("/")[1])
-        why = f"{request.method} {'/'.join(request.path.split('/')[2:]) or '/'} is nothing that the stand-in speaks"
-        if session is not None:
-            session.refused(request, HTTPStatus.NOT_FOUND, why)
-        document = ChatCompletions().error(HTTPStatus.NOT_FOUND, why) if session is not None else {}
+        if session is None:
+            return web.Response(status=HTTPStatus.NOT_FOUND)
+        session.refused(request, HTTPStatus.NOT_FOUND, _NOT_SPOKEN)
+        document = session.chat.error(HTTPStatus.NOT_FOUND, _NOT_SPOKEN)
         return web.json_response(document, status=HTTPStatus.NOT_FOUND)
 
 

@@ -91,6 +91,32 @@ def test_a_candidate_that_fails_its_turn_is_stopped_until_the_source_is_correcte
     assert scene.published() == ["0.1.0", "0.1.1"]
 
 
+def test_an_agent_that_never_asks_its_model_is_stopped_unless_it_is_said_to_have_none(scene: Scene) -> None:
+    desk = scene.desk
+    workspace, *_ = scene.populate("0.1.0", "plain-1")
+    with desk.editing() as spec:
+        for template in spec["templates"]:
+            template["probe"] = {}
+    desk.bump("0.1.1")
+    words = "answered turn 1 of 2 without a call of its model; for an agent that has none, set templates[].probe.model: None"
+    assert_blocked(scene, "plain", words)
+    stalled = desk.condition("Stalled")
+    assert stalled is not None
+    assert "NoModelCall: Template plain: " in stalled["message"]
+    with desk.editing() as spec:
+        for template in spec["templates"]:
+            template["probe"] = {"model": "None"}
+    assert desk.wsr("resume").code == 0
+    desk.run()
+    scene.assert_all_run("0.1.1")
+    for template in desk.facts("status")["templates"]:
+        assert 0 < template["bootSeconds"] < 30
+        assert template["memoryBytes"] > 1_000_000
+    gate = desk.facts("why", workspace.name)["gate"]
+    assert gate.keys() == {"bootSeconds", "memoryBytes"}
+    assert all(gate.values())
+
+
 def test_a_template_that_cannot_be_built_is_built_once_and_the_others_never_again(scene: Scene) -> None:
     desk = scene.desk
     with desk.editing() as spec:

@@ -113,6 +113,16 @@ async def test_a_token_is_as_good_as_a_key(client: AsyncAnthropic, script: Scrip
     assert script.calls == {1: 1}
 
 
+async def test_a_token_of_the_documents_own_is_taken(stand_in: ModelServer, script: Script) -> None:
+    with stand_in.admitted(script, {"ANTHROPIC_AUTH_TOKEN": "the-documents-own"}) as told:
+        client = AsyncAnthropic(
+            base_url=told["ANTHROPIC_BASE_URL"], auth_token=told["ANTHROPIC_AUTH_TOKEN"], max_retries=0
+        )
+        await ask(client, ASK)
+    assert script.calls == {1: 1}
+    assert not script.key_refused
+
+
 async def test_what_is_no_request_is_refused_with_what_is_wrong(client: AsyncAnthropic) -> None:
     with pytest.raises(anthropic.BadRequestError, match="at least one message is required"):
         await ask(client)

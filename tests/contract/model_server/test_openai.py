@@ -176,7 +176,7 @@ async def test_what_is_no_request_is_refused_with_what_is_wrong(client: AsyncOpe
         await client.files.list()
     assert script.refused == [
         "POST /v1/chat/completions: 400: messages must be a list",
-        "GET /v1/files: 404: GET v1/files is nothing that the stand-in speaks",
+        "GET /v1/files: 404: The stand-in does not speak this.",
     ]
 
 
