@@ -77,8 +77,10 @@ class _Seeing:
     seen: asyncio.Condition = field(default_factory=asyncio.Condition)
     digests: frozenset[str] = frozenset()
 
-    async def observe(self, document: WorkspaceRuntime, *, earlier: Observation | None) -> Observation:
-        observation = await self.world.observe(document, earlier=earlier)
+    async def observe(
+        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+    ) -> Observation:
+        observation = await self.world.observe(document, earlier=earlier, record=record)
         assert isinstance(observation.images, Known), observation.images
         async with self.seen:
             self.digests = frozenset(observation.images.value.values())
