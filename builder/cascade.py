@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -47,7 +47,7 @@ class WrongRuntime(Exception):  # noqa: N818 -- the reason it is reported with
 class Made:
     """A candidate and where it comes from. `built` is how the image came to be, `why` it was needed.
 
-    `bases` are the digests that the full build started from, by name; None for one that was there already.
+    `bases` are the digests that the full build started from, by name; None for the one that was known.
     """
 
     candidate: StoredImage
@@ -161,10 +161,7 @@ class Cascade:
     async def _make(self, template: Template, index: Index) -> Made:
         started = time.monotonic()
         store = self._stores(template.platform)
-        found = await self._usable_base(template, store)
-        base = (
-            found if isinstance(found, _Base) else await self._full_build(template, store, index, why=found)
-        )
+        base = await self._base(template, store, index)
         name = f"{template.image}:{candidate_tag(candidate_inputs(self._wheel.sha256, base.image.digest))}"
         if self._labels().items() <= base.image.labels.items():
             candidate, built = await store.point(base.image, name=name), "Full"
@@ -172,23 +169,33 @@ class Cascade:
             candidate, built = await self._append(base, store, name), "Append"
         return Made(candidate, base.image, base.file, built, base.why, time.monotonic() - started, base.bases)
 
-    async def _usable_base(self, template: Template, store: Store) -> _Base | Why:
-        """Return the full build to use, or why to make one."""
-        known = template.full_build
-        why = template.why if template.rebuild else Why("FullBuildMissing")
-        places = [(f"{template.image}:{_full_build_tag(template)}", "")]
+    async def _base(self, template: Template, store: Store, index: Index) -> _Base:
+        """Return the full build to use; one is made when none that is there will do."""
+        known, known_lacks = template.full_build, None
         if known and not template.rebuild:
-            places.insert(0, (known.image, known.digest))
-        for name, digest in places:
-            image = await store.find(name, digest=digest)
-            if image is None:
-                continue
-            inventory, file = await self._inventory(template, store, image)
-            unmet = inventory.unmet(self._wheel.requires)
-            if not unmet:
-                return _Base(image, inventory, file, template.why)
-            why = template.why if template.rebuild else _requirements_changed(unmet)
-        return why
+            tried = await self._fitting(template, store, known.image, digest=known.digest)
+            if isinstance(tried, _Base):
+                return tried
+            known_lacks = tried
+        bases = await self._bases(template)
+        inputs = full_build_inputs(template.inputs_sha256, bases, template.request)
+        name = f"{template.image}:{full_build_tag(inputs)}"
+        found = await self._fitting(template, store, name)
+        if isinstance(found, _Base):
+            return replace(found, bases=bases)
+        why = template.why if template.rebuild else found or known_lacks or Why("FullBuildMissing")
+        return await self._full_build(template, store, index, name=name, why=why, bases=bases)
+
+    async def _fitting(
+        self, template: Template, store: Store, name: str, *, digest: str = ""
+    ) -> _Base | Why | None:
+        """Return a full build if the wheel can go on it, else why not; None when there is none of that name."""
+        image = await store.find(name, digest=digest)
+        if image is None:
+            return None
+        inventory, file = await self._inventory(template, store, image)
+        unmet = inventory.unmet(self._wheel.requires)
+        return _requirements_changed(unmet) if unmet else _Base(image, inventory, file, template.why)
 
     async def _inventory(
         self, template: Template, store: Store, image: StoredImage
@@ -210,11 +217,19 @@ class Cascade:
         script = self._wheel.scripts[0] if self._wheel.scripts else ""
         return await take_inventory(self._engine, image, package=self._wheel.name, script=script)
 
-    async def _full_build(self, template: Template, store: Store, index: Index, *, why: Why) -> _Base:
-        """Build the template's Dockerfile; its tag is given only to an image that holds the candidate."""
-        trial = f"{template.image}:building-{_full_build_tag(template)}"
-        name = f"{template.image}:{_full_build_tag(template)}"
-        bases = await self._bases(template)
+    async def _full_build(  # noqa: PLR0913 -- what is built, where from, what it is called and why
+        self,
+        template: Template,
+        store: Store,
+        index: Index,
+        *,
+        name: str,
+        why: Why,
+        bases: Mapping[str, str],
+    ) -> _Base:
+        """Build the template's Dockerfile; its name is given only to an image that holds the candidate."""
+        repository, _, tag = name.rpartition(":")
+        trial = f"{repository}:building-{tag}"
         build = FullBuild(
             directory=template.directory,
             tag=trial,
@@ -234,7 +249,6 @@ class Cascade:
                 await build_image(self._engine, build)
             inventory = await self._look_into(trial)
             self._expect_candidate(inventory)
-            repository, _, tag = name.rpartition(":")
             await self._engine.tag(trial, repository=repository, tag=tag)
         finally:
             await self._engine.untag(trial)
@@ -307,11 +321,6 @@ class Cascade:
         )
         names = base_images(dockerfile.read_text(), template.build_args)
         return await bases.prepare(names, template.bases, newest=template.fresh)
-
-
-def _full_build_tag(template: Template) -> str:
-    """Return the tag under which a later run finds the full build that is asked for."""
-    return full_build_tag(full_build_inputs(template.inputs_sha256, template.bases, template.request))
 
 
 def _requirements_changed(unmet: Sequence[Unmet]) -> Why:

@@ -265,7 +265,7 @@ class CascadeRun:
     (Engine: image id; Remote: manifest digest), `built` (Append or Full), `reason` (the given one, or FullBuildMissing
     or RequirementsChanged when that showed only here), `seconds`. `result` has the same under `templates`, complete,
     with `before` and `after`, `imageId` (config digest, what an engine calls the image), `fullBuild` {`image`, `digest`,
-    `inventory`}, `baseDigest` and `bases` (digests by name that a new full build started from, else null), or `error`
+    `inventory`}, `baseDigest` and `bases` (digests by name that the full build started from; null for the known one), or `error`
     {`reason`, `message`}.
     """
 

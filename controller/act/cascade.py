@@ -170,14 +170,12 @@ def _full_build_of(build: TemplateBuild, result: Mapping[str, Any], known: FullB
     full = result["fullBuild"]
     if known is not None and known.digest == full["digest"]:
         return known.model_copy(update={"image": full["image"]})
-    # One that was found by its name has just these bases: they are part of what it is named by.
-    bases = dict(build.bases) if result["bases"] is None else result["bases"]
     return FullBuild(
         image=full["image"],
         digest=full["digest"],
         inputs_sha256=build.inputs_sha256,
         inputs=build.inputs,
-        bases=bases or None,
+        bases=result["bases"] or None,
         request=build.request,
     )
 

@@ -98,17 +98,17 @@ def test_a_changed_template_waits_for_a_version_unless_it_may_rebuild_by_itself(
     updates = {
         template["name"]: template["updateAvailable"] for template in desk.facts("status")["templates"]
     }
-    assert updates == {"plain": "TemplateSourceChanged", "polite": None}
-    assert "Proven, UpdateAvailable" in desk.wsr("status").out
+    assert updates == {"plain": "DockerfileChanged", "polite": None}
+    assert "UpdateAvailable" in desk.wsr("status").out
     plan = {entry["name"]: entry for entry in desk.facts("plan")["templates"]}
-    assert plan["plain"]["reason"] == "TemplateSourceChanged"
+    assert plan["plain"]["reason"] == "DockerfileChanged"
     assert plan["plain"]["build"] is False
 
     with desk.editing() as spec:
         for template in spec["templates"]:
             template["build"]["rebuildOn"] = ["Version", "Template"]
     ended = desk.run()
-    assert ended.lines("cascade 0.1.0 .*: because plain: TemplateSourceChanged$")
+    assert ended.lines("cascade 0.1.0 .*: because plain: DockerfileChanged$")
     assert not ended.lines("publish 0.1.0|Uploading|probe 0.1.0 polite")
     scene.assert_all_run("0.1.0")
     environment = fleet.client.containers.get(workspace.name).attrs["Config"]["Env"]

@@ -77,6 +77,16 @@ def test_holds_and_pins_on_the_object_are_read() -> None:
     assert (metadata.hold, metadata.held_targets) == (None, {"ws-1": "a demo", "docker/local/ws-2": ""})
     metadata = load(annotated("pin-targets", '{"ws-1": "0.1.5"}'), file="runtime.yaml").metadata
     assert metadata.pinned_targets == {"ws-1": "0.1.5"}
+    metadata = load(annotated("rebuild", '{"*": "CVE-2026-1"}'), file="runtime.yaml").metadata
+    assert metadata.request_for("echo") == "CVE-2026-1"
+    assert load(annotated("hold", ""), file="runtime.yaml").metadata.request_for("echo") is None
+
+
+def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -> None:
+    assert refusal(annotated("rebuild", '{"ecko": "CVE-2026-1"}')) == (
+        "runtime.yaml:1: document: annotation runtime.molecule.ai/rebuild names 'ecko', which is no template of this "
+        'document; write "*" or one of echo, more'
+    )
 
 
 @pytest.mark.parametrize(
@@ -120,6 +130,24 @@ def test_holds_and_pins_on_the_object_are_read() -> None:
             "hold-targets",
             '{"ws-1": "x", "ws-1": "y"}',
             "runtime.molecule.ai/hold-targets: a target stands twice among ws-1; keep one",
+        ),
+        (
+            "rebuild",
+            "langgraph",
+            (
+                "runtime.molecule.ai/rebuild must be JSON that gives each template the name of a request, as in "
+                """{"langgraph": "CVE-2026-1"}, got 'langgraph'"""
+            ),
+        ),
+        (
+            "rebuild",
+            '{"echo": " "}',
+            "runtime.molecule.ai/rebuild: echo: a request needs a name; write any text",
+        ),
+        (
+            "rebuild",
+            '{"*": "x", "*": "y"}',
+            "runtime.molecule.ai/rebuild: a template stands twice among *; keep one",
         ),
         (
             "hold-target",

@@ -6,6 +6,7 @@ fleet), of its store (kstatus, no idle writes, no false Ready) and of its life (
 """
 
 import asyncio
+import json
 import random
 from collections.abc import Callable
 from copy import deepcopy
@@ -24,7 +25,7 @@ from tests.unit.simulator.machine import Machine
 from tests.unit.simulator.virtual_time import now, run, seconds
 
 VERSIONS = ("0.1.0", "0.1.1", "0.1.2", "0.2.0rc1")
-SOURCES = ("source", "index", "records", "images", "templates", "targets")
+SOURCES = ("source", "index", "records", "images", "templates", "bases", "targets")
 HOURS = 3600.0
 
 times = st.floats(0, 150, width=16)
@@ -65,6 +66,8 @@ happenings = st.one_of(
     st.builds(Happening, times, st.just("version"), st.sampled_from(VERSIONS)),
     st.builds(Happening, times, st.just("source"), st.text("abc", min_size=1, max_size=1)),
     st.builds(Happening, times, st.just("template"), st.sampled_from(TEMPLATES)),
+    st.builds(Happening, times, st.just("base"), st.text("abc", min_size=1, max_size=1)),
+    st.builds(Happening, times, st.just("request"), st.sampled_from(["echo", "*"])),
     st.builds(Happening, times, st.just("outage"), st.sampled_from(SOURCES), durations),
     st.builds(
         Happening, times, st.just("silence"), st.integers(0, 5).map(lambda index: f"ws-{index}"), durations
@@ -86,10 +89,6 @@ def apply(life_: Life, happening: Happening) -> list[Event]:
     match happening.kind:
         case "version":
             return [at(lambda: store.edit(version=happening.what))]
-        case "source":
-            return [at(lambda: setattr(machine, "tree", sha(happening.what)))]
-        case "template":
-            return [at(lambda: machine.inputs.update({happening.what: sha(f"new {happening.what}")}))]
         case "outage":
             return [
                 at(lambda: machine.unread.add(happening.what)),
@@ -107,7 +106,20 @@ def apply(life_: Life, happening: Happening) -> list[Event]:
             return [at(stop), at(go_on, happening.lasts)]
         case "image gone":
             return [at(lambda: forget_one_image(machine))]
-    return []
+    return [at(lambda: make_anew(store, machine, happening))]
+
+
+def make_anew(store: MemoryStore, machine: Machine, happening: Happening) -> None:
+    """Change what images are made of, or ask for new ones."""
+    match happening.kind:
+        case "source":
+            machine.tree = sha(happening.what)
+        case "template":
+            machine.inputs[happening.what] = sha(f"new {happening.what}")
+        case "base":
+            machine.base = f"sha256:{sha(happening.what)}"
+        case "request":
+            store.annotate(rebuild=json.dumps({happening.what: f"of second {happening.at:g}"}))
 
 
 def stopping(store: MemoryStore, kind: str) -> tuple[Callable[[], None], Callable[[], None]]:
@@ -153,7 +165,7 @@ scenarios = st.builds(
             ),
         }
     ),
-    st.sampled_from([["Version"], ["Version", "Template"]]),
+    st.sampled_from([["Version"], ["Version", "Template"], ["Version", "Template", "Base"]]),
     st.sets(st.tuples(st.sampled_from(VERSIONS[1:]), st.sampled_from(TEMPLATES)), max_size=2),
     st.sets(st.tuples(st.sampled_from(VERSIONS[1:]), st.just("ws-1")), max_size=1),
     st.frozensets(st.integers(1, 120), max_size=3),

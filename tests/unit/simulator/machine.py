@@ -14,7 +14,7 @@ from typing import TypeVar
 from packaging.version import Version
 
 from controller.api.conditions import Reason
-from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.container import ContainerState
 from controller.model.errors import PartlyFailed, Terminal, Transient, Waiting
 from controller.model.observation import Observation
@@ -44,6 +44,7 @@ from controller.model.record import (
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from controller.plan.budget import allowed
+from controller.plan.full_builds import answered
 from controller.plan.steering import steered
 
 T = TypeVar("T")
@@ -562,6 +563,7 @@ class Machine:
             ):
                 yield f"{template.name} has no proven image"
                 continue
+            yield from self._behind(document, template, recorded)
             for tag in template.tags if template.promote and not Version(version).is_prerelease else ():
                 if self.images.get(f"{template.image}:{tag}") != recorded.identity:
                     yield f"{template.image}:{tag} names another image"
@@ -570,6 +572,20 @@ class Machine:
             asked = (box.ours or held_too) and box.template in listed
             if (asked or box.succession) and not self._box_is_right(box, record):
                 yield f"{box.name} does not run it"
+
+    def _behind(
+        self, document: WorkspaceRuntime, template: Template, recorded: TemplateRecord
+    ) -> Generator[str, None, None]:
+        """Yield what an image was not built for although the document says that it is to be."""
+        full, words = recorded.full_build, template.build.rebuild_on
+        assert full is not None
+        if "Template" in words and full.inputs_sha256 != self.inputs[template.name]:
+            yield f"{template.name} is built from what its folder held before"
+        if "Base" in words and (full.bases or {}).get(BASE_NAME) != self.base:
+            yield f"{template.name} is built on another base"
+        request = document.metadata.request_for(template.name)
+        if request is not None and not answered(request, template.name, self.records):
+            yield f"{template.name} is not built as was requested"
 
     @staticmethod
     def _box_is_right(box: Box, record: ReleaseRecord) -> bool:
