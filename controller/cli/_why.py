@@ -139,7 +139,9 @@ def _next(target: Target, wanted: ReleaseRecord | None) -> str:
         return f"Nothing; it runs {wanted.version} as asked for."
     if fleet.unproven:
         return f"It runs the image of {wanted.version} and has not reported yet."
-    return f"It will be replaced by {wanted.version}{' when its work is done' if target.busy else ''}."
+    earlier = isinstance(target.running, Known) and target.reports(wanted.version, wanted.content_sha256)
+    what = f"a newer image of {wanted.version}" if earlier else wanted.version
+    return f"It will be replaced by {what}{' when its work is done' if target.busy else ''}."
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401 -- any JSON value

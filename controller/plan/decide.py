@@ -23,7 +23,7 @@ from controller.model.plan import (
 )
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
-from controller.plan.fleet import Fleet, image_of, may_go_now
+from controller.plan.fleet import Fleet, image_of, may_go_now, why_stale
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -153,7 +153,7 @@ def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
         case Unpublished(record=record, untagged=untagged):
             return _publication(record, untagged)
         case Stale(record=record, fleet=fleet):
-            return _replacements(record, fleet, reason=f"it does not run {record.version}")
+            return _replacements(record, fleet)
         case Unpromoted(record=record, templates=templates):
             reason = "every target has proven the release"
             return [
@@ -221,9 +221,11 @@ def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
     return actions
 
 
-def _replacements(record: ReleaseRecord, fleet: Fleet, *, reason: str) -> list[Action]:
+def _replacements(record: ReleaseRecord, fleet: Fleet, *, reason: str | None = None) -> list[Action]:
     return [
-        Replace(target.id, record.version, target.template or "", image_id, reason)
+        Replace(
+            target.id, record.version, target.template or "", image_id, reason or why_stale(target, record)
+        )
         if (image_id := image_of(record, target.template)) is not None
         else _ending(target)
         for target in fleet.stale

@@ -119,6 +119,13 @@ def image_of(record: ReleaseRecord, template: str | None) -> str | None:
     return recorded.image_id if recorded is not None else None
 
 
+def why_stale(target: Target, record: ReleaseRecord) -> str:
+    """Return why a target is to be replaced: its version, or an image of that version that was built anew since."""
+    if isinstance(target.running, Known) and target.reports(record.version, record.content_sha256):
+        return f"it runs an earlier image of {record.version}"
+    return f"it does not run {record.version}"
+
+
 def _runs(target: Target, record: ReleaseRecord) -> bool:
     return target.image_id == image_of(record, target.template)
 

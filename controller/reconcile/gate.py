@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from controller.act.probe import probe
 from controller.api.conditions import Reason
+from controller.api.names import ANNOTATION_REBUILD
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
@@ -46,7 +47,8 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
             raise Terminal(
                 Reason.GATE_FAILED,
                 outcome.message,
-                fix=f"Correct template {action.template}; what runs stays as it is.",
+                fix=f"Correct template {action.template}, or ask for another build of it with annotation "
+                f"{ANNOTATION_REBUILD}; what runs stays as it is.",
             )
     await parts.amend(action.version, lambda current: _amended(current, action, outcome))
     if isinstance(outcome, ProbeFailed):

@@ -22,6 +22,13 @@ def old(name: str, **changes: Any) -> Target:  # noqa: ANN401 -- any field
     return target(name, "0.1.0", **changes)
 
 
+def test_a_target_is_stale_for_its_version_or_for_an_image_that_was_built_anew() -> None:
+    here = record()
+    assert why_stale(target("ws-1", image_id="sha256:old"), here) == "it runs an earlier image of 0.1.0"
+    assert why_stale(target("ws-1", "0.0.9"), here) == "it does not run 0.1.0"
+    assert why_stale(target("ws-1", running=AWAY), here) == "it does not run 0.1.0"
+
+
 def test_only_what_reports_version_and_content_from_inside_is_up_to_date() -> None:
     good = target(version="0.1.1")
     assert sorted_(good).up_to_date == (good,)

@@ -51,6 +51,14 @@ def test_a_record_reads_back_as_it_was_written() -> None:
     assert ReleaseRecord.from_json(before.to_json(), where="test") == before
 
 
+def test_a_record_of_an_earlier_release_is_read_and_knows_no_parts_of_its_full_builds() -> None:
+    full_build = record().templates["echo"].full_build
+    assert full_build is not None
+    assert (full_build.inputs, full_build.bases, full_build.request) == (None, None, None)
+    assert record().templates["echo"].previous is None
+    assert record().templates["echo"].in_use == record().templates["echo"]
+
+
 def test_equal_records_have_equal_bytes() -> None:
     assert record().to_json() == record().to_json()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from controller.model.plan import Action, Cascade, Replace
 from controller.reconcile.loop import Done, Pass, Result
-from tests.unit.simulator.ground import Box, Event, Life, life
+from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, life
 from tests.unit.simulator.machine import Machine, sha
 from tests.unit.simulator.virtual_time import run, seconds
 
@@ -173,6 +173,32 @@ def _held_and_pinned(stage: Stage) -> list[Event]:
     return []
 
 
+def _requested(stage: Stage) -> list[Event]:
+    ask = stage.whole.store.annotate
+    stage.box(3).work.append((stage.begin + 60, stage.begin + 100))
+    return [
+        stage.at(60.0, "a new build of echo is asked for", lambda: ask(rebuild='{"echo": "CVE-2026-1"}')),
+        stage.at(180.0, "nothing else is asked for", lambda: None),
+    ]
+
+
+def _moved_base_fails(stage: Stage) -> list[Event]:
+    machine = stage.machine
+
+    def moved() -> None:
+        machine.base = f"sha256:{sha('a base that lacks something')}"
+        machine.bad_at_gate.add(("0.1.1", "greeter"))
+
+    def mended() -> None:
+        machine.base = f"sha256:{sha('the base, mended')}"
+        machine.bad_at_gate.clear()
+
+    return [
+        stage.at(60.0, "the base image moves, and greeter does not boot on it", moved),
+        stage.at(120.0, "the base image moves again, mended", mended),
+    ]
+
+
 def _unsafe(stage: Stage) -> list[Event]:
     stage.box(2).hold = "a customer demo until five"
     stage.box(4).shape_unsafe = "Container metrics is linked to it. Use a network instead of --link."
@@ -255,6 +281,21 @@ STORIES = {
     "host-unknown": Story("The Docker Engine is away in the middle of the rollout", _host_unknown),
     "hold-and-pin": Story("Held and pinned targets are left alone, as was asked", _held_and_pinned),
     "unsafe-shape": Story("A target that cannot be replaced without a loss needs somebody", _unsafe),
+    "requested": Story("A person asks for a new build of one template", _requested),
+    "base-moved": Story(
+        "A base image moves, and fails at the gate before it is mended",
+        _moved_base_fails,
+        {
+            "templates": [
+                {
+                    "name": name,
+                    "image": f"ws/{name}",
+                    "build": {"directory": name, "rebuildOn": ["Version", "Base"]},
+                }
+                for name in TEMPLATES
+            ]
+        },
+    ),
     "object-held": Story("A hold on the object stops all that moves, until it is taken off", _object_held),
     "template-removed": Story(
         "A template leaves the document in the middle of a replacement that dies", _template_removed
