@@ -56,20 +56,20 @@ class Bases:
         seen = await self._seen(name)
         credential = await self.credentials.for_host(reference.host)
         if self.by_registry and wanted:
-            if wanted not in _digests(seen):
+            if wanted not in _digests(seen, reference):
                 repository = name.removesuffix(f":{reference.tag}")
                 exact = f"{repository}@{wanted}"
                 await self.engine.pull(exact, credential=credential, platform=self.platform)
                 await self.engine.tag(exact, repository=repository, tag=reference.tag or "latest")
             return wanted
-        if seen is None or (newest and _digests(seen)):
+        if seen is None or (newest and _digests(seen, reference)):
             # The build would fetch it, too, but leave it without a name; what fails here, it will say.
             tagged = name if reference.tag else f"{name}:latest"
             with contextlib.suppress(EngineError):
                 await self.engine.pull(tagged, credential=credential, platform=self.platform)
             seen = await self._seen(name)
         if self.by_registry:
-            return next(iter(_digests(seen)), "")
+            return next(iter(_digests(seen, reference)), "")
         return str(seen["Id"]) if seen else ""
 
     async def _seen(self, name: str) -> Mapping[str, Any] | None:
@@ -79,5 +79,7 @@ class Bases:
             return None
 
 
-def _digests(seen: Mapping[str, Any] | None) -> list[str]:
-    return [str(known).partition("@")[2] for known in (seen or {}).get("RepoDigests") or []]
+def _digests(seen: Mapping[str, Any] | None, reference: Reference) -> list[str]:
+    """Return the digests that an image has in the registry of its name; it may be known to others by other names."""
+    known = (Reference.parse(str(each)) for each in (seen or {}).get("RepoDigests") or [])
+    return [each.digest for each in known if each.name == reference.name and each.digest]

@@ -10,10 +10,13 @@ import pytest
 
 from builder.bases import Bases
 from builder.engine import Engine, EngineError
+from builder.inventory import Installed, Inventory
 from builder.oci import Client, Descriptor, MediaType, NoCredentials, Reference, canonical_json, sha256_digest
 from controller.clients.registry import Registry, RegistryAccess
+from controller.clients.registry_records import RegistryRecords
 from controller.model.errors import Transient
 from controller.model.observed import Known, Unknown
+from controller.model.record import FullBuild
 from controller.observe.bases import INTERVAL, RegistryBases, familiar, read_engine_bases
 from controller.observe.seen_images import SeenImages
 from tests.contract.lying_proxy import LyingProxy, lying_proxy
@@ -125,6 +128,36 @@ async def test_labels_that_could_not_be_read_are_unknown_and_read_again() -> Non
     assert await seen.labels({"sha256:1": read}, now=NOON) == {"sha256:1": Known({"version": "0.1.1"})}
 
 
+async def test_what_a_full_build_lacks_is_told_from_its_kept_inventory_read_once(images: Images) -> None:
+    proxy, _, read = images
+    records = RegistryRecords(read, f"{proxy.address}/t{secrets.token_hex(4)}/artifacts")
+    inventory = Inventory(
+        interpreter="/usr/bin/python3",
+        python_version="3.11.2",
+        magic="a70d0d0a",
+        cache_tag="cpython-311",
+        environment={"python_version": "3.11"},
+        paths={},
+        folders={},
+        runtime_versions=("0.1.0",),
+        runtime_content_sha256="",
+        runtime_folders=(),
+        runtime_files=(),
+        installed={"small": Installed("1.0", ())},
+    )
+    kept = await records.put_blob("inventory.json", canonical_json(inventory.to_document()))
+    built = FullBuild(image="x:full", digest=f"sha256:{'1' * 64}", inputs_sha256="2" * 64, inventory=kept)
+    lost = built.model_copy(update={"inventory": kept.model_copy(update={"sha256": "3" * 64})})
+    builds = {"echo": built, "lost": lost, "unkept": built.model_copy(update={"inventory": None})}
+    seen, requires = SeenImages(), ("small>=2", "more[fast]", "old; python_version < '3'")
+    proxy.seen.clear()
+    for _minute in range(3):
+        unmet = await seen.unmet(builds, requires, records)
+        assert unmet == {"echo": (("small 1.0", "small>=2"), ("more absent", "more"))}
+    assert sum(kept.sha256 in line for line in proxy.seen if "manifests" in line) == 1
+    assert await seen.unmet(builds, ("small>=1",), records) == {}
+
+
 @pytest.mark.parametrize(
     ("name", "listed"),
     [
@@ -178,6 +211,9 @@ async def test_a_base_that_the_engine_lacks_is_fetched_and_one_that_nobody_has_i
     by_registry, by_engine = (Bases(builds, NoCredentials(), "", by_registry=each) for each in (True, False))
     assert await by_registry.prepare([name, absent, "x:"], {}) == {name: digest}
     assert await by_engine.prepare([name, absent], {}) == {name: client.images.get(base_image).id}
+    assert await by_registry.prepare([base_image], {}) == {}, (
+        "what was pushed elsewhere has no digest of its own"
+    )
     pinned = f"python@sha256:{'1' * 64}"
     assert await by_engine.prepare([pinned], {}) == {pinned: f"sha256:{'1' * 64}"}
 

@@ -53,6 +53,7 @@ def test_a_request_makes_new_bytes_once_and_workspaces_follow_through_the_gate(s
 
     ended = desk.run()
     assert ended.lines("cascade 0.1.0 .*: because plain: Requested$")
+    assert ended.lines(f"replace docker/local/{workspace.name}: because it runs an earlier image of 0.1.0$")
     said = [line for line in ended.log.splitlines() if "probe 0.1.0 plain" in line or "replace " in line]
     assert "probe" in said[0], "the gate stands before the fleet"
     assert not ended.lines("publish 0.1.0|Uploading|probe 0.1.0 polite")

@@ -22,7 +22,7 @@ def needed(template: Template, question: Question) -> Change | None:
     served = question.images.get(recorded.image, recorded.identity)
     labels = question.labels.get(served)
     wanted = labels_of(record)
-    if labels is None or any(labels.get(name) == value for name, value in wanted.items()):
+    if labels is None or all(labels.get(name) == value for name, value in wanted.items()):
         return None
     return Change("LabelsMissing", before=_words(wanted), after=f"{short(served)}: {_words(labels)}")
 

@@ -109,10 +109,9 @@ def test_a_lost_candidate_is_made_again_with_the_same_digest(
     client.images.remove(built.candidate["candidate"])
     with pytest.raises(docker.errors.ImageNotFound):
         client.images.get(built.candidate["digest"])
-    assert (
-        built.run.cascade(built.next_wheel, built.entry).template("polite")["digest"]
-        == built.candidate["digest"]
-    )
+    lost = {**built.entry, "reason": "ImageMissing", "before": built.candidate["digest"]}
+    again = built.run.cascade(built.next_wheel, lost).template("polite")
+    assert (again["digest"], again["reason"]) == (built.candidate["digest"], "ImageMissing")
     assert client.images.get(built.candidate["candidate"]).id == built.candidate["digest"]
 
 

@@ -1,5 +1,6 @@
 """A template's Dockerfile, built as it stands with exactly the candidate in it."""
 
+import io
 import json
 import subprocess
 import sys
@@ -211,3 +212,73 @@ def test_npm_gets_its_packages_where_this_machine_does_and_nothing_of_that_stays
     history = json.dumps(docker.DockerClient(base_url=run.engine).images.get(made["candidate"]).history())
     assert "secret-of-npm" not in history
     assert "secret-of-npm" not in "".join(file.read_text() for file in run.out.rglob("*") if file.is_file())
+
+
+def test_a_base_that_moved_makes_another_full_build_and_the_same_one_is_found_again(
+    run: Run, new_entry: NewEntry, old_wheel: SmallWheel, base_image: str, image_prefix: str
+) -> None:
+    client, base = docker.DockerClient(base_url=run.engine), f"{image_prefix}moving:1"
+    first, second = client.images.get(base_image), derived(client, base_image, MOVED="yes")
+    first.tag(base)
+    entry = new_entry("moving", dockerfile=DOCKERFILE.replace("python:3.11-slim", base))
+    entry = {**entry, "buildArgs": {}}
+    run.cascade(old_wheel, entry).template("moving")
+    built = _complete(run, "moving")
+    assert built["bases"] == {base: first.id}
+    assert _labels(client, built)["org.opencontainers.image.base.name"] == base
+    assert _labels(client, built)["org.opencontainers.image.base.digest"] == first.id
+
+    second.tag(base)
+    moved = {"rebuild": True, "reason": "BaseImageMoved", "before": "one", "after": "two"}
+    known = {**built["fullBuild"], "inputsSha256": entry["inputsSha256"]}
+    run.cascade(old_wheel, {**entry, **moved, "fullBuild": known}).template("moving")
+    again = _complete(run, "moving")
+    assert (again["built"], again["reason"], again["bases"]) == ("Full", "BaseImageMoved", {base: second.id})
+    assert _labels(client, again)["ai.molecule.runtime.build-reason"] == "BaseImageMoved: one -> two"
+    assert "MOVED=yes" in client.images.get(again["candidate"]).attrs["Config"]["Env"]
+
+    first.tag(base)
+    run.cascade(old_wheel, {**entry, **moved}).template("moving")
+    assert _complete(run, "moving")["digest"] == built["digest"]
+
+
+def test_a_request_makes_new_bytes_of_the_same_inputs_once(
+    run: Run, new_entry: NewEntry, old_wheel: SmallWheel, new_wheel: SmallWheel
+) -> None:
+    client = docker.DockerClient(base_url=run.engine)
+    dated = DOCKERFILE.replace("WORKDIR /app", "WORKDIR /app\nRUN cat /proc/uptime > /made")
+    entry = new_entry("asked", dockerfile=dated)
+    run.cascade(old_wheel, entry).template("asked")
+    before = _complete(run, "asked")
+    asked = {
+        "rebuild": True,
+        "fresh": True,
+        "request": "CVE-2026-1",
+        "reason": "Requested",
+        "after": "CVE-2026-1",
+    }
+    known = {**before["fullBuild"], "inputsSha256": entry["inputsSha256"]}
+    run.cascade(old_wheel, {**entry, **asked, "fullBuild": known}).template("asked")
+    made = _complete(run, "asked")
+    layers = [client.images.get(each["digest"]).attrs["RootFS"]["Layers"] for each in (before, made)]
+    assert layers[0] != layers[1], "taken from the build cache"
+    run.cascade(old_wheel, {**entry, **asked, "fullBuild": known}).template("asked")
+    assert _complete(run, "asked")["digest"] == made["digest"]
+
+    known = {**made["fullBuild"], "inputsSha256": entry["inputsSha256"]}
+    run.cascade(new_wheel, {**entry, "request": "CVE-2026-1", "fullBuild": known}).template("asked")
+    (newest, *_) = client.images.get(_complete(run, "asked")["candidate"]).history()
+    assert newest["Comment"] == (
+        f"WheelChanged: runtime 0.1.0 -> runtime 0.1.1; upon full build {made['digest']} "
+        "(Requested: nothing -> CVE-2026-1)"
+    )
+
+
+def derived(client: docker.DockerClient, base: str, **environment: str) -> Any:  # noqa: ANN401 -- an image of the SDK
+    lines = [f"FROM {base}", *(f"ENV {name}={value}" for name, value in environment.items())]
+    return client.images.build(fileobj=io.BytesIO("\n".join(lines).encode()), rm=True)[0]
+
+
+def _labels(client: docker.DockerClient, facts: dict[str, Any]) -> dict[str, str]:
+    labels: dict[str, str] = client.images.get(facts["digest"]).labels
+    return labels

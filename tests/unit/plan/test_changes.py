@@ -100,6 +100,15 @@ TABLE: Sequence[tuple[str, dict[str, Any], Change]] = [
         ),
     ),
     (
+        "an image of this version with another wheel",
+        {"labels": {IMAGE: {**labels_of(HERE), "ai.molecule.runtime.wheel-sha256": sha("theirs")}}},
+        Change(
+            "LabelsMissing",
+            f"version 0.1.0, wheel {HERE.wheel.sha256[:12]}, content {HERE.content_sha256[:12]}",
+            f"{IMAGE[:19]}: version 0.1.0, wheel {sha('theirs')[:12]}, content {HERE.content_sha256[:12]}",
+        ),
+    ),
+    (
         "an image that somebody put under the recorded name",
         {
             "images": {

@@ -7,7 +7,7 @@ import pytest
 from controller.model.container import ContainerState
 from controller.model.target import Phase, Target
 from controller.plan.budget import allowed
-from controller.plan.fleet import Fleet, may_go_now, sort_fleet
+from controller.plan.fleet import Fleet, may_go_now, sort_fleet, why_stale
 from tests.unit.simulator.ground import document
 from tests.unit.simulator.nouns import AWAY, image, record, succession, target, template_record
 

@@ -325,3 +325,20 @@ def test_the_inputs_of_a_template_that_cannot_be_read_change_nothing() -> None:
         record(), templates={"echo": AWAY, "greeter": Known(template_inputs(inputs("greeter")))}
     )
     assert isinstance(classify(document(), seen), UpToDate)
+
+
+def test_a_rollback_returns_to_what_has_passed_the_gate_and_not_to_what_is_still_to_pass_it() -> None:
+    used = template_record("0.1.0", "echo")
+    candidate = used.model_copy(
+        update={"image": "ws/echo:candidate-1", "image_id": f"sha256:{sha('candidate')}", "proven": False}
+    )
+    good = record(templates={**record().templates, "echo": candidate.following(used)})
+    failed = record("0.1.1", verdict=verdict("Failed", minute=5))
+    seen = observation(good, failed, targets=Known((target("ws-1", "0.1.1"), target("ws-2", "0.1.0"))))
+    state = classify(document("0.1.1"), seen)
+    assert isinstance(state, Held)
+    assert state.fallback is not None
+    assert state.fallback.templates["echo"] == used
+    assert state.fleet is not None
+    assert [each.name for each in state.fleet.stale] == ["ws-1"]
+    assert image_for_new(seen.records.value, "0.1.0", "echo") == used.image  # type: ignore[union-attr] # it is Known
