@@ -285,7 +285,8 @@ class PromoteRun:
 
     `inputs` is JSON: `mode`, `registry` as for `cascade`, and `tags`, a list of {`from` (name with tag or digest;
     Engine: also an image id), `to` (`repository:tag`, in Remote mode of the same repository), `move`, optionally
-    `expect` (the digest that `to` had when this was decided, empty for none)}. A tag without `move` is immutable: with
+    `expect` (the digest that `to` had when this was decided, empty for none)}, and optionally `owners`: who the moving tags
+    are to belong to, and from whom they may be taken; of anybody else they are refused (reason PublisherConflict). A tag without `move` is immutable: with
     another digest it is refused (reason TagTaken); one that has another digest than expected too (TagMoved); nothing
     at all is changed then. The same digest is no work.
 

@@ -131,9 +131,15 @@ class Engine:
         ) as answer:
             await _follow(answer, "loading an image")
 
-    async def import_tar(self, archive: bytes, *, repository: str, tag: str) -> None:
+    async def import_tar(
+        self, archive: bytes, *, repository: str, tag: str, labels: Mapping[str, str] | None = None
+    ) -> None:
         """Make an image of one layer from a tar."""
-        query = {"fromSrc": "-", "repo": repository, "tag": tag}
+        changes = [
+            ("changes", f"LABEL {json.dumps(name)}={json.dumps(value)}")
+            for name, value in (labels or {}).items()
+        ]
+        query = [("fromSrc", "-"), ("repo", repository), ("tag", tag), *changes]
         async with self._open("POST", "/images/create", params=query, data=archive, what="a tar") as answer:
             await _follow(answer, f"importing {repository}:{tag}")
 

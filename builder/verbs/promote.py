@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,14 +24,14 @@ VERB: Final = "promote"
 def run(arguments: Sequence[str]) -> Report:
     """Set the tags and report them; see `builder.contract.PromoteRun`."""
     parser = Arguments(VERB, "Let tags stand for proven images.")
-    parser.add_argument("--inputs", type=Path, required=True, help="JSON: mode, registry, tags")
+    parser.add_argument("--inputs", type=Path, required=True, help="JSON: mode, registry, tags, owners")
     parser.add_argument(
         "--engine", required=True, help="unix:///PATH or tcp://HOST:PORT of the Docker Engine"
     )
     given = parser.parse_args(arguments)
-    mode, registry, tags = _read(given.inputs)
+    wanted = _read(given.inputs)
     try:
-        outcomes = asyncio.run(_run(mode, registry, tags, endpoint=given.engine))
+        outcomes = asyncio.run(_run(wanted, endpoint=given.engine))
     except Refusal as refusal:
         raise Refused(refusal.reason, [str(refusal)]) from refusal
     except Unavailable as error:
@@ -42,13 +43,24 @@ def run(arguments: Sequence[str]) -> Report:
     return _report(outcomes)
 
 
-async def _run(mode: str, registry: Registry, tags: Sequence[Tag], *, endpoint: str) -> list[SetTag]:
-    if mode == "Engine":
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What the inputs ask for."""
+
+    mode: str
+    registry: Registry
+    tags: Sequence[Tag]
+    owners: Sequence[str]
+
+
+async def _run(wanted: _Wanted, *, endpoint: str) -> list[SetTag]:
+    registry = wanted.registry
+    if wanted.mode == "Engine":
         async with Engine(endpoint) as engine:
-            return await promote(EngineTags(engine), tags)
+            return await promote(EngineTags(engine), wanted.tags, wanted.owners)
     credentials = DockerConfig(registry.docker_config) if registry.docker_config else NoCredentials()
     async with Client(credentials, insecure=registry.insecure, ca_file=registry.ca_file) as client:
-        return await promote(RegistryTags(client), tags)
+        return await promote(RegistryTags(client), wanted.tags, wanted.owners)
 
 
 def _report(outcomes: Sequence[SetTag]) -> Report:
@@ -68,12 +80,13 @@ def _report(outcomes: Sequence[SetTag]) -> Report:
     return report
 
 
-def _read(file: Path) -> tuple[str, Registry, list[Tag]]:
+def _read(file: Path) -> _Wanted:
     try:
         document = json.loads(file.read_bytes())
         mode = known_mode(document["mode"])
         tags = [_tag(tag, mode) for tag in document["tags"]]
-        return mode, Registry.from_document(document.get("registry") or {}), tags
+        owners = [str(owner) for owner in document.get("owners") or []]
+        return _Wanted(mode, Registry.from_document(document.get("registry") or {}), tags, owners)
     except KeyError as error:
         raise Refused("InvalidInputs", [f"{file} has no field {error}."]) from error
     except (OSError, ValueError, TypeError, AttributeError) as error:

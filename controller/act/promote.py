@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from builder.contract import immutable_tag
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.git import commit_of
 from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_access
 from controller.clients.runs import Run
+from controller.model.errors import Terminal, Transient
 from controller.model.plan import Promote, Tag
 from controller.model.record import ReleaseRecord, TemplateRecord
 
@@ -48,25 +50,48 @@ async def tag(parts: Parts, document: WorkspaceRuntime, action: Tag) -> str:
                 )
         return current
 
-    await parts.amend(action.version, tagged)
+    await parts.amend(action.version, tagged, wheel_sha256=record.wheel.sha256)
     return ", ".join(sorted(wanted.values()))
 
 
 async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> str:
-    """Move the templates' moving tags to the recorded images; raises as `tag` does."""
+    """Move the templates' moving tags to the recorded images, and record that they were.
+
+    Raises:
+        Terminal: PublisherConflict, when another object owns one of the tags.
+        Transient: the registry or engine was away; or a tag was moved by somebody else since this was decided, or the
+            record names another wheel by now.
+    """
     record = await parts.records.get(action.version)
+    images = {template.name: template.image for template in document.spec.templates}
     moves = [
         {
-            "from": _source(record.in_use.templates[template.name]),
-            "to": f"{template.image}:{tag}",
+            "from": _source(record.in_use.templates[move.template]),
+            "to": f"{images[move.template]}:{move.tag}",
             "move": True,
+            "expect": move.expected,
         }
-        for template in document.spec.templates
-        if template.name in action.templates
-        for tag in template.tags
+        for move in action.moves
     ]
-    await _run(parts, document, key=action.key, moves=moves)
+    try:
+        await _run(parts, document, key=action.key, moves=moves)
+    except Terminal as refusal:
+        if refusal.reason == Reason.TAG_MOVED:
+            # Who may move it from there is for the next look to say.
+            raise Transient(refusal.message) from refusal
+        raise
+    await parts.amend(
+        action.version, lambda current: _promoted(current, action), wheel_sha256=record.wheel.sha256
+    )
     return ", ".join(str(move["to"]) for move in moves)
+
+
+def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:
+    for move in action.moves:
+        template = record.templates[move.template]
+        tags = tuple(sorted({*template.tags, move.tag}))
+        record = record.with_template(move.template, template.model_copy(update={"tags": tags}))
+    return record
 
 
 async def _immutable(parts: Parts, template: Template, record: ReleaseRecord) -> str:
@@ -94,6 +119,7 @@ async def _run(
         "mode": registry.mode,
         "registry": registry_access(registry, parts.settings, hosts=hosts, folder=folder),
         "tags": list(moves),
+        "owners": [owner for owner in (document.key, document.metadata.takes_over) if owner],
     }
     path = folder / f"{key.split('/', 1)[0]}.json"
     await asyncio.to_thread(_write, path, json.dumps(content, indent=1))

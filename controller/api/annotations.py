@@ -17,6 +17,7 @@ from controller.api.names import (
     ANNOTATION_HOLD_TARGETS,
     ANNOTATION_PIN_TARGETS,
     ANNOTATION_REBUILD,
+    ANNOTATION_TAKE_OVER,
     GROUP,
 )
 from controller.api.version import checked_version
@@ -30,6 +31,7 @@ MEANINGS: Final[Mapping[str, str]] = {
         "Nothing is taken from a build cache, the bases are fetched, and targets follow when the gate is passed. It is "
         "done once for each text; another text is another request."
     ),
+    ANNOTATION_TAKE_OVER: "The object, as NAMESPACE/NAME, that is no more and whose package and moving tags this one owns now.",
 }
 """Every annotation of ours that this release acts on, as users read it."""
 
@@ -41,6 +43,7 @@ _WANTED: Final = {
 _EACH: Final = {ANNOTATION_REBUILD: "template"}
 ALL_TEMPLATES: Final = "*"
 _TARGET: Final = re.compile(r"[^\s/]+(/[^\s/]+/[^\s/]+)?")
+_OBJECT: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SHOWN_CHARACTERS: Final = 80
 
 
@@ -60,6 +63,9 @@ def checked(annotations: dict[str, str]) -> dict[str, str]:
     for template, request in requests(annotations).items():
         if not request.strip():
             raise ValueError(f"{ANNOTATION_REBUILD}: {template}: a request needs a name; write any text")
+    taken_over = annotations.get(ANNOTATION_TAKE_OVER)
+    if taken_over is not None and _OBJECT.fullmatch(taken_over) is None:
+        raise ValueError(f"{ANNOTATION_TAKE_OVER} must be an object as NAMESPACE/NAME, got {taken_over!r}")
     for target, version in pinned_targets(annotations).items():
         try:
             checked_version(version)

@@ -16,6 +16,7 @@ ANNOTATION_HOLD: Final = LABEL_HOLD
 ANNOTATION_HOLD_TARGETS: Final = f"{GROUP}/hold-targets"
 ANNOTATION_PIN_TARGETS: Final = f"{GROUP}/pin-targets"
 ANNOTATION_REBUILD: Final = f"{GROUP}/rebuild"
+ANNOTATION_TAKE_OVER: Final = f"{GROUP}/take-over"
 LABEL_REPLACES: Final = f"{GROUP}/replaces"
 LABEL_CREATE_SPEC: Final = f"{GROUP}/create-spec"
 LABEL_PROBE: Final = f"{GROUP}/probe"

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 
 from controller.api import annotations as annotated
-from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD
+from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD, ANNOTATION_TAKE_OVER
 from controller.api.quantity import memory_bytes, nano_cpus
 from controller.api.version import checked_version
 
@@ -154,6 +154,8 @@ class Package(Document):
     """The distribution's name."""
     module: Annotated[str, Field(max_length=100, pattern=MODULE_PATTERN)] = "molecule_runtime"
     """The import package that the source's modules go into."""
+    publish: Literal["Operator", "External"] = "Operator"
+    """Operator: this object publishes. External: another object or a CI system does; its versions are waited for."""
     version_ceiling: PackageVersion | None = None
     """Versions at or above this one are refused: a guard against a stray high version."""
     signing: Signing | None = None
@@ -247,7 +249,9 @@ class Template(Document):
     image: ImageRepository
     """The image's repository, with a registry host in Remote mode."""
     tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = ["latest"]
-    """Moving tags, besides the immutable one."""
+    """Moving tags, besides the immutable one; a dev, pre- or local release moves none of them."""
+    pre_release_tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = []
+    """The moving tags that a dev, pre- or local release moves instead."""
     promote: bool = True
     """Whether this object owns the moving tags."""
     start_deadline_seconds: Annotated[int, Field(ge=1, le=86_400)] = 1_800
@@ -346,12 +350,18 @@ class Metadata(Document):
     name: Name
     namespace: Name = "default"
     annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
-    """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets` and `/rebuild`."""
+    """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets`, `/rebuild` and
+    `/take-over`."""
 
     @property
     def hold(self) -> str | None:
         """Why all work on the object is held; None when it is not."""
         return self.annotations.get(ANNOTATION_HOLD)
+
+    @property
+    def takes_over(self) -> str | None:
+        """The object whose package and tags are this one's now, as NAMESPACE/NAME; None when there is none."""
+        return self.annotations.get(ANNOTATION_TAKE_OVER)
 
     @property
     def held_targets(self) -> Mapping[str, str]:

@@ -46,9 +46,6 @@ async def _preview(file: Path, state: Path | None, secrets: Path | None) -> Prev
     async with open_session(file, state=state, secrets=secrets) as session:
         observation = await session.world.observe(session.document, earlier=None)
         status = saved_status(session.folder)
-        return preview(
-            session.document,
-            observation,
-            classify(session.document, observation),
-            status.history if status else (),
-        )
+        history = status.history if status else ()
+        found = classify(session.document, observation, history)
+        return preview(session.document, observation, found, history)

@@ -1,30 +1,59 @@
-"""What `wsr resume` does: takes a Failed verdict out of a release record."""
+"""What `wsr resume` does: takes back a Failed verdict, or lets tags be taken that somebody else moved."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from controller.api.conditions import Reason
 from controller.model.errors import NotFound, Terminal
-from controller.standalone.session import open_session
+from controller.model.record import ReleaseRecord
+from controller.plan.state import Contested, classify
+from controller.plan.tags import Contest
+from controller.standalone.session import Session, open_session
+from controller.standalone.store import saved_status
 
 
 def resume_version(file: Path, *, state: Path | None, secrets: Path | None) -> str:
-    """Take the verdict back and return one line about it. Raises Terminal when the version has no record."""
+    """Say that the version may go on, and return one line about it. Raises Terminal when the version has no record."""
     return asyncio.run(_resume(file, state, secrets))
 
 
 async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
     async with open_session(file, state=state, secrets=secrets) as session:
-        version = session.document.spec.version
+        document, parts = session.document, session.world.parts
+        version = document.spec.version
         try:
-            record = await session.world.parts.records.get(version)
+            record = await parts.records.get(version)
         except NotFound:
             raise Terminal(
                 "NotHeld", f"Version {version} has no record, so nothing holds it.", fix=""
             ) from None
-        if not record.failed:
+        if record.failed:
+            await parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
+            return f"Version {version} is no longer held; the next pass tries it again."
+        contests = await _contests(session)
+        if not contests:
             return f"Version {version} is not held; nothing was changed."
-        await session.world.parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
-        return f"Version {version} is no longer held; the next pass tries it again."
+        await parts.amend(version, lambda current: _taken(current, contests))
+        names = ", ".join(contest.tag for contest in contests)
+        return f"The next pass moves what somebody else moved to {version}: {names}."
+
+
+async def _contests(session: Session) -> tuple[Contest, ...]:
+    """Return the tags that may be taken by a word of this object's owner; those of another object are not."""
+    observation = await session.world.observe(session.document, earlier=None)
+    status = saved_status(session.folder)
+    state = classify(session.document, observation, status.history if status else ())
+    contests = state.contests if isinstance(state, Contested) else ()
+    return tuple(contest for contest in contests if contest.reason != Reason.PUBLISHER_CONFLICT)
+
+
+def _taken(record: ReleaseRecord, contests: Iterable[Contest]) -> ReleaseRecord:
+    for contest in contests:
+        template = record.templates[contest.template]
+        taken = tuple(sorted({*template.taken, contest.digest}))
+        record = record.with_template(contest.template, template.model_copy(update={"taken": taken}))
+    return record

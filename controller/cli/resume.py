@@ -16,7 +16,7 @@ from controller.model.errors import Problem
 @STATE
 @SECRETS
 def resume(*, file: Path, state: Path | None, secrets: Path | None) -> int:
-    """Take back the Failed verdict of the document's version, so that the next pass tries it again.
+    """Let the version of the document go on: try again what failed, or move tags that somebody else moved.
 
     Example: wsr resume -f runtime.yaml
     """

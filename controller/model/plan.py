@@ -159,12 +159,22 @@ class Replace:
 
 
 @dataclass(frozen=True, slots=True)
+class TagMove:
+    """One moving tag of a template to move, from what it stood for when that was decided (a digest, or empty)."""
+
+    template: str
+    tag: str
+    expected: str
+
+
+@dataclass(frozen=True, slots=True)
 class Promote:
-    """Move the moving tags of these templates to the images of `version`."""
+    """Move the moving tags of these templates to the images of `version`; `moves` are the tags, one by one."""
 
     version: str
     templates: tuple[str, ...]
     reason: str
+    moves: tuple[TagMove, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> str:

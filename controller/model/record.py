@@ -103,9 +103,10 @@ class TemplateRecord(RecordPart):
     built_time: Moment | None = None
     """When this image was recorded; None in records of earlier releases."""
     tags: tuple[str, ...] = ()
-    """The moving tags that were set to this very image."""
-    taken: dict[str, Digest] = Field(default_factory=dict)
-    """What a moving tag stood for when its owner said that it may be taken from there, by tag."""
+    """The moving tags that were set to this image, or to one of the version that it follows."""
+    taken: tuple[Digest, ...] = ()
+    """Images that moving tags may be taken from: those that this one follows, and those that their owner gave, although
+    somebody else put them there."""
     boot_seconds: Annotated[float, Field(ge=0)] | None = None
     memory_bytes: Annotated[int, Field(ge=0)] | None = None
     previous: TemplateRecord | None = None
@@ -137,7 +138,13 @@ class TemplateRecord(RecordPart):
                 return self.model_copy(update={**facts, "previous": known.previous})
         used = earlier.in_use
         previous = used.model_copy(update={"previous": None}) if used is not None else None
-        return self.model_copy(update={"previous": previous})
+        return self.model_copy(
+            update={
+                "previous": previous,
+                "tags": earlier.tags,
+                "taken": tuple(sorted({*earlier.taken, earlier.identity} - {""})),
+            }
+        )
 
 
 class Verdict(RecordPart):

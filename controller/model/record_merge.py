@@ -66,7 +66,10 @@ def _template(one: TemplateRecord | None, other: TemplateRecord | None) -> Templ
     if newer.identity != older.identity:
         return newer
     return _joined(newer, older).model_copy(
-        update={"tags": tuple(sorted({*older.tags, *newer.tags})), "taken": {**older.taken, **newer.taken}}
+        update={
+            "tags": tuple(sorted({*older.tags, *newer.tags})),
+            "taken": tuple(sorted({*older.taken, *newer.taken})),
+        }
     )
 
 

@@ -27,6 +27,7 @@ from controller.plan.fleet import Fleet, image_of, may_go_now, why_stale
 from controller.plan.state import (
     Absent,
     Blocked,
+    Contested,
     Held,
     Stale,
     State,
@@ -140,12 +141,12 @@ def _kind_and_version(key: str) -> tuple[str, str]:
 
 def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
     match state:
-        case Blocked() | UpToDate():
+        case Blocked() | Contested() | UpToDate():
             return []
         case Held():
             return _rollback(document, state)
         case Absent():
-            return [_obtain(document, state)]
+            return _obtain(document, state)
         case Unbuilt(record=record, builds=builds):
             return list(Cascade(record.version, record.wheel.sha256, builds, "").parts)
         case Unproven(record=record, templates=templates):
@@ -154,11 +155,10 @@ def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
             return _publication(record, untagged)
         case Stale(record=record, fleet=fleet):
             return _replacements(record, fleet)
-        case Unpromoted(record=record, templates=templates):
+        case Unpromoted(record=record, templates=templates, moves=moves):
             reason = "every target has proven the release"
-            return [
-                Promote(record.version, templates, reason) if templates else Judge(record.version, reason)
-            ]
+            promotion = Promote(record.version, templates, reason, moves)
+            return [promotion if templates else Judge(record.version, reason)]
 
 
 def _together(
@@ -185,11 +185,13 @@ def _together(
             return tuple(ready)
 
 
-def _obtain(document: WorkspaceRuntime, state: Absent) -> Action:
+def _obtain(document: WorkspaceRuntime, state: Absent) -> list[Action]:
     version = document.spec.version
     if state.release is not None:
-        return Adopt(version, "the index already serves this version")
-    return Package(version, state.tree_sha256 or "", "no record and no index has this version")
+        return [Adopt(version, "the index already serves this version")]
+    if document.spec.package.publish == "External":
+        return []
+    return [Package(version, state.tree_sha256 or "", "no record and no index has this version")]
 
 
 def _probe(record: ReleaseRecord, template: str) -> Probe:
@@ -213,7 +215,12 @@ def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
     actions: list[Action] = []
     if state.retagged:
         actions.append(
-            Promote(state.fallback.version, state.retagged, "these tags still name the version that failed")
+            Promote(
+                state.fallback.version,
+                state.retagged,
+                "these tags still name the version that failed",
+                state.moves,
+            )
         )
     if state.fleet is not None:
         reason = f"{document.spec.version} failed, and {state.fallback.version} is the last known good"

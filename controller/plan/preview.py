@@ -110,7 +110,10 @@ def preview(
     return Preview(
         version=document.spec.version,
         state=type(state).__name__,
-        publish=not held and (record is None or record.published_time is None) and not _served(state),
+        publish=not held
+        and (record is None or record.published_time is None)
+        and not _served(state)
+        and document.spec.package.publish == "Operator",
         templates=tuple(
             _template(document, template, observation, record, held=held)
             for template in document.spec.templates

@@ -7,22 +7,22 @@ it, never ahead of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-
-from packaging.version import Version
 
 from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_HOLD
+from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Spec, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.package import Release
-from controller.model.plan import TemplateBuild
+from controller.model.plan import TagMove, TemplateBuild
 from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
 from controller.plan.changes import build_needed
 from controller.plan.fleet import Fleet, sort_fleet
 from controller.plan.monotonic import refusal
+from controller.plan.tags import Contest, lagging, naming, publisher_conflict
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Held:
 
     `fallback` is the release that targets return to; None when they stay as they are. `fleet` is measured against
     it, and None while the targets cannot be read. `retagged` are the templates whose moving tags still name the
-    failed release.
+    failed release, `moves` these tags.
     """
 
     reason: str
@@ -39,6 +39,7 @@ class Held:
     fallback: ReleaseRecord | None = None
     fleet: Fleet | None = None
     retagged: tuple[str, ...] = ()
+    moves: tuple[TagMove, ...] = ()
 
     @property
     def by_owner(self) -> bool:
@@ -101,6 +102,16 @@ class Unpromoted:
     record: ReleaseRecord
     fleet: Fleet
     templates: tuple[str, ...]
+    moves: tuple[TagMove, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """The fleet runs the release, and somebody else moved a moving tag: nobody fights for it."""
+
+    record: ReleaseRecord
+    fleet: Fleet
+    contests: tuple[Contest, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +122,13 @@ class UpToDate:
     fleet: Fleet
 
 
-State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Stale | Unpromoted | UpToDate
+State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Stale | Unpromoted | Contested | UpToDate
 
 
-def classify(document: WorkspaceRuntime, observation: Observation) -> State:
-    """Return the state of `document` in the world as `observation` shows it. Pure."""
+def classify(
+    document: WorkspaceRuntime, observation: Observation, history: Sequence[HistoryEntry] = ()
+) -> State:
+    """Return the state of `document` in the world as `observation` shows it; `history` is what was asked for before."""
     spec = document.spec
     if spec.suspend:
         return Held(Reason.SUSPENDED, "The object is suspended; set spec.suspend to false to go on.")
@@ -130,18 +143,26 @@ def classify(document: WorkspaceRuntime, observation: Observation) -> State:
     record = records.get(spec.version)
     if record is not None and not _superseded(record, observation.source):
         if record.failed and record.verdict is not None:
-            return _failed(spec, record, record.verdict, observation)
-        return _refused(spec, record, observation) or _with_record(document, record, observation)
-    return _refused(spec, None, observation) or _without_record(spec, observation)
+            return _failed(document, record, record.verdict, observation)
+        if record.published_time is not None or spec.package.publish == "Operator":
+            refused = _refused(document, record, observation)
+            return refused or _with_record(document, record, observation, history)
+    return _refused(document, None, observation) or _without_record(spec, observation)
 
 
-def _refused(spec: Spec, record: ReleaseRecord | None, observation: Observation) -> Held | None:
+def _refused(
+    document: WorkspaceRuntime, record: ReleaseRecord | None, observation: Observation
+) -> Held | None:
     """Return the guard that stands before a version that is not public and must not become so."""
     public = record is not None and record.published_time is not None
-    if public or not isinstance(observation.index, Known):
+    version, index, records = document.spec.version, observation.index, observation.records
+    if public or not isinstance(index, Known) or version in index.value.releases:
         return None
-    message = refusal(spec.version, observation.index.value)
-    return Held(Reason.VERSION_REFUSED, message) if message else None
+    message = refusal(version, index.value)
+    if message is not None:
+        return Held(Reason.VERSION_REFUSED, message)
+    conflict = publisher_conflict(document, records.value.values()) if isinstance(records, Known) else None
+    return Held(Reason.PUBLISHER_CONFLICT, conflict) if conflict else None
 
 
 def _superseded(record: ReleaseRecord, source: Observed[str] | None) -> bool:
@@ -161,6 +182,8 @@ def _without_record(spec: Spec, observation: Observation) -> State:
     release = index.value.releases.get(spec.version)
     if release is not None:
         return Absent(release=release, tree_sha256=None)
+    if spec.package.publish == "External":
+        return Absent(release=None, tree_sha256=None)
     if isinstance(observation.source, Known):
         return Absent(release=None, tree_sha256=observation.source.value)
     return Blocked("source", observation.source.reason if observation.source else "it was not read")
@@ -170,31 +193,23 @@ def _index_unread(index: Unknown | None) -> Blocked:
     return Blocked("package index", index.reason if index else "it was not read")
 
 
-def _failed(spec: Spec, record: ReleaseRecord, verdict: Verdict, observation: Observation) -> State:
+def _failed(
+    document: WorkspaceRuntime, record: ReleaseRecord, verdict: Verdict, observation: Observation
+) -> State:
     message = f"{verdict.message.rstrip('.')}. Version {record.version} is held; `wsr resume` tries it again."
     records = observation.records.value if isinstance(observation.records, Known) else {}
     fallback = last_known_good(records, but=record.version)
-    if fallback is None or spec.rollout.on_failure == "Pause":
+    if fallback is None or document.spec.rollout.on_failure == "Pause":
         return Held(verdict.reason, message)
     targets, images = observation.targets, observation.images
     fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
-    retagged = _named_by_tags(spec, record, images.value) if isinstance(images, Known) else ()
-    kept = tuple(name for name in retagged if name in fallback.templates)
-    return Held(verdict.reason, message, fallback, fleet, kept)
+    moves = naming(document, record, images.value) if isinstance(images, Known) else ()
+    kept = tuple(move for move in moves if move.template in fallback.templates)
+    return Held(verdict.reason, message, fallback, fleet, _templates(kept), kept)
 
 
-def _named_by_tags(spec: Spec, record: ReleaseRecord, images: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the templates of which a moving tag of ours serves the image of `record`."""
-    return tuple(
-        template.name
-        for template in spec.templates
-        if template.promote
-        and template.name in record.templates
-        and any(
-            images.get(f"{template.image}:{tag}") == record.templates[template.name].identity
-            for tag in template.tags
-        )
-    )
+def _templates(moves: Iterable[TagMove]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(move.template for move in moves))
 
 
 def last_known_good(records: Mapping[str, ReleaseRecord], *, but: str | None = None) -> ReleaseRecord | None:
@@ -226,7 +241,12 @@ def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: 
     return None
 
 
-def _with_record(document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation) -> State:
+def _with_record(
+    document: WorkspaceRuntime,
+    record: ReleaseRecord,
+    observation: Observation,
+    history: Sequence[HistoryEntry],
+) -> State:
     spec = document.spec
     if isinstance(observation.images, Unknown):
         return Blocked("images", observation.images.reason)
@@ -249,7 +269,7 @@ def _with_record(document: WorkspaceRuntime, record: ReleaseRecord, observation:
         return _index_unread(observation.index)
     if untagged or record.published_time is None:
         return Unpublished(record, untagged)
-    return _released(document, record, observation, images)
+    return _released(document, record, observation, history)
 
 
 def _is_candidate(template: TemplateRecord) -> bool:
@@ -261,45 +281,41 @@ def _lacks_immutable_tag(template: TemplateRecord, images: Mapping[str, str]) ->
 
 
 def _released(
-    document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
+    document: WorkspaceRuntime,
+    record: ReleaseRecord,
+    observation: Observation,
+    history: Sequence[HistoryEntry],
 ) -> State:
     if isinstance(observation.targets, Unknown):
         return Blocked("targets", observation.targets.reason)
     fleet = sort_fleet(record, observation.targets.value)
     if not fleet.settled:
         return Stale(record, fleet)
-    behind = _behind(document.spec, record, images)
-    if behind or not _judged(document, record, observation):
-        return Unpromoted(record, fleet, behind)
-    return UpToDate(record, fleet)
+    records = observation.records.value if isinstance(observation.records, Known) else {}
+    images = observation.images.value if isinstance(observation.images, Known) else {}
+    moves, contests = lagging(document, record, records, images, history)
+    if moves or not _judged(document, record, records, history):
+        return Unpromoted(record, fleet, _templates(moves), moves)
+    return Contested(record, fleet, contests) if contests else UpToDate(record, fleet)
 
 
-def _behind(spec: Spec, record: ReleaseRecord, images: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the templates of which a moving tag names another image; a dev, pre- or local release moves none."""
-    version = Version(record.version)
-    if version.is_prerelease or version.local is not None:
-        return ()
-    return tuple(
-        template.name
-        for template in spec.templates
-        if template.promote
-        and any(
-            images.get(f"{template.image}:{tag}") != record.templates[template.name].identity
-            for tag in template.tags
-        )
-    )
-
-
-def _judged(document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation) -> bool:
+def _judged(
+    document: WorkspaceRuntime,
+    record: ReleaseRecord,
+    records: Mapping[str, ReleaseRecord],
+    history: Sequence[HistoryEntry],
+) -> bool:
     """Whether the verdict says that this is the version to return to.
 
     A fleet that went back to an earlier version must not be rolled back to the one that it left, so going back is
-    a judgement of its own. Versions of another object are judged by that object: two fleets on two versions would
-    overrule each other for ever.
+    a judgement of its own. Versions of another object are judged by that object, and a version that this object is
+    through with is not judged again because another machine has gone on: two fleets on two versions would overrule
+    each other for ever.
     """
     if record.verdict is None or record.verdict.value != "Good":
         return False
-    if record.publisher != document.key or isinstance(observation.records, Unknown):
+    through = bool(history) and (history[0].version, history[0].verdict) == (record.version, "Good")
+    if record.publisher != document.key or through:
         return True
-    good = last_known_good(observation.records.value)
+    good = last_known_good(records)
     return good is not None and good.version == record.version

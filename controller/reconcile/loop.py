@@ -191,7 +191,7 @@ class Reconciler:
             self._generation = stored.generation
             self._attempts.forget()
             self._observation = None
-        state, observation = await self._read(stored.document)
+        state, observation = await self._read(stored)
         progress = Progress(frozenset(self._tasks), self._attempts.failures, self.world.waits())
         now = self.clock()
         plan = decide(stored.document, state, progress, now, targets=observation.targets)
@@ -213,13 +213,14 @@ class Reconciler:
             task = asyncio.create_task(self.world.perform(turn.document, action), name=action.key)
             self._tasks[action.key] = (action, task)
 
-    async def _read(self, document: WorkspaceRuntime) -> tuple[State, Observation]:
+    async def _read(self, stored: StoredObject) -> tuple[State, Observation]:
         """Read what may have changed; what leads to another state than before follows from a reading of all."""
+        document, history = stored.document, stored.status.history
         observation = await self._observe_again(document)
-        if observation is None or type(state := classify(document, observation)) is not self._state:
+        if observation is None or type(state := classify(document, observation, history)) is not self._state:
             self._observed_time = self.clock()
             observation = await self.world.observe(document, earlier=None)
-            state = classify(document, observation)
+            state = classify(document, observation, history)
         self._replaced.clear()
         self._probed = False
         self._observation, self._state = observation, type(state)

@@ -53,6 +53,7 @@ from controller.observe.images import read_engine_images, read_registry_images
 from controller.observe.index import read_package
 from controller.observe.source import read_source, read_template
 from controller.plan.steering import steered
+from controller.plan.tags import all_tags
 from controller.reconcile.gate import gate
 from controller.reconcile.roll import roll
 from controller.settings import BasicCredentials, Settings
@@ -174,7 +175,7 @@ class StandaloneWorld:
         if self.registry is None:
             return await read_engine_images(self.parts.engine, now=now)
         references = {
-            f"{template.image}:{tag}" for template in document.spec.templates for tag in template.tags
+            f"{template.image}:{tag}" for template in document.spec.templates for tag in all_tags(template)
         }
         record = records.value.get(document.spec.version) if isinstance(records, Known) else None
         if record is not None:

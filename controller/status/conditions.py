@@ -14,6 +14,7 @@ from controller.plan.fleet import Fleet
 from controller.plan.state import (
     Absent,
     Blocked,
+    Contested,
     Held,
     Stale,
     Unbuilt,
@@ -89,7 +90,7 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
     if isinstance(state, Held):
         waits_for_targets = state.fallback is not None and state.fleet is None
         return not state.by_owner and not waits_for_targets
-    return bool(scope.plan.failed) or ready.reason == Reason.SHAPE_UNSAFE
+    return bool(scope.plan.failed) or ready.reason == Reason.SHAPE_UNSAFE or isinstance(state, Contested)
 
 
 def _rolling_back(scope: Scope) -> Verdict | None:
@@ -123,14 +124,25 @@ def _ready(scope: Scope) -> Verdict:
         return _missed(state.fleet, state.record) or everybody
     if isinstance(state, Held):
         return Verdict("False", state.reason, state.message)
+    if isinstance(state, Contested):
+        return _contested(state)
     if isinstance(state, Blocked):
         return Verdict("Unknown", Reason.UNKNOWN, f"The {state.source} cannot be read: {state.message}")
     return problem or _stage(scope)
 
 
+def _contested(state: Contested) -> Verdict:
+    first, *others = state.contests
+    more = f" ({len(others)} more: {_names([each.tag for each in others])})" if others else ""
+    return Verdict("False", first.reason, f"{first.message}{more}")
+
+
 def _stage(scope: Scope) -> Verdict:
     version = scope.document.spec.version
     match scope.state:
+        case Absent(release=None) if scope.document.spec.package.publish == "External":
+            text = f"Somebody else publishes {scope.document.spec.package.name}, and the index does not serve {version} yet."
+            return Verdict("False", Reason.PUBLISHED_ELSEWHERE, text)
         case Absent() | Unbuilt():
             return Verdict("False", Reason.BUILDING, f"Version {version} is being built.")
         case Unproven(templates=templates):
@@ -207,7 +219,8 @@ def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
     version = scope.document.spec.version
     if record is not None and record.published_time is not None:
         return Verdict("True", Reason.SERVED, f"The index serves {version}.")
-    if isinstance(scope.state, Held) and scope.state.reason == Reason.VERSION_REFUSED:
+    guards = {Reason.VERSION_REFUSED, Reason.PUBLISHER_CONFLICT}
+    if isinstance(scope.state, Held) and scope.state.reason in guards:
         return Verdict("False", scope.state.reason, scope.state.message)
     problem = _problem(scope)
     if isinstance(scope.state, Unpublished):
@@ -253,7 +266,11 @@ def _rolled_out(scope: Scope) -> Verdict:
             "Unknown", Reason.UNKNOWN, f"The targets cannot be read: {scope.observation.targets.reason}"
         )
     match scope.state:
-        case UpToDate(fleet=fleet, record=record) | Unpromoted(fleet=fleet, record=record):
+        case (
+            UpToDate(fleet=fleet, record=record)
+            | Unpromoted(fleet=fleet, record=record)
+            | Contested(fleet=fleet, record=record)
+        ):
             reason = Reason.UP_TO_DATE if fleet.ours else Reason.NO_TARGETS
             everybody = Verdict("True", reason, _settled_text(fleet, record))
             return _missed(fleet, record) or everybody

@@ -26,6 +26,7 @@ from controller.plan.changes.change import Change
 from controller.plan.fleet import Fleet, sort_fleet
 from controller.plan.state import (
     Absent,
+    Contested,
     Held,
     Stale,
     State,
@@ -75,7 +76,7 @@ def _record(scope: Scope) -> ReleaseRecord | None:
 
 
 def _fleet(state: State) -> Fleet | None:
-    return state.fleet if isinstance(state, Stale | Unpromoted | UpToDate | Held) else None
+    return state.fleet if isinstance(state, Stale | Unpromoted | Contested | UpToDate | Held) else None
 
 
 def _measured(scope: Scope, record: ReleaseRecord | None) -> Fleet | None:
@@ -208,7 +209,8 @@ def _history(
         entries[0] = entries[0].model_copy(
             update={"verdict": "InProgress", "reason": "", "finished_time": None}
         )
-    settled = isinstance(scope.state, UpToDate) or (isinstance(scope.state, Held) and verdict is not None)
+    through = isinstance(scope.state, Contested | UpToDate)
+    settled = through or (isinstance(scope.state, Held) and verdict is not None)
     newest = entries[0]
     if settled and verdict is not None and newest.verdict != verdict.value:
         entries[0] = newest.model_copy(

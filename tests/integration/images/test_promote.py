@@ -3,7 +3,7 @@
 import asyncio
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ class Place:
 
     repository: str
     promote: Callable[..., Ended]
+    """Takes tags, and `owners`."""
     digest: Callable[[str], str]
     """Of a tag; empty when there is none."""
 
@@ -45,7 +46,10 @@ def _engine_place(run: Run, repository: str) -> Place:
         except docker.errors.ImageNotFound:
             return ""
 
-    return Place(repository, lambda *tags: run.start("promote", {"mode": "Engine", "tags": tags}), digest)
+    def promote(*tags: dict[str, Any], owners: Sequence[str] = ()) -> Ended:
+        return run.start("promote", {"mode": "Engine", "tags": tags, "owners": owners})
+
+    return Place(repository, promote, digest)
 
 
 async def _registry_place(run: Run, repository: str) -> Place:
@@ -76,8 +80,9 @@ async def _registry_place(run: Run, repository: str) -> Place:
     def digest(tag: str) -> str:
         return asyncio.run(look(tag))
 
-    def promote(*tags: dict[str, Any]) -> Ended:
-        return run.start("promote", {"mode": "Remote", "registry": registry, "tags": tags})
+    def promote(*tags: dict[str, Any], owners: Sequence[str] = ()) -> Ended:
+        inputs = {"mode": "Remote", "registry": registry, "tags": tags, "owners": owners}
+        return run.start("promote", inputs)
 
     return Place(repository, promote, digest)
 
@@ -130,6 +135,38 @@ def test_a_tag_that_somebody_else_moved_is_left_alone(place: Place, expected: st
     assert (ended.code, ended.report["reason"]) == (10, "TagMoved")
     assert "Somebody else moved it" in ended.report["message"]
     assert place.digest("latest") == place.digest("one")
+
+
+def test_a_moving_tag_belongs_to_who_moved_it_first_and_nobody_else_moves_it(place: Place) -> None:
+    latest = _tag(place, "one", "latest", move=True)
+    assert place.promote(latest, owners=["team/runtime"]).code == 0
+    ended = place.promote(
+        _tag(place, "two", "1.0-abc", move=False),
+        _tag(place, "two", "latest", move=True),
+        owners=["other/runtime"],
+    )
+    claim = f"{place.repository}:latest.owner"
+    assert (ended.code, ended.report["reason"]) == (10, "PublisherConflict")
+    assert ended.report["message"] == (
+        f"{place.repository}:latest belongs to team/runtime, as {claim} says. Set promote to false for its template in"
+        f" one of the two objects; or, if team/runtime is no more, delete {claim}."
+    )
+    assert (place.digest("latest"), place.digest("1.0-abc")) == (place.digest("one"), "")
+    assert place.promote(_tag(place, "two", "latest", move=True), owners=["team/runtime"]).code == 0
+    assert place.digest("latest") == place.digest("two")
+
+
+def test_a_moving_tag_may_be_taken_over_and_belongs_to_the_new_owner_from_then_on(place: Place) -> None:
+    latest = _tag(place, "one", "latest", move=True)
+    assert place.promote(latest, owners=["team/runtime"]).code == 0
+    assert place.promote(latest, owners=["team/renamed", "team/runtime"]).code == 0
+    assert place.promote(latest, owners=["team/renamed"]).code == 0
+    assert place.promote(latest, owners=["team/runtime"]).report["reason"] == "PublisherConflict"
+
+
+def test_an_immutable_tag_needs_no_owner(place: Place) -> None:
+    assert place.promote(_tag(place, "one", "1.0-abc", move=False), owners=["team/runtime"]).code == 0
+    assert place.digest("1.0-abc.owner") == ""
 
 
 def test_an_image_that_is_gone_is_named(place: Place) -> None:
