@@ -13,11 +13,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from builder.contract import Outcome, Report
+from controller.clients.leashed import READY
 from controller.model.errors import Terminal, Transient
 
 GRACE_SECONDS: Final = 5.0
@@ -54,6 +56,13 @@ class Run:
         return hashlib.sha256(document.encode()).hexdigest()
 
 
+_SLOW_IMPORTS: Final = {
+    "cascade": ("builder.verbs.cascade",),
+    "publish": ("builder.verbs.publish", "builder.stages._upload"),
+}
+"""What takes these verbs longer to import than to work with."""
+
+
 class Runs:
     """Starts builder runs, a bounded number at a time."""
 
@@ -61,6 +70,20 @@ class Runs:
         """`environment` is what every run inherits; `parallel` how many may run at a time."""
         self._environment = environment
         self._slots = asyncio.Semaphore(parallel)
+        self._ready: dict[str, asyncio.Task[_Process]] = {}
+
+    def prepare(self, verb: str) -> None:
+        """Let a process import now what the next run of `verb` needs; one that is not needed ends by itself."""
+        if verb not in self._ready:
+            starting = self._start((READY, *_SLOW_IMPORTS[verb]), _ignore, stdin=asyncio.subprocess.PIPE)
+            self._ready[verb] = asyncio.create_task(starting)
+
+    async def aclose(self) -> None:
+        """End what was prepared and not needed."""
+        for starting in self._ready.values():
+            with contextlib.suppress(Transient):
+                await _end(await starting)
+        self._ready.clear()
 
     async def run(self, run: Run, *, progress: Progress | None = None) -> Report:
         """Run to the end and return the report, whose outcome is DONE or FAILED.
@@ -74,24 +97,43 @@ class Runs:
                 without a report.
         """
         async with self._slots:
-            with _leash() as leash:
-                transport, child = await self._start(run, progress or _ignore, leash)
-                try:
-                    async with asyncio.timeout(run.maximum_seconds):
-                        await child.exited
-                except TimeoutError:
-                    raise Transient(
-                        f"builder {run.verb} ran longer than {run.maximum_seconds:g} s and was ended"
-                    ) from None
-                finally:
-                    await _end(transport, child)
-        return _settle(run, transport.get_returncode(), child.last_line)
+            process = await self._begin(run, progress or _ignore)
+            try:
+                async with asyncio.timeout(run.maximum_seconds):
+                    await process.child.exited
+            except TimeoutError:
+                raise Transient(
+                    f"builder {run.verb} ran longer than {run.maximum_seconds:g} s and was ended"
+                ) from None
+            finally:
+                await _end(process)
+        return _settle(run, process.transport.get_returncode(), process.child.last_line)
+
+    async def _begin(self, run: Run, progress: Progress) -> _Process:
+        """Tell a process that is ready what to do, or start one."""
+        arguments = (run.verb, *run.arguments)
+        with contextlib.suppress(KeyError, Transient):
+            process = await self._ready.pop(run.verb)
+            stdin = process.transport.get_pipe_transport(0)
+            if process.transport.get_returncode() is None and isinstance(stdin, asyncio.WriteTransport):
+                process.child.progress = progress
+                order = json.dumps({"arguments": arguments, "environment": dict(run.environment)})
+                stdin.write(f"{order}\n".encode())
+                return process
+            await _end(process)
+        return await self._start(arguments, progress, environment=run.environment)
 
     async def _start(
-        self, run: Run, progress: Progress, leash: int
-    ) -> tuple[asyncio.SubprocessTransport, _Child]:
+        self,
+        arguments: tuple[str, ...],
+        progress: Progress,
+        *,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        stdin: int = asyncio.subprocess.DEVNULL,
+    ) -> _Process:
+        leash, held = os.pipe()
         try:
-            return await asyncio.get_running_loop().subprocess_exec(
+            transport, child = await asyncio.get_running_loop().subprocess_exec(
                 lambda: _Child(progress),
                 sys.executable,
                 # Without the current folder on its path: a folder named builder there is somebody else's.
@@ -99,27 +141,30 @@ class Runs:
                 "-m",
                 "controller.clients.leashed",
                 str(leash),
-                run.verb,
-                *run.arguments,
-                stdin=asyncio.subprocess.DEVNULL,
-                env={**self._environment, **run.environment, "PYTHONUNBUFFERED": "1"},
+                *arguments,
+                stdin=stdin,
+                env={**self._environment, **environment, "PYTHONUNBUFFERED": "1"},
                 pass_fds=(leash,),
                 # A group of its own: a run is ended with its children, and Ctrl-C reaches it only through us.
                 start_new_session=True,
             )
-        except OSError as error:
-            raise Transient(f"builder {run.verb} could not be started: {error.strerror}") from error
+        except BaseException as error:
+            os.close(held)
+            if isinstance(error, OSError):
+                raise Transient(f"builder {arguments[0]} could not be started: {error.strerror}") from error
+            raise
+        finally:
+            os.close(leash)
+        return _Process(transport, child, held)
 
 
-@contextlib.contextmanager
-def _leash() -> Iterator[int]:
-    """Give the reading end of a pipe whose other end closes when we are done, or gone; see `leashed`."""
-    reading, writing = os.pipe()
-    try:
-        yield reading
-    finally:
-        os.close(reading)
-        os.close(writing)
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """One started process; `leash` is our end of the pipe that closes when we are done, or gone: see `leashed`."""
+
+    transport: asyncio.SubprocessTransport
+    child: _Child
+    leash: int
 
 
 class _Child(asyncio.SubprocessProtocol):
@@ -130,9 +175,9 @@ class _Child(asyncio.SubprocessProtocol):
 
     def __init__(self, progress: Progress) -> None:
         loop = asyncio.get_running_loop()
+        self.progress = progress
         self.exited: asyncio.Future[None] = loop.create_future()
         self.drained: asyncio.Future[None] = loop.create_future()
-        self._progress = progress
         self._stdout = b""
         self._stderr = b""
 
@@ -164,7 +209,7 @@ class _Child(asyncio.SubprocessProtocol):
             self.drained.set_result(None)
 
     def _report(self, line: bytes) -> None:
-        self._progress(line[:_LINE_LIMIT_BYTES].decode(errors="replace").rstrip("\r"))
+        self.progress(line[:_LINE_LIMIT_BYTES].decode(errors="replace").rstrip("\r"))
 
 
 def _settle(run: Run, code: int | None, last_line: str) -> Report:
@@ -193,8 +238,9 @@ def _settle(run: Run, code: int | None, last_line: str) -> Report:
     return report
 
 
-async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
+async def _end(process: _Process) -> None:
     """End what is left of a run's group: all of it after a cancellation, strays after a normal end."""
+    transport, child = process.transport, process.child
     group = transport.get_pid()
     try:
         if transport.get_returncode() is None:
@@ -202,6 +248,7 @@ async def _end(transport: asyncio.SubprocessTransport, child: _Child) -> None:
             await _within_grace(child.exited)
     finally:
         _signal_group(group, signal.SIGKILL)
+        os.close(process.leash)
     await _within_grace(child.drained)
     transport.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -114,8 +114,10 @@ class StandaloneWorld:
             case Adopt():
                 return await adopt(self.parts, document, action)
             case Package():
+                self.parts.runs.prepare("cascade")
                 return await package(self.parts, document, action)
             case Cascade():
+                self.parts.runs.prepare("publish")
                 return await cascade(self.parts, document, action)
             case Probe():
                 return await gate(self.parts, document, action)
@@ -229,11 +231,14 @@ async def open_world(
             bases = RegistryBases(registries(access, registry, stack))
             writing = await stack.enter_async_context(Registry(_access(document, settings, reading=False)))
             records = RegistryRecords(writing, spec.registry.artifacts, cache=folder / "blobs")
+        runs = await stack.enter_async_context(
+            aclosing(Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
+        )
         parts = Parts(
             engine=engine,
             index=index,
             records=records,
-            runs=Runs(settings.child_environment, parallel=BUILDS_AT_ONCE),
+            runs=runs,
             stand_in=StandIn(engine, document.key),
             settings=settings,
             folder=folder,

@@ -8,7 +8,8 @@ import os
 import signal
 import sys
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,10 @@ match case:
         for number in range(3):
             say(f"step {number}")
         report("DONE", wheel="x.whl", token=os.environ.get("TOKEN"), home=os.environ.get("HOME"))
+    case "of-cascade":
+        for number in range(3):
+            say(f"step {number}")
+        report("DONE", verb="cascade", token=os.environ.get("TOKEN"), home=os.environ.get("HOME"))
     case "failed":
         report("FAILED", "DockerfileFailed", "template echo does not build")
         sys.exit(30)
@@ -129,6 +134,55 @@ async def test_a_run_gets_the_inherited_environment_and_its_own_and_nothing_else
     own = Run("package", ("done", str(tmp_path)), {}, environment={"TOKEN": "mine"})
     assert "mine" in (await runs.run(own)).facts.values()
     assert "mine" not in repr(own)
+
+
+def cascade_of(folder: Path, **environment: str) -> Run:
+    return Run("cascade", ("of-cascade", str(folder)), {}, environment=environment, maximum_seconds=30)
+
+
+@pytest.fixture
+async def prepared(environment: dict[str, str], tmp_path: Path) -> AsyncIterator[Runs]:
+    """Runs of which one that imports something is under way, and has imported it."""
+    verbs = tmp_path / "path" / "builder" / "verbs"
+    verbs.mkdir()
+    (verbs / "__init__.py").touch()
+    (verbs / "cascade.py").write_text(
+        f"import os\nwith open({str(tmp_path / 'ready')!r}, 'a') as file: file.write(str(os.getpid()))"
+    )
+    async with aclosing(Runs(environment, parallel=2)) as runs:
+        runs.prepare("cascade")
+        runs.prepare("cascade")
+        assert await begun(tmp_path / "ready")
+        yield runs
+
+
+async def test_a_run_that_was_prepared_differs_in_nothing_but_its_imports(
+    prepared: Runs, tmp_path: Path
+) -> None:
+    log: list[str] = []
+    order = cascade_of(tmp_path, TOKEN="mine")  # noqa: S106 -- not secret
+    report = await prepared.run(order, progress=log.append)
+    assert (report.facts["token"], report.facts["home"]) == ("mine", "/home/of/the/test")
+    assert log == ["step 0", "step 1", "step 2"]
+    assert (tmp_path / "pid").read_text() == (tmp_path / "ready").read_text()
+    assert await gone(tmp_path / "pid")
+    again = await prepared.run(cascade_of(tmp_path))
+    assert again.facts["token"] is None
+    assert (tmp_path / "pid").read_text() != (tmp_path / "ready").read_text()
+
+
+async def test_a_prepared_run_that_ended_meanwhile_is_started_anew(prepared: Runs, tmp_path: Path) -> None:
+    os.kill(int((tmp_path / "ready").read_text()), signal.SIGKILL)
+    assert await gone(tmp_path / "ready")
+    await asyncio.sleep(0.1)
+    report = await prepared.run(cascade_of(tmp_path))
+    assert report.outcome is Outcome.DONE
+
+
+async def test_what_was_prepared_and_not_needed_goes_with_its_caller(prepared: Runs, tmp_path: Path) -> None:
+    assert alive(tmp_path / "ready")
+    await prepared.aclose()
+    assert await gone(tmp_path / "ready")
 
 
 async def test_a_failure_that_has_a_name_is_a_report(runs: Runs, tmp_path: Path) -> None:
