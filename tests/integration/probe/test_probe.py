@@ -96,6 +96,12 @@ async def test_the_settings_are_those_of_the_running_candidate(
         await asyncio.gather(probing, return_exceptions=True)
 
 
+async def test_any_user_may_write_to_configs(docker_engine: DockerEngine, order: ProbeOrder) -> None:
+    nobody = replace(order, settings=replace(order.settings, user="1234"))
+    outcome = await probed(docker_engine, nobody)
+    assert isinstance(outcome, ProbePassed), outcome
+
+
 async def test_a_candidate_that_needs_more_memory_than_its_limit_is_told_so(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
