@@ -43,6 +43,10 @@ class WrongRuntime(Exception):  # noqa: N818 -- the reason it is reported with
     """A full build holds another runtime than the candidate; `str()` says which."""
 
 
+class RequirementsUnmet(Exception):  # noqa: N818 -- the reason it is reported with
+    """An image that somebody else built lacks what the wheel needs; `str()` says what."""
+
+
 @dataclass(frozen=True, slots=True)
 class Made:
     """A candidate and where it comes from. `built` is how the image came to be, `why` it was needed.
@@ -151,7 +155,14 @@ class Cascade:
             return Failure(
                 reason, str(error), transient=True, retry_after=getattr(error, "retry_after", None)
             )
-        except (BuildFailed, NoBuilder, WrongRuntime, NotInventoried, NotAppendable) as error:
+        except (
+            BuildFailed,
+            NoBuilder,
+            WrongRuntime,
+            RequirementsUnmet,
+            NotInventoried,
+            NotAppendable,
+        ) as error:
             return Failure(type(error).__name__, str(error))
         except EngineError as error:
             return Failure("EngineRefused", str(error))
@@ -161,13 +172,30 @@ class Cascade:
     async def _make(self, template: Template, index: Index) -> Made:
         started = time.monotonic()
         store = self._stores(template.platform)
-        base = await self._base(template, store, index)
+        base = await (
+            self._served(template, store) if template.shadow else self._base(template, store, index)
+        )
         name = f"{template.image}:{candidate_tag(candidate_inputs(self._wheel.sha256, base.image.digest))}"
         if self._labels().items() <= base.image.labels.items():
             candidate, built = await store.point(base.image, name=name), "Full"
         else:
             candidate, built = await self._append(base, store, name), "Append"
         return Made(candidate, base.image, base.file, built, base.why, time.monotonic() - started, base.bases)
+
+    async def _served(self, template: Template, store: Store) -> _Base:
+        """Return the image that somebody else built, when it has what the wheel needs."""
+        served = template.full_build
+        if served is None:
+            raise ValueError(f"{template.name} is a shadow of nothing")
+        image = await store.find(served.image, digest=served.digest)
+        if image is None:
+            raise RequirementsUnmet(f"{served.image}@{served.digest} is not served any more.")
+        inventory, file = await self._inventory(template, store, image)
+        if unmet := inventory.unmet(self._wheel.requires):
+            raise RequirementsUnmet(
+                f"{served.image}@{served.digest} lacks what {self._wheel.version} requires: {', '.join(map(str, unmet))}."
+            )
+        return _Base(image, inventory, file, template.why)
 
     async def _base(self, template: Template, store: Store, index: Index) -> _Base:
         """Return the full build to use; one is made when none that is there will do."""
@@ -193,6 +221,8 @@ class Cascade:
         image = await store.find(name, digest=digest)
         if image is None:
             return None
+        if template.always and image.labels.get(WHEEL_LABEL) != self._wheel.sha256:
+            return template.why
         inventory, file = await self._inventory(template, store, image)
         unmet = inventory.unmet(self._wheel.requires)
         return _requirements_changed(unmet) if unmet else _Base(image, inventory, file, template.why)

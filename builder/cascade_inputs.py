@@ -46,7 +46,9 @@ class Template:
 
     `rebuild` asks for another full build than the known one; `fresh` for one that takes nothing from a build cache.
     `bases` are the digests that the Dockerfile's bases must have, by name, as far as known. `request` names what a
-    person asked for last. `platform` is empty for the engine's own.
+    person asked for last. `platform` is empty for the engine's own. `always` asks for a
+    full build with every wheel. A `shadow` has no folder: the wheel goes on `full_build`, an image that somebody else
+    built, or nowhere.
     """
 
     name: str
@@ -61,6 +63,8 @@ class Template:
     bases: Mapping[str, str] = field(default_factory=dict)
     request: str = ""
     fresh: bool = False
+    always: bool = False
+    shadow: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +140,8 @@ def known_mode(text: str) -> Mode:
 
 
 def _template(document: Mapping[str, Any]) -> Template:
+    if document.get("shadowOf"):
+        return _shadow(document, document["shadowOf"])
     known = document.get("fullBuild")
     return Template(
         name=document["name"],
@@ -145,12 +151,28 @@ def _template(document: Mapping[str, Any]) -> Template:
         build_args=dict(document.get("buildArgs") or {}),
         platform=document.get("platform") or "",
         rebuild=bool(document.get("rebuild")),
+        always=bool(document.get("always")),
         full_build=known
         and KnownBuild(known["image"], known["digest"], known["inputsSha256"], _path(known.get("inventory"))),
         why=Why(document.get("reason") or "WheelChanged", document.get("before"), document.get("after")),
         bases=dict(document.get("bases") or {}),
         request=document.get("request") or "",
         fresh=bool(document.get("fresh")),
+    )
+
+
+def _shadow(document: Mapping[str, Any], served: Mapping[str, Any]) -> Template:
+    inputs = _sha256(str(served["digest"]).removeprefix("sha256:"))
+    return Template(
+        name=document["name"],
+        image=document["image"],
+        directory=Path(),
+        inputs_sha256=inputs,
+        build_args={},
+        platform=document.get("platform") or "",
+        rebuild=False,
+        full_build=KnownBuild(served["image"], served["digest"], inputs, None),
+        shadow=True,
     )
 
 

@@ -20,6 +20,7 @@ from builder.naming import (
     candidate_tag,
     full_build_tag,
     immutable_tag,
+    tags_of_version,
     template_inputs_sha256,
 )
 from builder.problems import Refused
@@ -50,6 +51,7 @@ __all__ = [
     "full_build_tag",
     "immutable_tag",
     "read_template_inputs",
+    "tags_of_version",
     "template_inputs_sha256",
     "tree_sha256",
     "unmet_requirements",
@@ -258,7 +260,9 @@ class CascadeRun:
     known one), `fresh` (a full build takes nothing from the build cache), `bases` (digests that the Dockerfile's bases
     must have, by name, as far as known: manifest digests in Remote mode, which are fetched), `request` (what a person
     asked for last, part of what a full build is), `reason`, `before` and `after` (why it is built), `fullBuild`: null or
-    {`image`, `digest`, `inventory` (path or null), `inputsSha256`}}.
+    {`image`, `digest`, `inventory` (path or null), `inputsSha256`}, `always` (a full build for every wheel)}, or, for a
+    shadow, {`name`, `image`, `platform`, `shadowOf` {`image`, `digest`}}: the wheel on an image that somebody else built,
+    or a failure (RequirementsUnmet) when that lacks what the wheel needs.
 
     Facts of its report: `seconds`, `made` (a count), `failed` (reason by template name), `result` (a JSON file in
     `out`) and, as far as they fit, `templates` by name: `candidate` (`repository:candidate-<inputs 8>`), `digest`

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -64,6 +64,12 @@ def immutable_tag(version: str, template_commit: str, inputs: str) -> str:
             f"{tag!r} cannot be a tag: at most {TAG_LIMIT} characters, the first a letter, digit or '_'."
         )
     return tag
+
+
+def tags_of_version(version: str, tags: Iterable[str]) -> list[str]:
+    """Return those of `tags` that say that they are of `version`: the version itself, or an immutable tag of it."""
+    said = _NOT_IN_A_TAG.sub("-", version)
+    return sorted(tag for tag in tags if tag == said or tag.startswith(f"{said}-"))
 
 
 def _tree_lines(directory: Path) -> Iterator[list[str]]:

@@ -113,6 +113,8 @@ class Settings:
     github: GitHubPlace = GitHubPlace()
     hook_secret: str | None = field(default=None, repr=False)
     """What callers of hooks must know, where Secret `hooks` does not say it."""
+    dispatch_token: str | None = field(default=None, repr=False)
+    """Tells template repositories of a version, where no Secret is named."""
     image_platform: str | None = None
     on_arm64_mac: bool = False
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -144,6 +146,7 @@ class Settings:
             ghcr=_ghcr(given),
             github=_github(given),
             hook_secret=given.get("WSR_HOOK_SECRET"),
+            dispatch_token=given.get("TEMPLATE_DISPATCH_TOKEN"),
             image_platform=_image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
             docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_access
 from controller.clients.runs import Run
-from controller.model.errors import NotFound, PartlyFailed, Terminal, Transient
+from controller.model.errors import NotFound, PartlyFailed, Transient
 from controller.model.plan import Cascade, TemplateBuild
-from controller.model.record import FullBuild, ReleaseRecord, TemplateRecord
+from controller.model.record import FullBuild, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.full_builds import last_full_build
 
 
@@ -31,48 +31,85 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     records = await parts.records.records()
     record = records[action.version]
     folder = parts.folder / "cascade" / action.key.rsplit("/", 1)[1]
+    builds = {build.template: build for build in action.builds}
+    unreadable = _unreadable(parts, document, builds.values())
+    readable = [build for name, build in builds.items() if name not in unreadable]
     known = {
-        build.template: last_full_build(build.template, record.version, records) for build in action.builds
+        name: last_full_build(name, record.version, records)
+        for name, build in builds.items()
+        if build.base is None
     }
-    inputs = await _inputs(parts, document, action, record=record, known=known, folder=folder)
     result_file = folder / "out" / "result.json"
     await asyncio.to_thread(result_file.unlink, missing_ok=True)
     away: Transient | None = None
-    try:
-        await parts.runs.run(_run(parts, action, inputs=inputs, folder=folder), progress=parts.say)
-    except Transient as transient:
-        away = transient
-        if not await asyncio.to_thread(result_file.exists):
-            raise
-    results: Mapping[str, Any] = json.loads(await _read(result_file))["templates"]
-    built = {build.template: build for build in action.builds}
+    results: Mapping[str, Any] = {}
+    if readable:
+        inputs = await _inputs(parts, document, readable, record=record, known=known, folder=folder)
+        try:
+            await parts.runs.run(_run(parts, action, inputs=inputs, folder=folder), progress=parts.say)
+        except Transient as transient:
+            away = transient
+            if not await asyncio.to_thread(result_file.exists):
+                raise
+        results = json.loads(await _read(result_file))["templates"]
     made = {
-        name: await _recorded(parts, built[name], result, known[name], mode=document.spec.registry.mode)
+        name: await _recorded(parts, builds[name], result, known.get(name), mode=document.spec.registry.mode)
         for name, result in results.items()
         if "error" not in result
     }
-    await parts.amend(
-        action.version,
-        lambda current: _with_templates(current, made),
-        wheel_sha256=record.wheel.sha256,
-    )
-    if away is not None:
-        raise away
     failed = {
         name: f"Template {name}: {result['error']['message']}"
         for name, result in results.items()
         if "error" in result and not result["error"]["transient"]
+    } | unreadable
+    held = {
+        name: cause
+        for name, message in failed.items()
+        if (cause := _held_back(document, builds[name], message)) is not None
     }
-    if failed:
+    await parts.amend(
+        action.version,
+        lambda current: _with_templates(current, builds, made, held),
+        wheel_sha256=record.wheel.sha256,
+    )
+    if away is not None:
+        raise away
+    final = {name: message for name, message in failed.items() if name not in held}
+    if final:
         fix = f"Correct the template; the whole log is in {folder / 'out'}."
-        raise PartlyFailed(Reason.BUILD_FAILED, failed, fix=fix)
-    return ", ".join(f"{name}: {result['built']}" for name, result in results.items())
+        raise PartlyFailed(Reason.BUILD_FAILED, final, fix=fix)
+    lines = [f"{name}: {result['built']}" for name, result in results.items() if "error" not in result]
+    return ", ".join([*lines, *(f"{name}: {cause.reason}" for name, cause in held.items())])
+
+
+def _unreadable(parts: Parts, document: WorkspaceRuntime, builds: Iterable[TemplateBuild]) -> dict[str, str]:
+    """Return what to say of templates whose folder cannot be read, which the run would refuse as a whole."""
+    folders = {template.name: template.build.directory for template in document.spec.templates}
+    return {
+        build.template: f"Template {build.template}: {parts.base / folders[build.template]} cannot be read or has no"
+        " Dockerfile."
+        for build in builds
+        if build.base is None and not build.inputs_sha256
+    }
+
+
+def _held_back(document: WorkspaceRuntime, build: TemplateBuild, message: str) -> HeldBack | None:
+    """Return the note of a failure that stops nobody else; None for one that does."""
+    if build.base is not None:
+        text = f"{message.rstrip('.')}. So this version cannot be tried on the image that is served now."
+        return HeldBack(reason=Reason.UNTESTED, message=text, refused=(build.base,), time=datetime.now(UTC))
+    gate = next(each.gate for each in document.spec.templates if each.name == build.template)
+    if gate != "AllowFailure":
+        return None
+    return HeldBack(
+        reason=Reason.BUILD_FAILED, message=message, refused=(build.inputs_sha256,), time=datetime.now(UTC)
+    )
 
 
 async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the run is given
     parts: Parts,
     document: WorkspaceRuntime,
-    action: Cascade,
+    builds: Iterable[TemplateBuild],
     *,
     record: ReleaseRecord,
     known: Mapping[str, FullBuild | None],
@@ -91,8 +128,8 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
         "registry": registry_access(spec.registry, parts.settings, hosts=_hosts(document), folder=folder),
         "index": {"url": spec.package.index.simple_url, "caFile": _index_ca(parts, document)},
         "templates": [
-            await _template(parts, templates[build.template], build, known[build.template], folder=folder)
-            for build in action.builds
+            await _template(parts, templates[build.template], build, known.get(build.template), folder=folder)
+            for build in builds
         ],
     }
     path = folder / "inputs.json"
@@ -103,18 +140,17 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
 async def _template(
     parts: Parts, template: Template, build: TemplateBuild, known: FullBuild | None, *, folder: Path
 ) -> dict[str, Any]:
-    if not build.inputs_sha256:
-        raise Terminal(
-            Reason.BUILD_FAILED,
-            f"Template {template.name}: {parts.base / template.build.directory} cannot be read or has no Dockerfile.",
-            fix="Correct templates[].build.directory.",
-        )
+    platform = parts.settings.platform_for(template.build.platforms)
+    if build.base is not None:
+        served = f"{template.image}:{template.tags[0]}"
+        shadow = {"image": served, "digest": build.base}
+        return {"name": template.name, "image": template.image, "platform": platform, "shadowOf": shadow}
     return {
         "name": template.name,
         "image": template.image,
         "directory": str(parts.base / template.build.directory),
         "buildArgs": template.build.args,
-        "platform": parts.settings.platform_for(template.build.platforms),
+        "platform": platform,
         "inputsSha256": build.inputs_sha256,
         "rebuild": build.rebuild,
         "fresh": build.fresh,
@@ -123,6 +159,7 @@ async def _template(
         "reason": build.reason,
         "before": build.before,
         "after": build.after,
+        "always": template.build.strategy == "Dockerfile",
         "fullBuild": await _full_build(parts, template.name, known, folder=folder) if known else None,
     }
 
@@ -173,17 +210,26 @@ def _full_build_of(build: TemplateBuild, result: Mapping[str, Any], known: FullB
     return FullBuild(
         image=full["image"],
         digest=full["digest"],
-        inputs_sha256=build.inputs_sha256,
+        inputs_sha256=build.base.removeprefix("sha256:") if build.base else build.inputs_sha256,
         inputs=build.inputs,
         bases=result["bases"] or None,
         request=build.request,
     )
 
 
-def _with_templates(record: ReleaseRecord, made: Mapping[str, TemplateRecord]) -> ReleaseRecord:
+def _with_templates(
+    record: ReleaseRecord,
+    builds: Mapping[str, TemplateBuild],
+    made: Mapping[str, TemplateRecord],
+    held: Mapping[str, HeldBack],
+) -> ReleaseRecord:
     """Set the templates' images; what they follow stays in use until they are proven."""
     for name, template in made.items():
-        record = record.with_template(name, template.following(record.templates.get(name)))
+        shadow = builds[name].base is not None
+        follows = template.following((record.shadows if shadow else record.templates).get(name))
+        record = record.with_shadow(name, follows) if shadow else record.with_template(name, follows)
+    for name, cause in held.items():
+        record = record.holding_back(name, cause)
     return record
 
 

@@ -19,8 +19,8 @@ from controller.model.plan import Promote, Tag
 from controller.model.record import ReleaseRecord, TemplateRecord
 
 NO_COMMIT = "nogit"
-"""Stands for the template's commit in a tag when its folder is not a clean git work tree; the inputs still tell
-one image from another."""
+"""Stands for the template's commit in a tag when its folder is not a clean git work tree, or whoever built it does not
+say; the inputs still tell one image from another."""
 
 
 async def tag(parts: Parts, document: WorkspaceRuntime, action: Tag) -> str:
@@ -98,9 +98,11 @@ async def _immutable(parts: Parts, template: Template, record: ReleaseRecord) ->
     recorded = record.templates[template.name]
     if ":candidate-" not in recorded.image:
         return recorded.image
-    commit = await commit_of(parts.base / template.build.directory) or NO_COMMIT
+    commit = recorded.commit
+    if template.build.ours:
+        commit = await commit_of(parts.base / template.build.directory)
     inputs = recorded.image.rsplit("candidate-", 1)[1]
-    return f"{template.image}:{immutable_tag(record.version, commit, inputs)}"
+    return f"{template.image}:{immutable_tag(record.version, commit or NO_COMMIT, inputs)}"
 
 
 def _source(template: TemplateRecord) -> str:

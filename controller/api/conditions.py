@@ -39,6 +39,14 @@ class Reason(enum.StrEnum):
     DRAINING = "Draining"
     # not yet begun, or an earlier stage is not through
     PENDING = "Pending"
+    # somebody else builds the image
+    AWAITING_DELIVERY = "AwaitingDelivery"
+    DISPATCH_REFUSED = "DispatchRefused"
+    DISPATCH_SILENT = "DispatchSilent"
+    # no image exists yet to try a version on
+    UNTESTED = "Untested"
+    # a template failed and may
+    TEMPLATES_HELD_BACK = "TemplatesHeldBack"
     # done on its own stage
     SERVED = "Served"
     PROVEN = "Proven"

@@ -49,14 +49,17 @@ class TemplateStatus(StatusPart):
     """One template's image; `image` is what new workspaces should use."""
 
     name: str
-    state: Literal["Missing", "Unproven", "Proven", "UpdateAvailable"]
-    """UpdateAvailable: proven, and a change that `rebuildOn` does not name would make another image."""
+    state: Literal["Missing", "Unproven", "Proven", "UpdateAvailable", "HeldBack", "Untested", "Awaited"]
+    """UpdateAvailable: proven, and a change that `rebuildOn` does not name would make another image. HeldBack: it failed and
+    may, so the version goes on without it. Untested: there is no image to try the version on. Awaited: somebody else builds
+    it."""
     reason: str = ""
-    """Why the image was built; while an update is available: the change that would build another one."""
+    """Why the image was built; while an update is available: the change that would build another one; else what keeps it
+    from going on."""
     before: str | None = None
     after: str | None = None
     message: str | None = None
-    """What to do about an update that is available, or what cannot be known."""
+    """What to do about an update that is available or a template that does not go on, or what cannot be known."""
     image: str | None = None
     previous_image: str | None = None
     base_digest: str | None = None

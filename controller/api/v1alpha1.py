@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from packaging.version import Version
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -17,6 +17,7 @@ from pydantic.alias_generators import to_camel
 from controller.api import annotations as annotated
 from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD, ANNOTATION_TAKE_OVER
 from controller.api.quantity import memory_bytes, nano_cpus
+from controller.api.strategies import OURS, Gate, Strategy, check_build, check_template
 from controller.api.version import checked_version
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -32,6 +33,7 @@ TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
 ENDPOINT_PATTERN: Final = r"^unix:///.+$"
 PUBLIC_KEY_PATTERN: Final = r"^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$"
 PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
+GITHUB_PATTERN: Final = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
     NAME_PATTERN: "must consist of lower-case letters, digits and '-', and begin and end with a letter or digit",
@@ -45,6 +47,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock",
     PUBLIC_KEY_PATTERN: "must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----",
     PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
+    GITHUB_PATTERN: "must be a repository of GitHub, as in OWNER/NAME",
 }
 """What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""
 
@@ -181,20 +184,50 @@ class Registry(Document):
     """Plain HTTP; only when said."""
 
 
+class Dispatch(Document):
+    """Whom to tell that a version is public, so that they build the template's image."""
+
+    repository: Annotated[str, Field(max_length=140, pattern=GITHUB_PATTERN)]
+    """`OWNER/NAME` on GitHub. It gets a `repository_dispatch` with event `runtime-published` and payload
+    `{runtime_version, wheel_sha256, correlation_id}`; the same release has the same correlation id however often it is
+    told."""
+    token_secret_name: SecretName | None = None
+    """The Secret (purpose `dispatch`) whose `token` may send it: `contents: write` on the repository. Without a Secret
+    the environment's TEMPLATE_DISPATCH_TOKEN is used."""
+    timeout_seconds: Annotated[int, Field(ge=1, le=86_400)] = 3_600
+    """How long the image may take to arrive before the silence is reported; one that arrives later is still taken."""
+
+
 class Build(Document):
     """How a template's image is made."""
 
-    strategy: Literal["Append"] = "Append"
-    """Append: one layer with the wheel on the template's last full build; a full build when it is needed."""
-    directory: Annotated[str, Field(min_length=1, max_length=4096)]
-    """The folder of the template, absolute or relative to the document; standalone only."""
+    strategy: Strategy = "Append"
+    """Append: one layer with the wheel on the template's last full build; a full build when it is needed. Dockerfile: a
+    full build for every release. Dispatch: a repository of GitHub is told and its CI builds. Follow: somebody else builds;
+    the registry is watched. With the last two, the gate tries the wheel on the image that is served under the first moving
+    tag, and what is delivered is probed before any target runs it."""
+    directory: Annotated[str, Field(max_length=4096)] = ""
+    """The folder of the template, absolute or relative to the document; standalone only. Required with Append and
+    Dockerfile, refused with the others."""
     args: Annotated[dict[str, str], Field(max_length=50)] = {}
-    """Build arguments for the template's Dockerfile; never a place for secrets."""
+    """Build arguments for the template's Dockerfile; never a place for secrets. Append and Dockerfile only."""
+    dispatch: Dispatch | None = None
+    """Required with Dispatch, refused with the others."""
     platforms: Annotated[list[str], Field(min_length=1, max_length=1)] | None = None
     """The platform to build for; default: MOLECULE_IMAGE_PLATFORM, else the engine's own."""
     rebuild_on: Annotated[list[Literal["Version", "Template", "Base"]], Field(max_length=3)] = ["Version"]
     """What makes a new image: a new Version (always), a changed Template folder, a Base image that moved. The rest shows
     as UpdateAvailable until it is named here, or asked for once with annotation `runtime.molecule.ai/rebuild`."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether the image is built here; else somebody else builds and pushes it."""
+        return self.strategy in OURS
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Build:
+        check_build(self.strategy, [name for name in self.model_fields_set if getattr(self, name)])
+        return self
 
 
 class EnvironmentVariable(Document):
@@ -253,11 +286,30 @@ class Template(Document):
     pre_release_tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = []
     """The moving tags that a dev, pre- or local release moves instead."""
     promote: bool = True
-    """Whether this object owns the moving tags."""
+    """Whether this object owns the moving tags. With Dispatch and Follow they are moved by whoever builds the image: it is
+    false there, and true is refused."""
+    gate: Gate = "Required"
+    """Required: the version is not published before this template passed. AllowFailure: one that fails is held back alone;
+    its targets and tags stay. AllowUntested (Dispatch and Follow): a version may be published although no image exists yet
+    to try it on."""
     start_deadline_seconds: Annotated[int, Field(ge=1, le=86_400)] = 1_800
     """From the start of a process until it must be proven; some templates take 10 to 25 minutes."""
     probe: Probe = Probe()
     build: Build
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tags_of_others(cls, given: Any) -> Any:  # noqa: ANN401 -- whatever stands in the document
+        """Take `promote` for false where it is not said and the moving tags are somebody else's."""
+        build = given.get("build") if isinstance(given, dict) else None
+        strategy = build.get("strategy") if isinstance(build, dict) else None
+        theirs = isinstance(strategy, str) and strategy not in OURS
+        return {"promote": False, **given} if theirs else given
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Template:
+        check_template(self.build.strategy, gate=self.gate, promote=self.promote, tags=self.tags)
+        return self
 
 
 class Selector(Document):
@@ -327,6 +379,13 @@ class Spec(Document):
             raise ValueError(
                 f"version {self.version} is at or above package.versionCeiling {ceiling}; correct the version, or raise the ceiling"
             )
+        if self.registry.mode == "Engine":
+            for template in self.templates:
+                if not template.build.ours:
+                    raise ValueError(
+                        f"template {template.name}: strategy {template.build.strategy} needs registry.mode: Remote; nobody"
+                        " else can deliver an image to one engine"
+                    )
         if self.registry.mode == "Remote":
             for template in self.templates:
                 host = template.image.split("/", 1)[0]

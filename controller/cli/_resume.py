@@ -1,4 +1,4 @@
-"""What `wsr resume` does: takes back a Failed verdict, or lets tags be taken that somebody else moved."""
+"""What `wsr resume` does: lets what failed or was not answered be tried again, and tags be taken that somebody moved."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
         if record.failed:
             await parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
             return f"Version {version} is no longer held; the next pass tries it again."
+        waiting = sorted({*record.held_back, *record.dispatches.keys() - record.templates.keys()})
+        if waiting:
+            await parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
+            return f"The next pass tries {', '.join(waiting)} of {version} again."
         contests = await _contests(session)
         if not contests:
             return f"Version {version} is not held; nothing was changed."

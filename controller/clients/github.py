@@ -1,4 +1,4 @@
-"""Asks the GitHub API which pull requests a commit came from; its errors are translated here."""
+"""Asks the GitHub API which pull requests a commit came from, and tells repositories of releases; errors are translated here."""
 
 from __future__ import annotations
 
@@ -77,6 +77,55 @@ class GitHub:
             replace(change, pull_requests=task.result()) for change, task in zip(given, tasks, strict=True)
         )
 
+    async def dispatch(self, event: str, payload: Mapping[str, str]) -> None:
+        """Send the repository an event that its workflows can start on.
+
+        Raises:
+            Transient: GitHub cannot be reached, fails, or limits us; `retry_after` says for how long.
+            Terminal: DispatchRefused; the token may not, or there is no such repository.
+        """
+        # https://docs.github.com/rest/repos/repos#create-a-repository-dispatch-event
+        url = self._api / f"repos/{self._repository}/dispatches"
+        body = {"event_type": event, "client_payload": dict(payload)}
+        try:
+            async with self._session.post(url, json=body, allow_redirects=False) as answer:
+                if answer.status != HTTPStatus.NO_CONTENT:
+                    raise self._not_told(answer, str(url))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Transient(f"{url} cannot be reached: {str(error) or type(error).__name__}.") from error
+
+    def _not_told(self, answer: aiohttp.ClientResponse, shown: str) -> Problem:
+        if (passing := self._passing(answer, shown)) is not None:
+            return passing
+        said: dict[int, tuple[str, str]] = {
+            HTTPStatus.UNAUTHORIZED: (f"GitHub does not know the token (401, {shown})", "Give a valid one."),
+            HTTPStatus.FORBIDDEN: (
+                f"The token may not dispatch to {self._repository} (403)",
+                "Grant it `contents: write` there.",
+            ),
+            HTTPStatus.NOT_FOUND: (
+                f"GitHub has no repository {self._repository} that this token may see (404)",
+                "Check build.dispatch.repository, and that the token has access to it.",
+            ),
+        }
+        other = (f"{shown} answered {answer.status}", "Check GITHUB_API_URL and build.dispatch.repository.")
+        cause, fix = said.get(answer.status, other)
+        return Terminal("DispatchRefused", f"{cause}.", fix=fix)
+
+    def _passing(self, answer: aiohttp.ClientResponse, shown: str) -> Transient | None:
+        """Return why to try again later; None for an answer that will not change by itself."""
+        status, headers = answer.status, answer.headers
+        if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.FORBIDDEN and _is_limit(headers)):
+            seconds = _seconds_to_wait(headers)
+            return Transient(
+                f"GitHub limits the requests for now ({status}); try again in {seconds:.0f} s"
+                + ("." if self._token else ", or give a token: GITHUB_TOKEN."),
+                retry_after=seconds,
+            )
+        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return Transient(f"{shown} answered {status}.")
+        return None
+
     async def _pull_requests(self, commit: str) -> tuple[PullRequest, ...]:
         # https://docs.github.com/rest/commits/commits#list-pull-requests-associated-with-a-commit
         page: URL | None = self._api / f"repos/{self._repository}/commits/{commit}/pulls"
@@ -113,16 +162,9 @@ class GitHub:
         return merged, following
 
     def _refusal(self, answer: aiohttp.ClientResponse, commit: str, shown: str) -> Problem:
-        status, headers = answer.status, answer.headers
-        if status == HTTPStatus.TOO_MANY_REQUESTS or (status == HTTPStatus.FORBIDDEN and _is_limit(headers)):
-            seconds = _seconds_to_wait(headers)
-            return Transient(
-                f"GitHub limits the requests for now ({status}); try again in {seconds:.0f} s"
-                + ("." if self._token else ", or give a token: GITHUB_TOKEN."),
-                retry_after=seconds,
-            )
-        if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return Transient(f"{shown} answered {status}.")
+        if (passing := self._passing(answer, shown)) is not None:
+            return passing
+        status = answer.status
         match status:
             case HTTPStatus.UNAUTHORIZED:
                 return Terminal(

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from builder import oci
+from controller.model.delivery import DeliveredImage
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.settings import BasicCredentials
 
@@ -76,6 +77,28 @@ class Registry:
             manifest = await self._client.image(where, oci.Platform.parse(platform))
             content = await self._client.blob(where, manifest.config)
         return _labels(content, where=reference)
+
+    async def delivered(
+        self, reference: str, *, digest: str | None = None, platform: str = DEFAULT_PLATFORM
+    ) -> DeliveredImage:
+        """Return what is told of the image that somebody else pushed under a tag; raises as `digest` does.
+
+        `digest` is what the tag was just seen to point to; without it, it is read.
+        """
+        with translated():
+            where = parse(reference)
+            digest = digest or (await self._client.head(where)).digest
+            manifest = await self._client.image(where.at(digest), oci.Platform.parse(platform))
+            content = await self._client.blob(where, manifest.config)
+        labels = _labels(content, where=reference)
+        return DeliveredImage(
+            reference,
+            digest,
+            manifest.config.digest,
+            version=labels.get("ai.molecule.runtime.version"),
+            wheel_sha256=labels.get("ai.molecule.runtime.wheel-sha256"),
+            revision=labels.get("org.opencontainers.image.revision"),
+        )
 
     async def tags(self, repository: str) -> Sequence[str]:
         """Return all tags of a repository, none for one that does not exist; raises as `digest` does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from controller.model.delivery import DeliveredImage
 from controller.model.observed import Observed
 from controller.model.package import ServedPackage
 from controller.model.record import ReleaseRecord, TemplateInputs
@@ -20,7 +21,9 @@ class Observation:
     templates to the identity (`sha256:…`) that the registry or engine serves under it. `templates` holds what each
     template's folder holds. `bases` are the digests of the images that the Dockerfiles start from, by the names there; a
     name that is not in it has not been looked up. `labels` are those of recorded images, by identity. `unmet` has, for
-    each template whose image lacks the wanted wheel, pairs of what is installed in its full build and what the wheel needs.
+    each template whose image lacks the wanted wheel, pairs of what is installed in its full build and what the wheel needs. `deliveries`
+    holds, of each template that somebody else builds, the images that are served under its moving tags or under tags of
+    the wanted version, the first moving tag's first.
     """
 
     source: Observed[str] | None
@@ -32,3 +35,4 @@ class Observation:
     bases: Mapping[str, Observed[str]] = field(default_factory=dict)
     labels: Mapping[str, Observed[Mapping[str, str]]] = field(default_factory=dict)
     unmet: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    deliveries: Mapping[str, Observed[tuple[DeliveredImage, ...]]] = field(default_factory=dict)

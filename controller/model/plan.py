@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from controller.model.delivery import DeliveredImage
 from controller.model.record import TemplateInputs
 
 
@@ -45,6 +46,9 @@ class TemplateBuild:
     another full build, `fresh` for one that takes nothing from a cache. `inputs` are the parts of what `inputs_sha256`
     is the hash of, `bases` the digests by name that a full build must start from, `request` what a person asked for
     last.
+
+    With `base`, the digest of an image that somebody else built, it is a shadow: the wheel on that image, for the gate
+    only, and `inputs_sha256` is empty.
     """
 
     template: str
@@ -57,11 +61,12 @@ class TemplateBuild:
     bases: tuple[tuple[str, str], ...] = ()
     request: str | None = None
     fresh: bool = False
+    base: str | None = None
 
     @property
     def identity(self) -> str:
         """What names the image that is to be: everything but why it is built."""
-        made_of = f"{self.template} {self.inputs_sha256} {self.rebuild}"
+        made_of = f"{self.template} {self.base or self.inputs_sha256} {self.rebuild}"
         return f"{made_of} {self.bases} {self.request}" if self.rebuild else made_of
 
 
@@ -98,12 +103,16 @@ class Cascade:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """Boot the candidate image of one template as production would, and let it answer two turns."""
+    """Boot the candidate image of one template as production would, and let it answer two turns.
+
+    `delivered` is the image when somebody else built it: it becomes the template's image of `version` by passing.
+    """
 
     version: str
     template: str
     digest: str
     reason: str
+    delivered: DeliveredImage | None = None
 
     @property
     def key(self) -> str:
@@ -137,6 +146,27 @@ class Publish:
     def key(self) -> str:
         """Identity: the bytes that become public."""
         return f"publish/{self.version}/{self.wheel_sha256}"
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """Tell whoever builds a template's image that `version` is public."""
+
+    version: str
+    template: str
+    wheel_sha256: str
+    repository: str
+    reason: str
+
+    @property
+    def correlation_id(self) -> str:
+        """What the builders and we know this release of this template by: the same inputs, the same id."""
+        return _digest(f"{self.repository} {self.template} {self.version} {self.wheel_sha256}")
+
+    @property
+    def key(self) -> str:
+        """Identity: a repository is told once of the wheel of a version."""
+        return f"dispatch/{self.version}/{self.template}/{self.correlation_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +225,7 @@ class Judge:
         return f"judge/{self.version}"
 
 
-Action = Adopt | Package | Cascade | Probe | Tag | Publish | Replace | Promote | Judge
+Action = Adopt | Package | Cascade | Probe | Tag | Publish | Dispatch | Replace | Promote | Judge
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ not know are carried through unchanged.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
@@ -94,6 +95,8 @@ class TemplateRecord(RecordPart):
     image_id: Digest | None = None
     """The digest of the image's configuration, as an engine names it."""
     full_build: FullBuild | None = None
+    commit: str | None = None
+    """What whoever built the image says it was built from; None for one that was built here."""
     reason: str = ""
     """Why the image was built: the change, in words what was `before` and what is `after`, as far as known."""
     before: str | None = None
@@ -147,6 +150,23 @@ class TemplateRecord(RecordPart):
         )
 
 
+class HeldBack(RecordPart):
+    """Why one template stays behind while the version goes on without it, until `refused` is replaced or it is resumed."""
+
+    reason: str
+    message: str
+    refused: tuple[str, ...]
+    """What failed, as what it is known by: an image by its digest, a build by the hash of its inputs."""
+    time: Moment
+
+
+class Dispatched(RecordPart):
+    """That somebody was told to build a template's image, so that a crash does not tell them twice."""
+
+    correlation_id: str
+    sent_time: Moment
+
+
 class Verdict(RecordPart):
     """What became of a version. Failed holds it, on every cluster, until somebody resumes it."""
 
@@ -176,6 +196,10 @@ class ReleaseRecord(RecordPart):
     requires: tuple[str, ...] = ()
     """`Requires-Dist` of the wheel, as its metadata writes it."""
     templates: dict[str, TemplateRecord] = Field(default_factory=dict)
+    shadows: dict[str, TemplateRecord] = Field(default_factory=dict)
+    """Images that stand in at the gate for those that somebody else builds: never tagged, promoted or run by a target."""
+    held_back: dict[str, HeldBack] = Field(default_factory=dict)
+    dispatches: dict[str, Dispatched] = Field(default_factory=dict)
     recorded_time: Moment | None = None
     """When these bytes became this version; None in records of earlier releases. It tells a record from one that was
     deleted."""
@@ -202,6 +226,24 @@ class ReleaseRecord(RecordPart):
         """Return the record with one template's image set, the others as they are."""
         return self.model_copy(update={"templates": {**self.templates, name: template}})
 
+    def with_shadow(self, name: str, shadow: TemplateRecord) -> Self:
+        """Return the record with the image that stands in for one template's at the gate."""
+        return self.model_copy(update={"shadows": {**self.shadows, name: shadow}})
+
+    def without(self, names: Collection[str]) -> Self:
+        """Return the record as if these templates had no image: what may go on of a release that they are held back from."""
+        kept = {name: template for name, template in self.templates.items() if name not in names}
+        return self.model_copy(update={"templates": kept})
+
+    def holding_back(self, name: str, cause: HeldBack | None) -> Self:
+        """Return the record with one template held back; None lets it go on."""
+        others = {each: held for each, held in self.held_back.items() if each != name}
+        return self.model_copy(update={"held_back": {**others, name: cause} if cause else others})
+
+    def dispatched(self, name: str, sent: Dispatched) -> Self:
+        """Return the record with the note that somebody was told to build a template's image."""
+        return self.model_copy(update={"dispatches": {**self.dispatches, name: sent}})
+
     def published(self, time: datetime) -> Self:
         """Return the record of the version as the index serves it since `time` (aware); who noted it first stays right."""
         return self.model_copy(update={"published_time": self.published_time or _utc(time)})
@@ -214,9 +256,23 @@ class ReleaseRecord(RecordPart):
         return self.model_copy(update={"verdict": verdict})
 
     def resumed(self, now: datetime) -> Self:
-        """Return the record without its verdict, which a clock that was ahead may have dated after `now` (aware)."""
-        time = max(_utc(now), self.verdict.time) if self.verdict else _utc(now)
-        return self.model_copy(update={"verdict": None, "resumed_time": time})
+        """Return the record of a version of which everything that failed, or was not answered, is tried again.
+
+        A Failed verdict goes, which a clock that was ahead may have dated after `now` (aware).
+        """
+        notes = (
+            *(each.time for each in self.held_back.values()),
+            *(each.sent_time for each in self.dispatches.values()),
+        )
+        dates = (*notes, *([self.verdict.time] if self.verdict is not None and self.failed else ()))
+        verdict = None if self.failed else self.verdict
+        freed = {
+            "held_back": {},
+            "dispatches": {},
+            "verdict": verdict,
+            "resumed_time": max([_utc(now), *dates]),
+        }
+        return self.model_copy(update=freed)
 
     def to_json(self) -> bytes:
         """Return the record as JSON whose bytes depend on its content only."""

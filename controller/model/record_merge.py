@@ -7,6 +7,7 @@ changes nothing: that is all that writers need who cannot exclude each other. Pu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -15,6 +16,7 @@ from controller.model.record_part import RecordPart
 
 P = TypeVar("P", bound=RecordPart)
 
+Note = TypeVar("Note")
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -30,11 +32,27 @@ def merged(one: ReleaseRecord, other: ReleaseRecord) -> ReleaseRecord:
             "templates": {
                 name: _template(one.templates.get(name), other.templates.get(name)) for name in names
             },
+            "shadows": {
+                name: _template(one.shadows.get(name), other.shadows.get(name))
+                for name in sorted({*one.shadows, *other.shadows})
+            },
+            "held_back": _newest(one.held_back, other.held_back, lambda note: note.time, resumed or _NEVER),
+            "dispatches": _newest(
+                one.dispatches, other.dispatches, lambda sent: sent.sent_time, resumed or _NEVER
+            ),
             "published_time": published,
             "resumed_time": resumed,
             "verdict": _verdict([one.verdict, other.verdict], resumed or _NEVER),
         }
     )
+
+
+def _newest(
+    one: Mapping[str, Note], other: Mapping[str, Note], time: Callable[[Note], datetime], resumed: datetime
+) -> dict[str, Note]:
+    """Return the newer note of each template, without those that were taken back."""
+    oldest_first = sorted((*one.items(), *other.items()), key=lambda each: time(each[1]))
+    return {name: note for name, note in oldest_first if time(note) > resumed}
 
 
 def succeeding(record: ReleaseRecord, before: ReleaseRecord) -> ReleaseRecord:

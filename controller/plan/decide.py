@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.plan import (
@@ -23,6 +24,7 @@ from controller.model.plan import (
 )
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
+from controller.plan.delivery import Delivery, answer_due, deliver, undelivered
 from controller.plan.fleet import Fleet, image_of, may_go_now, why_stale
 from controller.plan.state import (
     Absent,
@@ -32,6 +34,7 @@ from controller.plan.state import (
     Stale,
     State,
     Unbuilt,
+    Undelivered,
     Unpromoted,
     Unproven,
     Unpublished,
@@ -46,6 +49,9 @@ BACKSTOP = timedelta(seconds=60)
 
 BLOCKED_RETRY = timedelta(seconds=5)
 """How soon a source that could not be read is read again."""
+
+AWAITED_RETRY = timedelta(seconds=10)
+"""How soon it is looked again whether an image that somebody else builds has arrived."""
 
 NO_TARGETS: Observed[tuple[Target, ...]] = Known(())
 
@@ -71,16 +77,18 @@ def decide(
     """
     wanted = [*_wanted(document, state), *_begun(state, targets, progress)]
     open_ = [action for action in wanted if action.key not in progress.in_flight]
-    failed = tuple(
-        (action, progress.failures[action.key]) for action in open_ if action.key in progress.failures
+    failed = (
+        *((action, progress.failures[action.key]) for action in open_ if action.key in progress.failures),
+        *_standing(document, state, now),
     )
     held_back = {action.key for action, failure in failed if not _due(failure, now)}
     ready = [action for action in open_ if action.key not in held_back and not _in_the_way(action, progress)]
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
-    backstop = now + (BLOCKED_RETRY if _is_unread(state) else BACKSTOP)
+    retries += [time for each in _due_of(state) if (time := answer_due(each)) is not None and time > now]
+    backstop = now + (BLOCKED_RETRY if _is_unread(state) else AWAITED_RETRY if _due_of(state) else BACKSTOP)
     return Plan(
         actions=_together(document, state, ready, progress),
-        failed=tuple((action, failure) for action, failure in failed if action.key in held_back),
+        failed=tuple((action, failure) for action, failure in failed if not _due(failure, now)),
         look_again=min([*retries, backstop]),
         superseded=_superseded(document, state, wanted, progress),
     )
@@ -150,31 +158,32 @@ def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
         case Unbuilt(record=record, builds=builds):
             return list(Cascade(record.version, record.wheel.sha256, builds, "").parts)
         case Unproven(record=record, templates=templates):
-            return [_probe(record, template) for template in templates]
+            return [_probe(document, record, template) for template in templates]
         case Unpublished(record=record, untagged=untagged):
             return _publication(record, untagged)
-        case Stale(record=record, fleet=fleet):
-            return _replacements(record, fleet)
-        case Unpromoted(record=record, templates=templates, moves=moves):
+        case Stale(record=record, fleet=fleet, deliveries=due):
+            return [*deliver(record, due), *_replacements(record, fleet)]
+        case Unpromoted(record=record, templates=templates, moves=moves, deliveries=due):
             reason = "every target has proven the release"
             promotion = Promote(record.version, templates, reason, moves)
-            return [promotion if templates else Judge(record.version, reason)]
+            promoted = promotion if templates else Judge(record.version, reason)
+            return [*deliver(record, due), promoted]
+        case Undelivered(record=record, deliveries=due):
+            return deliver(record, due)
 
 
 def _together(
     document: WorkspaceRuntime, state: State, ready: list[Action], progress: Progress
 ) -> tuple[Action, ...]:
     """Return those of `ready` that may run beside each other and beside what is under way."""
+    under_way = sum(1 for key in progress.in_flight if key.startswith("probe/"))
+    probes = [action for action in ready if isinstance(action, Probe)][: max(0, PROBES_AT_ONCE - under_way)]
+    ready = [action for action in ready if not isinstance(action, Probe) or action in probes]
     match state:
         case Unbuilt():
             builds = [action for action in ready if isinstance(action, Cascade)]
             others = [action for action in ready if action not in builds]
             return (*others, *([Cascade.of(builds)] if builds else []))
-        case Unproven():
-            under_way = sum(1 for key in progress.in_flight if key.startswith("probe/"))
-            probes = [action for action in ready if isinstance(action, Probe)]
-            others = [action for action in ready if action not in probes]
-            return (*others, *probes[: max(0, PROBES_AT_ONCE - under_way)])
         case Stale(fleet=fleet) | Held(fleet=Fleet() as fleet):
             others = [action for action in ready if not isinstance(action, Replace)]
             replacements = {action.target: action for action in ready if isinstance(action, Replace)}
@@ -194,10 +203,31 @@ def _obtain(document: WorkspaceRuntime, state: Absent) -> list[Action]:
     return [Package(version, state.tree_sha256 or "", "no record and no index has this version")]
 
 
-def _probe(record: ReleaseRecord, template: str) -> Probe:
-    return Probe(
-        record.version, template, record.templates[template].identity, "its image has not been proven"
+def _probe(document: WorkspaceRuntime, record: ReleaseRecord, template: str) -> Probe:
+    ours = template not in {each.name for each in document.spec.templates if not each.build.ours}
+    image = (record.templates if ours else record.shadows)[template]
+    reason = (
+        "its image has not been proven" if ours else "no image that somebody else builds can be proven yet"
     )
+    return Probe(record.version, template, image.identity, reason)
+
+
+def _due_of(state: State) -> tuple[Delivery, ...]:
+    return state.deliveries if isinstance(state, Stale | Unpromoted | Undelivered) else ()
+
+
+def _standing(document: WorkspaceRuntime, state: State, now: datetime) -> list[tuple[Action, Failure]]:
+    """Return what cannot go on before somebody else does something, each with the action that it would be."""
+    if isinstance(state, Unproven):
+        version = document.spec.version
+        return [
+            (Probe(version, name, "", "nothing to try it on"), Failure(Reason.UNTESTED, message, None))
+            for name, message in state.untested.items()
+        ]
+    if isinstance(state, Stale | Unpromoted | Undelivered):
+        found = (undelivered(state.record, each, now) for each in state.deliveries)
+        return [each for each in found if each is not None]
+    return []
 
 
 def _publication(record: ReleaseRecord, untagged: tuple[str, ...]) -> list[Action]:

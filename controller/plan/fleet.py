@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Spec
@@ -22,13 +23,22 @@ every single gap."""
 class LeftAlone:
     """A target that is not touched, and why.
 
-    `reason` is what it makes of the rollout, TargetsHeld or ShapeUnsafe; None for a container that is no target of
-    this object, because no listed template has an image for it.
+    `reason` is what it makes of the rollout: TargetsHeld, ShapeUnsafe, or TemplatesHeldBack and AwaitingDelivery where
+    its template has no image that may go on; None for a container that is no target of this object, because no listed
+    template has an image for it.
     """
 
     target: Target
     cause: str
     reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Why no target of a template goes on with a release."""
+
+    cause: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class Fleet:
     unproven: tuple[Target, ...]
     """Run the wanted image but have not reported it: neither stale nor up to date."""
     untouched: tuple[LeftAlone, ...]
-    """Do not run it and are left alone: held, pinned, unsafe to recreate, of an unknown template."""
+    """Do not run it and are left alone: held, pinned, unsafe to recreate, of a template that has no image of it."""
 
     @property
     def ours(self) -> tuple[Target, ...]:
@@ -69,17 +79,25 @@ class Fleet:
         return not self.stale and not self.unproven
 
 
+NOBODY: Mapping[str, LeftOut] = MappingProxyType({})
+"""No template is left out."""
+
+
 def sort_fleet(
-    record: ReleaseRecord, targets: Iterable[Target], *, only_running: ReleaseRecord | None = None
+    record: ReleaseRecord,
+    targets: Iterable[Target],
+    *,
+    only_running: ReleaseRecord | None = None,
+    left_out: Mapping[str, LeftOut] = NOBODY,
 ) -> Fleet:
-    """Sort `targets` against `record`.
+    """Sort `targets` against `record`; `left_out` are templates, by name, whose targets it does not reach.
 
     With `only_running`, targets are stale only if they run an image of that (failed) release or stand in the
     middle of a replacement: a rollback moves nothing else, and other targets are in no bucket.
     """
     up_to_date, stale, unproven, untouched = [], [], [], []
     for target in targets:
-        left = _left_alone(target, record)
+        left = _left_alone(target, record, left_out)
         if _is_up_to_date(target, record):
             up_to_date.append(target)
         elif left is not None:
@@ -92,11 +110,13 @@ def sort_fleet(
     return Fleet(tuple(up_to_date), tuple(stale), tuple(unproven), tuple(untouched))
 
 
-def _left_alone(target: Target, record: ReleaseRecord) -> LeftAlone | None:
+def _left_alone(target: Target, record: ReleaseRecord, left_out: Mapping[str, LeftOut]) -> LeftAlone | None:
     if target.in_transition:  # what was begun is finished or undone, whatever else is true by now
         return None
     if target.template is None:
         return LeftAlone(target, target.template_unknown or "of no listed template")
+    if (out := left_out.get(target.template)) is not None:
+        return guarded(target, record.version) or LeftAlone(target, out.cause, out.reason)
     if image_of(record, target.template) is None:
         return LeftAlone(target, f"template {target.template} has no image of {record.version}")
     return guarded(target, record.version)

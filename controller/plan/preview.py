@@ -17,6 +17,7 @@ from controller.model.target import Target
 from controller.plan.changes import change_of, changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
 from controller.plan.fleet import guarded, sort_fleet
+from controller.plan.gate import has_failed
 from controller.plan.state import Absent, Held, State
 from controller.plan.steering import unmatched
 
@@ -149,6 +150,8 @@ def _template(
     *,
     held: bool,
 ) -> TemplatePreview:
+    if record is not None and not held and has_failed(template, record):
+        return TemplatePreview(template.name, build=False, reason="HeldBack", before=None, after=None)
     question = question_of(document, template, record, observation)
     unread = record is not None and isinstance(observation.images, Unknown)
     changes = () if unread else changes_of(template, question)
@@ -170,7 +173,8 @@ def _targets(
     if isinstance(observation.targets, Unknown):
         return (), ()
     if record is not None and record.templates:
-        fleet = sort_fleet(record, observation.targets.value)
+        failed = [each.name for each in document.spec.templates if has_failed(each, record)]
+        fleet = sort_fleet(record.without(failed), observation.targets.value)
         return fleet.stale, tuple((left.target.id, left.cause) for left in fleet.untouched)
     names = {template.name for template in document.spec.templates}
     moving, untouched = [], []

@@ -7,8 +7,8 @@ it, never ahead of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_HOLD
@@ -19,8 +19,9 @@ from controller.model.observed import Known, Observed, Unknown
 from controller.model.package import Release
 from controller.model.plan import TagMove, TemplateBuild
 from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
-from controller.plan.changes import build_needed
-from controller.plan.fleet import Fleet, sort_fleet
+from controller.plan.delivery import Delivery, deliveries
+from controller.plan.fleet import Fleet, LeftOut, sort_fleet
+from controller.plan.gate import Gate, look
 from controller.plan.monotonic import refusal
 from controller.plan.tags import Contest, lagging, naming, publisher_conflict
 
@@ -73,15 +74,19 @@ class Unbuilt:
 
 @dataclass(frozen=True, slots=True)
 class Unproven:
-    """Images exist that have not booted and answered at the gate."""
+    """Images exist that have not booted and answered at the gate.
+
+    `untested` says of each template that has no image to try the version on why, and what to do about it.
+    """
 
     record: ReleaseRecord
     templates: tuple[str, ...]
+    untested: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Unpublished:
-    """Every template is proven; the package is not public yet, or immutable tags are missing."""
+    """Every template has passed; the package is not public yet, or immutable tags are missing."""
 
     record: ReleaseRecord
     untagged: tuple[str, ...]
@@ -89,10 +94,15 @@ class Unpublished:
 
 @dataclass(frozen=True, slots=True)
 class Stale:
-    """The release is ready and targets do not run it yet."""
+    """The release is ready and targets do not run it yet.
+
+    Here and in what follows, `record` has the images that go on, without those of templates that are held back, and
+    `deliveries` is what is due of images that somebody else builds; nobody else waits for these.
+    """
 
     record: ReleaseRecord
     fleet: Fleet
+    deliveries: tuple[Delivery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,16 @@ class Unpromoted:
     fleet: Fleet
     templates: tuple[str, ...]
     moves: tuple[TagMove, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """All that is ours to do is done, and images that somebody else builds are awaited or to be taken over."""
+
+    record: ReleaseRecord
+    fleet: Fleet
+    deliveries: tuple[Delivery, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +142,8 @@ class UpToDate:
     fleet: Fleet
 
 
-State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Stale | Unpromoted | Contested | UpToDate
+Released = Stale | Unpromoted | Undelivered | Contested | UpToDate
+State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Released
 
 
 def classify(
@@ -198,9 +219,13 @@ def _failed(
 ) -> State:
     message = f"{verdict.message.rstrip('.')}. Version {record.version} is held; `wsr resume` tries it again."
     records = observation.records.value if isinstance(observation.records, Known) else {}
-    fallback = last_known_good(records, but=record.version)
+    running = [name for name, image in record.templates.items() if image.proven]
+    fallback = last_known_good(records, but=record.version, of=running) or last_known_good(
+        records, but=record.version
+    )
     if fallback is None or document.spec.rollout.on_failure == "Pause":
         return Held(verdict.reason, message)
+    fallback = fallback.without([name for name, image in fallback.templates.items() if not image.proven])
     targets, images = observation.targets, observation.images
     fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
     moves = naming(document, record, images.value) if isinstance(images, Known) else ()
@@ -212,9 +237,22 @@ def _templates(moves: Iterable[TagMove]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(move.template for move in moves))
 
 
-def last_known_good(records: Mapping[str, ReleaseRecord], *, but: str | None = None) -> ReleaseRecord | None:
-    """Return the record that was judged Good last, other than version `but`; None when there is none."""
-    return next((record for record in _good_newest_first(records) if record.version != but), None)
+def last_known_good(
+    records: Mapping[str, ReleaseRecord], *, but: str | None = None, of: Collection[str] = ()
+) -> ReleaseRecord | None:
+    """Return the record that was judged Good last, other than version `but`; None when there is none.
+
+    `of` are templates that it must have images of: a version may be good that one of them was held back from.
+    """
+    return next(
+        (
+            record
+            for record in _good_newest_first(records)
+            if record.version != but
+            and all(name in record.templates and record.templates[name].proven for name in of)
+        ),
+        None,
+    )
 
 
 def _good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseRecord]:
@@ -251,25 +289,24 @@ def _with_record(
     if isinstance(observation.images, Unknown):
         return Blocked("images", observation.images.reason)
     images = observation.images.value
-    builds = build_needed(document, record, observation)
-    if builds:
-        return Unbuilt(record, builds)
-    unproven = tuple(
-        template.name for template in spec.templates if not record.templates[template.name].proven
-    )
-    if unproven:
-        return Unproven(record, unproven)
+    gate = look(document, record, observation, images)
+    if gate.builds:
+        return Unbuilt(record, gate.builds)
+    if gate.unproven or gate.untested:
+        return Unproven(record, gate.unproven, gate.untested)
     untagged = tuple(
         template.name
         for template in spec.templates
-        if _lacks_immutable_tag(record.templates[template.name], images)
+        if template.build.ours
+        and template.name not in gate.held_back
+        and _lacks_immutable_tag(record.templates[template.name], images)
     )
     if record.published_time is None and not isinstance(observation.index, Known):
         # An upload cannot be taken back: what else the index serves has to be known first.
         return _index_unread(observation.index)
     if untagged or record.published_time is None:
         return Unpublished(record, untagged)
-    return _released(document, record, observation, history)
+    return _released(document, record, observation, gate, history)
 
 
 def _is_candidate(template: TemplateRecord) -> bool:
@@ -284,19 +321,43 @@ def _released(
     document: WorkspaceRuntime,
     record: ReleaseRecord,
     observation: Observation,
+    gate: Gate,
     history: Sequence[HistoryEntry],
 ) -> State:
     if isinstance(observation.targets, Unknown):
         return Blocked("targets", observation.targets.reason)
-    fleet = sort_fleet(record, observation.targets.value)
+    due = deliveries(document.spec, record, observation)
+    left_out = _left_out(record, due, gate)
+    ready = record.without(left_out)
+    fleet = sort_fleet(ready, observation.targets.value, left_out=left_out)
     if not fleet.settled:
-        return Stale(record, fleet)
+        return Stale(ready, fleet, due)
     records = observation.records.value if isinstance(observation.records, Known) else {}
     images = observation.images.value if isinstance(observation.images, Known) else {}
-    moves, contests = lagging(document, record, records, images, history)
-    if moves or not _judged(document, record, records, history):
-        return Unpromoted(record, fleet, _templates(moves), moves)
-    return Contested(record, fleet, contests) if contests else UpToDate(record, fleet)
+    moves, contests = lagging(document, ready, records, images, history)
+    if moves:
+        return Unpromoted(ready, fleet, _templates(moves), moves, due)
+    if due:
+        return Undelivered(ready, fleet, due)
+    if not _judged(document, record, records, history):
+        return Unpromoted(ready, fleet, ())
+    return Contested(ready, fleet, contests) if contests else UpToDate(ready, fleet)
+
+
+def _left_out(record: ReleaseRecord, due: tuple[Delivery, ...], gate: Gate) -> Mapping[str, LeftOut]:
+    held = {
+        name: LeftOut(f"held back: {cause.message.rstrip('.')}", Reason.TEMPLATES_HELD_BACK)
+        for name, cause in gate.held_back.items()
+        if name not in record.in_use.templates
+    }
+    awaited = {
+        each.template: LeftOut(
+            f"template {each.template}: its image of {record.version} is awaited", Reason.AWAITING_DELIVERY
+        )
+        for each in due
+        if not each.ready
+    }
+    return {**held, **awaited}
 
 
 def _judged(

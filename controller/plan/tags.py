@@ -54,7 +54,9 @@ def lagging(
     moves: list[TagMove] = []
     contests: list[Contest] = []
     asked = _Asked(document, record, records, history)
-    for template in document.spec.templates if record.templates else ():
+    for template in document.spec.templates:
+        if template.name not in record.templates:
+            continue
         for tag in moving_tags(template, record.version) if template.promote else ():
             stands_for = images.get(f"{template.image}:{tag}", "")
             if stands_for == record.templates[template.name].identity or asked.leaves(template, stands_for):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.api.conditions import Reason
 from controller.model.errors import Waiting
-from controller.model.plan import Action, Adopt, Cascade, Package, Probe, Publish, Replace, Tag
+from controller.model.plan import Action, Adopt, Cascade, Dispatch, Package, Probe, Publish, Replace, Tag
 
 
 def stage_of(action: Action, error: Exception | None = None) -> Reason:
@@ -16,6 +16,8 @@ def stage_of(action: Action, error: Exception | None = None) -> Reason:
             return Reason.PROVING
         case Tag() | Publish():
             return Reason.PUBLISHING
+        case Dispatch():
+            return Reason.AWAITING_DELIVERY
         case Replace():
             return Reason.DRAINING if isinstance(error, Waiting) else Reason.ROLLING
         case _:

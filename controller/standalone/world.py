@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 from controller.act.adopt import adopt
 from controller.act.cascade import cascade
+from controller.act.dispatch import dispatch
 from controller.act.judge import judge
 from controller.act.package import package
 from controller.act.promote import promote, tag
@@ -28,6 +29,7 @@ from controller.clients.registry_config import registry_secret
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
 from controller.clients.stand_in import StandIn
+from controller.model.delivery import DeliveredImage
 from controller.model.errors import Problem
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
@@ -36,6 +38,7 @@ from controller.model.plan import (
     Action,
     Adopt,
     Cascade,
+    Dispatch,
     Judge,
     Package,
     Probe,
@@ -47,6 +50,7 @@ from controller.model.plan import (
 from controller.model.record import ReleaseRecord, TemplateInputs
 from controller.model.target import Target
 from controller.observe.bases import RegistryBases
+from controller.observe.deliveries import Seen, read_deliveries
 from controller.observe.docker_hosts import Sightings
 from controller.observe.docker_hosts import observe as observe_targets
 from controller.observe.images import read_engine_images, read_registry_images
@@ -75,6 +79,7 @@ class StandaloneWorld:
     """The registry of Remote mode; None in Engine mode."""
     image_facts: ImageFacts
     sightings: Sightings = field(default_factory=Sightings)
+    _seen: Seen = field(default_factory=dict)
     _unknown_since: dict[str, datetime] = field(default_factory=dict)
 
     async def observe(
@@ -105,10 +110,13 @@ class StandaloneWorld:
             images=images.result(),
             templates=templates.result(),
             targets=targets_read.result(),
+            deliveries=await self._deliveries(document, records, images.result(), now),
         )
         return await self.image_facts.added_to(observation, document, now=now)
 
-    async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
+    async def perform(  # noqa: C901, PLR0911 -- one line for each kind of action
+        self, document: WorkspaceRuntime, action: Action
+    ) -> str:
         """See `World`."""
         match action:
             case Adopt():
@@ -125,6 +133,8 @@ class StandaloneWorld:
                 return await tag(self.parts, document, action)
             case Publish():
                 return await publish(self.parts, document, action)
+            case Dispatch():
+                return await dispatch(self.parts, document, action)
             case Replace():
                 try:
                     return await roll(self.parts, document, action)
@@ -181,7 +191,8 @@ class StandaloneWorld:
         }
         record = records.value.get(document.spec.version) if isinstance(records, Known) else None
         if record is not None:
-            references |= {template.image for template in record.templates.values()}
+            recorded = (*record.templates.values(), *record.shadows.values())
+            references |= {template.image for template in recorded}
         return await read_registry_images(self.registry, references, now=now)
 
     async def _templates(
@@ -192,6 +203,38 @@ class StandaloneWorld:
                 self.parts.base / template.build.directory, template.build.args, now=now
             )
             for template in document.spec.templates
+            if template.build.ours
+        }
+        return dict(zip(readings, await asyncio.gather(*readings.values()), strict=True))
+
+    async def _deliveries(
+        self,
+        document: WorkspaceRuntime,
+        records: Observed[Mapping[str, ReleaseRecord]],
+        images: Observed[Mapping[str, str]],
+        now: datetime,
+    ) -> Mapping[str, Observed[tuple[DeliveredImage, ...]]]:
+        """Look at what somebody else built, once the version that they build is public."""
+        record = records.value.get(document.spec.version) if isinstance(records, Known) else None
+        if (
+            self.registry is None
+            or isinstance(images, Unknown)
+            or record is None
+            or not record.published_time
+        ):
+            return {}
+        readings = {
+            template.name: read_deliveries(
+                self.registry,
+                template,
+                moving=images.value,
+                version=None if template.name in record.templates else record.version,
+                platform=self.parts.settings.platform_for(template.build.platforms),
+                seen=self._seen,
+                now=now,
+            )
+            for template in document.spec.templates
+            if not template.build.ours
         }
         return dict(zip(readings, await asyncio.gather(*readings.values()), strict=True))
 

@@ -9,8 +9,10 @@ from datetime import datetime
 from controller.api.conditions import ConditionType, Reason
 from controller.api.status import Condition, Status
 from controller.model.observed import Unknown
+from controller.model.plan import Failure
 from controller.model.record import ReleaseRecord
 from controller.plan.fleet import Fleet
+from controller.plan.gate import has_failed, has_passed, was_tried
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -18,14 +20,16 @@ from controller.plan.state import (
     Held,
     Stale,
     Unbuilt,
+    Undelivered,
     Unpromoted,
     Unproven,
     Unpublished,
     UpToDate,
 )
 from controller.status.scope import Scope
+from controller.status.standing import about_others, templates_of
 
-ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.HELD, Reason.TARGETS_HELD})
+ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.HELD, Reason.TARGETS_HELD, Reason.TEMPLATES_HELD_BACK})
 """Why an object is not ready although all is as its owner wants it: neither under way nor stalled."""
 
 NAMES_LISTED = 3
@@ -85,12 +89,15 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
     state = scope.state
     if scope.progress.in_flight or scope.plan.actions:
         return False
-    if any(failure.retry_time is not None for _, failure in scope.plan.failed):
+    if any(failure.retry_time is not None for failure in _failures(scope)):
         return False
+    if isinstance(state, Undelivered):
+        stuck = {name for action, _ in scope.plan.failed for name in templates_of(action)}
+        return all(each.template in stuck for each in state.deliveries)
     if isinstance(state, Held):
         waits_for_targets = state.fallback is not None and state.fleet is None
         return not state.by_owner and not waits_for_targets
-    return bool(scope.plan.failed) or ready.reason == Reason.SHAPE_UNSAFE or isinstance(state, Contested)
+    return bool(_failures(scope)) or ready.reason == Reason.SHAPE_UNSAFE or isinstance(state, Contested)
 
 
 def _rolling_back(scope: Scope) -> Verdict | None:
@@ -109,12 +116,18 @@ def _rolling_back(scope: Scope) -> Verdict | None:
 
 def _problem(scope: Scope) -> Verdict | None:
     """Return the failure that people should read first: one that waits for them before one that will be retried."""
-    final = [failure for _, failure in scope.plan.failed if failure.retry_time is None]
-    failures = final or [failure for _, failure in scope.plan.failed]
+    final = [failure for failure in _failures(scope) if failure.retry_time is None]
+    failures = final or _failures(scope)
     if not failures:
         return None
     more = f" (and {len(final) - 1} more)" if len(final) > 1 else ""
     return Verdict("False", failures[0].reason, f"{failures[0].message}{more}")
+
+
+def _failures(scope: Scope) -> list[Failure]:
+    """Return what keeps the object from going on: not what its other targets do not wait for, while these move."""
+    last = isinstance(scope.state, Undelivered)
+    return [failure for action, failure in scope.plan.failed if last or not about_others(scope, action)]
 
 
 def _ready(scope: Scope) -> Verdict:
@@ -152,6 +165,10 @@ def _stage(scope: Scope) -> Verdict:
             return _publishing(scope)
         case Stale(fleet=fleet):
             return _rolling(scope, fleet)
+        case Undelivered(deliveries=due):
+            names = _names([each.template for each in due])
+            text = f"Version {version} is awaited from whoever builds: {names}."
+            return Verdict("False", Reason.AWAITING_DELIVERY, text)
         case Unpromoted(fleet=Fleet(missed=())):
             text = f"Version {version} runs everywhere and is being promoted."
             return Verdict("False", Reason.PROMOTING, text)
@@ -195,10 +212,18 @@ def _missed(fleet: Fleet, record: ReleaseRecord) -> Verdict | None:
     text = f"{len(fleet.proven)} of {len(fleet.counted) + running} targets run {record.version}"
     unsafe = [left for left in fleet.missed if left.reason == Reason.SHAPE_UNSAFE]
     held = [left for left in fleet.missed if left.reason == Reason.TARGETS_HELD]
+    behind = [left for left in fleet.missed if left.reason == Reason.TEMPLATES_HELD_BACK]
+    awaited = [left for left in fleet.missed if left.reason == Reason.AWAITING_DELIVERY]
     if held:
         text += "; left alone as asked: " + _names([f"{left.target.id} ({left.cause})" for left in held])
+    for left_out in (behind, awaited):
+        if left_out:
+            text += f"; {len(left_out)} not, {_names(list(dict.fromkeys(left.cause for left in left_out)))}"
     if not unsafe:
-        return Verdict("False", Reason.TARGETS_HELD, f"{text}.")
+        reason = next(
+            left.reason for group in (awaited, behind, held) for left in group if left.reason is not None
+        )
+        return Verdict("False", reason, f"{text}.")
     more = f" {len(unsafe) - 1} more cannot be replaced either." if len(unsafe) > 1 else ""
     first = f"{unsafe[0].target.id} cannot be replaced: {unsafe[0].cause.rstrip('.')}."
     return Verdict("False", Reason.SHAPE_UNSAFE, f"{text}; {first}{more}")
@@ -245,18 +270,29 @@ def _images_built(scope: Scope, record: ReleaseRecord | None) -> Verdict:
             Reason.UNKNOWN,
             f"The release records cannot be read: {scope.observation.records.reason}",
         )
-    if record is not None and record.failed and record.verdict is not None and not _all_proven(scope, record):
+    if record is not None and record.failed and record.verdict is not None and not _all_passed(scope, record):
         return Verdict("False", record.verdict.reason, record.verdict.message)
     if isinstance(scope.state, Absent | Unbuilt | Unproven):
         return _problem(scope) or _stage(scope)
-    if record is not None and _all_proven(scope, record):
-        return Verdict("True", Reason.PROVEN, f"Every template has booted and answered with {version}.")
+    if record is not None and _all_passed(scope, record):
+        return Verdict("True", Reason.PROVEN, _passed_text(scope, record))
     return Verdict("Unknown", Reason.PENDING, f"The images of {version} have not been looked at.")
 
 
-def _all_proven(scope: Scope, record: ReleaseRecord) -> bool:
-    names = [template.name for template in scope.document.spec.templates]
-    return all(name in record.templates and record.templates[name].proven for name in names)
+def _all_passed(scope: Scope, record: ReleaseRecord) -> bool:
+    return all(has_passed(template, record) for template in scope.document.spec.templates)
+
+
+def _passed_text(scope: Scope, record: ReleaseRecord) -> str:
+    left = [each for each in scope.document.spec.templates if not was_tried(each, record)]
+    if not left:
+        return f"Every template has booted and answered with {record.version}."
+    text = f"Every template that must has booted and answered with {record.version}"
+    failed = [each.name for each in left if has_failed(each, record)]
+    others = [each.name for each in left if each.name not in failed]
+    for words, names in (("held back", failed), ("not tried yet", others)):
+        text += f"; {words}: {_names(names)}" if names else ""
+    return f"{text}."
 
 
 def _rolled_out(scope: Scope) -> Verdict:
@@ -270,6 +306,7 @@ def _rolled_out(scope: Scope) -> Verdict:
             UpToDate(fleet=fleet, record=record)
             | Unpromoted(fleet=fleet, record=record)
             | Contested(fleet=fleet, record=record)
+            | Undelivered(fleet=fleet, record=record)
         ):
             reason = Reason.UP_TO_DATE if fleet.ours else Reason.NO_TARGETS
             everybody = Verdict("True", reason, _settled_text(fleet, record))

@@ -28,15 +28,15 @@ from controller.plan.state import (
     Absent,
     Contested,
     Held,
-    Stale,
+    Released,
     State,
-    Unpromoted,
     UpToDate,
     image_for_new,
     last_known_good,
 )
 from controller.status.conditions import conditions_of
 from controller.status.scope import Scope
+from controller.status.standing import Standing, standing_of
 
 STRAGGLERS_LISTED = 20
 HISTORY_LISTED = 10
@@ -76,7 +76,7 @@ def _record(scope: Scope) -> ReleaseRecord | None:
 
 
 def _fleet(state: State) -> Fleet | None:
-    return state.fleet if isinstance(state, Stale | Unpromoted | Contested | UpToDate | Held) else None
+    return state.fleet if isinstance(state, Released | Held) else None
 
 
 def _measured(scope: Scope, record: ReleaseRecord | None) -> Fleet | None:
@@ -109,12 +109,13 @@ def _template(
     built = record.templates.get(template.name) if record else None
     update = _update(scope, template, record)
     image = image_for_new(records.value, version, template.name)
+    standing = standing_of(scope, template, record)
     earlier = last_known_good(records.value, but=version)
     before = earlier.templates.get(template.name) if earlier else None
     return TemplateStatus(
         name=template.name,
-        **_state(built, update),
-        message=cure_of(template, update) if update else _unknown_base(scope, template),
+        **_state(built, update, standing),
+        message=standing.message or (cure_of(template, update) if update else _unknown_base(scope, template)),
         image=image,
         previous_image=before.image if before and before.image != image else None,
         base_digest=_base_digest(built),
@@ -124,14 +125,12 @@ def _template(
     )
 
 
-def _state(built: TemplateRecord | None, update: Change | None) -> dict[str, Any]:
-    if built is None:
-        return {"state": "Missing"}
-    if update is not None and built.proven:
-        told: Change | TemplateRecord = update
-        state = "UpdateAvailable"
-    else:
-        told, state = built, "Proven" if built.proven else "Unproven"
+def _state(built: TemplateRecord | None, update: Change | None, standing: Standing) -> dict[str, Any]:
+    if built is None or standing.message:
+        return {"state": standing.state, "reason": standing.reason}
+    available = update if built.proven else None
+    told: Change | TemplateRecord = available or built
+    state = "UpdateAvailable" if available else standing.state
     return {"state": state, "reason": told.reason, "before": told.before, "after": told.after}
 
 

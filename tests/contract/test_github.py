@@ -122,3 +122,49 @@ async def test_one_refusal_of_many_is_the_refusal(api: GitHubApi) -> None:
     api.refusal = (502, {}, "")
     with pytest.raises(Transient, match=r"/pulls answered 502\.$"):
         await pull_requests(api, ONE, TWO)
+
+
+PAYLOAD = {"runtime_version": "0.1.1", "wheel_sha256": "a" * 64, "correlation_id": "0123456789abcdef"}
+
+
+async def told(api: GitHubApi, *, token: str | None = "t" * 20) -> None:
+    async with GitHub(api.url, "team/runtime", token=token) as github:
+        await github.dispatch("runtime-published", PAYLOAD)
+
+
+async def test_a_repository_is_told_with_event_and_payload(api: GitHubApi) -> None:
+    api.token = "t" * 20
+    await told(api)
+    assert api.seen == ["/repos/team/runtime/dispatches"]
+    assert api.dispatched == [{"event_type": "runtime-published", "client_payload": PAYLOAD}]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        ((401, {}, "{}"), Terminal, "GitHub does not know the token (401, {url}). Give a valid one."),
+        ((403, {}, "{}"), Terminal, "The token may not dispatch to team/runtime (403). Grant it `contents: write` there."),
+        ((404, {}, "{}"), Terminal, "GitHub has no repository team/runtime that this token may see (404). Check build.dispatch.repository, and that the token has access to it."),
+        ((422, {}, "{}"), Terminal, "{url} answered 422. Check GITHUB_API_URL and build.dispatch.repository."),
+        ((307, {"Location": "/elsewhere"}, "{}"), Terminal, "{url} answered 307. Check GITHUB_API_URL and build.dispatch.repository."),
+        ((200, {}, "{}"), Terminal, "{url} answered 200. Check GITHUB_API_URL and build.dispatch.repository."),
+        ((403, {"Retry-After": "17"}, "{}"), Transient, "GitHub limits the requests for now (403); try again in 17 s."),
+        ((503, {}, "{}"), Transient, "{url} answered 503."),
+    ],
+)  # fmt: skip
+async def test_each_refusal_of_a_dispatch_is_told_in_our_words(
+    api: GitHubApi, answer: tuple[int, Mapping[str, str], str], kind: type, words: str
+) -> None:
+    api.refusal = answer
+    with pytest.raises(kind) as caught:
+        await told(api)
+    assert str(caught.value) == words.format(url=f"{api.url}/repos/team/runtime/dispatches")
+    if isinstance(caught.value, Terminal):
+        assert caught.value.reason == "DispatchRefused"
+
+
+async def test_a_wrong_token_tells_nobody(api: GitHubApi) -> None:
+    api.token = "t" * 20
+    with pytest.raises(Terminal, match="does not know the token"):
+        await told(api, token="u" * 20)
+    assert api.dispatched == []

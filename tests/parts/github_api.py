@@ -1,4 +1,4 @@
-"""A stand-in for the part of the GitHub API that we ask: pull requests of a commit, in pages, for whoever has the token.
+"""A stand-in for the part of the GitHub API that we use: pull requests of a commit, in pages, and repository dispatches.
 
 It refuses what GitHub would refuse: another path, a missing API version or media type, a wrong token.
 """
@@ -13,6 +13,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+_DISPATCHES = re.compile(r"/repos/(?P<repository>[^/]+/[^/]+)/dispatches")
+_LONGEST_EVENT, _MOST_FIELDS = 100, 10
 _PATH = re.compile(r"/repos/(?P<repository>[^/]+/[^/]+)/commits/(?P<commit>[0-9a-f]{40})/pulls")
 
 
@@ -29,6 +31,8 @@ class GitHubApi:
     refusal: tuple[int, Mapping[str, str], str] | None = None
     """Status, headers and body that are answered to everything."""
     seen: list[str] = field(default_factory=list)
+    dispatched: list[dict[str, Any]] = field(default_factory=list)
+    """The body of each dispatch that was taken."""
 
     def merged(self, commit: str, *labels: str, title: str = "A title", number: int = 7) -> None:
         """Let `commit` come from a merged pull request."""
@@ -40,23 +44,49 @@ class GitHubApi:
         }
         self.pull_requests.setdefault(commit, []).append(entry)
 
-    def answer(self, path: str, headers: Mapping[str, str]) -> tuple[int, dict[str, str], str]:
-        """Return status, headers and body for a request."""
+    def answer(
+        self, path: str, headers: Mapping[str, str], body: bytes | None = None
+    ) -> tuple[int, dict[str, str], str]:
+        """Return status, headers and body for a request; one with a body is a POST."""
         self.seen.append(path)
         if self.refusal is not None:
-            status, more, body = self.refusal
-            return status, dict(more), body
+            status, more, text = self.refusal
+            return status, dict(more), text
         if headers.get("Accept") != "application/vnd.github+json":
             return 415, {}, "{}"
         if headers.get("X-GitHub-Api-Version") != "2022-11-28" or not headers.get("User-Agent"):
             return 400, {}, "{}"
         if headers.get("Authorization") != (self.token and f"Bearer {self.token}"):
             return 401, {}, '{"message": "Bad credentials"}'
+        if body is not None:
+            return self._dispatch(path, headers, body)
         parts = urlsplit(path)
         found = _PATH.fullmatch(parts.path)
         if found is None or found["repository"] != self.repository:
             return 404, {}, '{"message": "Not Found"}'
         return self._page(parts.path, found["commit"], parse_qs(parts.query))
+
+    def _dispatch(
+        self, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, dict[str, str], str]:
+        found = _DISPATCHES.fullmatch(path)
+        if found is None or found["repository"] != self.repository or self.token is None:
+            return 404, {}, '{"message": "Not Found"}'
+        try:
+            content = json.loads(body)
+            event, payload = content.pop("event_type"), content.pop("client_payload")
+        except (ValueError, KeyError, AttributeError):
+            return 422, {}, '{"message": "Invalid request."}'
+        sound = isinstance(event, str) and 0 < len(event) <= _LONGEST_EVENT and isinstance(payload, dict)
+        if (
+            content
+            or not sound
+            or len(payload) > _MOST_FIELDS
+            or "json" not in headers.get("Content-Type", "")
+        ):
+            return 422, {}, '{"message": "Invalid request."}'
+        self.dispatched.append({"event_type": event, "client_payload": payload})
+        return 204, {}, ""
 
     def _page(
         self, path: str, commit: str, query: Mapping[str, list[str]]
@@ -78,7 +108,13 @@ def running_github_api() -> Iterator[GitHubApi]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            status, headers, body = api.answer(self.path, self.headers)  # type: ignore[arg-type] # a Message reads like a mapping
+            self._answer(None)
+
+        def do_POST(self) -> None:
+            self._answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def _answer(self, sent: bytes | None) -> None:
+            status, headers, body = api.answer(self.path, self.headers, sent)  # type: ignore[arg-type] # a Message reads like a mapping
             self.send_response(status)
             for name, value in {"Content-Type": "application/json; charset=utf-8", **headers}.items():
                 self.send_header(name, value)

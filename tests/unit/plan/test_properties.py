@@ -25,6 +25,7 @@ from tests.unit.simulator.machine import Machine
 from tests.unit.simulator.virtual_time import now, run, seconds
 
 VERSIONS = ("0.1.0", "0.1.1", "0.1.2", "0.2.0rc1")
+STALLS = {"GateFailed", "RolloutFailed", "ShapeUnsafe", "DispatchSilent", "Untested"}
 SOURCES = ("source", "index", "records", "images", "templates", "bases", "targets")
 HOURS = 3600.0
 
@@ -141,6 +142,12 @@ class Scenario:
     happenings: list[Happening]
     rollout: dict[str, Any]
     rebuild_on: list[str]
+    greeter: dict[str, Any]
+    """Gate and build of the second template."""
+    takes: float | None
+    """Seconds from telling somebody to build it, or from the publication, to their push; None: they never do."""
+    labelled: bool
+    bad_builds: set[tuple[str, str]]
     bad_at_gate: set[tuple[str, str]]
     bad_in_fleet: set[tuple[str, str]]
     crashes: frozenset[int]
@@ -166,6 +173,31 @@ scenarios = st.builds(
         }
     ),
     st.sampled_from([["Version"], ["Version", "Template"], ["Version", "Template", "Base"]]),
+    st.one_of(
+        st.fixed_dictionaries(
+            {
+                "gate": st.sampled_from(["Required", "AllowFailure"]),
+                "build": st.just({"directory": "greeter"}),
+            }
+        ),
+        st.fixed_dictionaries(
+            {
+                "gate": st.sampled_from(["Required", "AllowFailure", "AllowUntested"]),
+                "build": st.sampled_from(
+                    [
+                        {"strategy": "Follow"},
+                        {
+                            "strategy": "Dispatch",
+                            "dispatch": {"repository": "team/greeter", "timeoutSeconds": 120},
+                        },
+                    ]
+                ),
+            }
+        ),
+    ),
+    st.one_of(st.none(), times),
+    st.booleans(),
+    st.sets(st.tuples(st.sampled_from(VERSIONS[1:]), st.just("greeter")), max_size=1),
     st.sets(st.tuples(st.sampled_from(VERSIONS[1:]), st.sampled_from(TEMPLATES)), max_size=2),
     st.sets(st.tuples(st.sampled_from(VERSIONS[1:]), st.just("ws-1")), max_size=1),
     st.frozensets(st.integers(1, 120), max_size=3),
@@ -179,11 +211,24 @@ async def lived(scenario: Scenario) -> None:
     machine = Machine(seconds, now, bad_at_gate=scenario.bad_at_gate, bad_in_fleet=scenario.bad_in_fleet)
     machine.inputs = {name: sha(name) for name in TEMPLATES}
     machine.add(*(Box(**{**box, "work": list(box["work"])}) for box in scenario.boxes))
+    if scenario.greeter["gate"] != "Required":  # else each new process builds once more, and says so
+        machine.bad_builds = scenario.bad_builds
+    machine.others.labelled = scenario.labelled
+    greeter = {"gate": scenario.greeter["gate"], "build": dict(scenario.greeter["build"])}
+    greeter["build"]["rebuildOn"] = scenario.rebuild_on
+    echo = {"build": {"directory": "echo", "rebuildOn": scenario.rebuild_on}}
     templates = [
-        {"name": name, "image": f"ws/{name}", "build": {"directory": name, "rebuildOn": scenario.rebuild_on}}
-        for name in TEMPLATES
+        {"name": name, "image": f"registry.example/{name}", **more}
+        for name, more in zip(TEMPLATES, (echo, greeter), strict=True)
     ]
-    store = MemoryStore(document(rollout=scenario.rollout, templates=templates), machine)
+    registry = {"mode": "Remote", "artifacts": "registry.example/artifacts"}
+    store = MemoryStore(document(rollout=scenario.rollout, templates=templates, registry=registry), machine)
+    theirs = store.document.spec.templates[1]
+    if not theirs.build.ours:
+        machine.deliver(theirs, None)
+        # who follows by themselves never says that they will not, so they are waited for
+        never = scenario.takes is None and theirs.build.strategy == "Dispatch"
+        machine.others.takes = {} if never else {theirs.name: scenario.takes or 0.0}
     world = SimulatedWorld(machine, crashes_at=scenario.crashes, mishaps_left=scenario.mishaps)
     world.disorder = random.Random(scenario.seed)  # noqa: S311 -- disorder, not secrets
     whole = Life(store, world, lose_state=scenario.lose_state)
@@ -191,6 +236,8 @@ async def lived(scenario: Scenario) -> None:
     async with asyncio.timeout(12 * HOURS):
         result = await whole.live()
     ends_well(whole, result)
+    if result.status.condition("Stalled") is not None and not theirs.build.ours:
+        await whole.watch(HOURS)  # what comes after its time is still taken
     writes = len(store.written)
     await whole.watch(HOURS)
     assert len(store.written) == writes, "an idle object was written"
@@ -207,8 +254,16 @@ def ends_well(whole: Life, result: Result) -> None:
         assert any(Version(version) < Version(served) for served in machine.index)
         return
     record = machine.records[version]
-    assert result.reason in {"GateFailed", "RolloutFailed", "ShapeUnsafe"}, result
+    assert result.reason in STALLS, result
     assert result.message
+    if result.reason == "DispatchSilent":
+        assert list(machine.differences(store.document, but={"greeter"})) == [], "silence stopped the others"
+        return
+    if result.reason in {"BuildFailed", "Untested"}:
+        assert version not in machine.index or record.published_time, (
+            "published without an image to try it on"
+        )
+        return
     if result.reason == "ShapeUnsafe":
         assert list(machine.differences(store.document)) == [], "all that may be done is done"
         return
@@ -220,7 +275,9 @@ def ends_well(whole: Life, result: Result) -> None:
         still = [
             box.name
             for box in machine.boxes.values()
-            if box.ours and box.image_id == record.templates[box.template or ""].image_id
+            if box.ours
+            and (image := record.templates.get(box.template or ""))
+            and box.image_id == image.image_id
         ]
         assert still == [], "the rollback left somebody behind"
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from controller.model.errors import Terminal
-from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord, Verdict
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -134,3 +134,33 @@ def test_a_publication_that_is_noted_twice_keeps_its_first_time() -> None:
     first = record(publishedTime=None).published(NOON)
     assert first.published_time == NOON
     assert first.published(NOON + timedelta(minutes=1)) == first
+
+
+def test_a_record_of_an_earlier_release_has_nothing_held_back_and_nobody_told() -> None:
+    before = record()
+    assert (before.shadows, before.held_back, before.dispatches) == ({}, {}, {})
+
+
+def noted() -> ReleaseRecord:
+    cause = HeldBack(reason="GateFailed", message="It failed.", refused=(f"sha256:{A}",), time=NOON)
+    sent = Dispatched(correlation_id="0123456789abcdef", sent_time=NOON)
+    before = record().holding_back("echo", cause).dispatched("greeter", sent)
+    return before.with_shadow("greeter", before.templates["echo"])
+
+
+def test_what_is_noted_of_templates_reads_back_as_it_was_written() -> None:
+    before = noted()
+    assert ReleaseRecord.from_json(before.to_json(), where="test") == before
+    assert "greeter" not in before.templates, "a shadow is no image of its template"
+
+
+def test_resuming_frees_what_was_held_back_and_keeps_a_good_verdict() -> None:
+    resumed = noted().resumed(NOON)
+    assert (resumed.held_back, resumed.dispatches, resumed.verdict) == ({}, {}, record().verdict)
+    failed = noted().judged(Verdict(value="Failed", reason="GateFailed", time=NOON))
+    assert failed.resumed(NOON).verdict is None
+
+
+def test_without_a_template_the_others_stay() -> None:
+    assert record().without({"echo"}).templates == {}
+    assert record().without({"another"}) == record()

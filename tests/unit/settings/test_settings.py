@@ -25,6 +25,15 @@ def test_nothing_set_means_anonymous_and_the_usual_places() -> None:
     assert found.state_dir == Path("/home/me/.local/state/wsr")
 
 
+def test_the_token_that_tells_templates_is_read_and_passed_on_to_no_child() -> None:
+    word = "a token"
+    found = settings(TEMPLATE_DISPATCH_TOKEN=word)
+    assert found.dispatch_token == word
+    assert "TEMPLATE_DISPATCH_TOKEN" not in found.child_environment
+    assert word not in repr(found)
+    assert settings(TEMPLATE_DISPATCH_TOKEN="").dispatch_token is None
+
+
 def test_an_empty_variable_counts_as_absent() -> None:
     found = settings(GHCR_USER="", GHCR_TOKEN="", PYPI_TOKEN="", WSR_STATE_DIR="", DOCKER_HOST="")
     assert (found.ghcr, found.pypi_token) == (None, None)

@@ -6,7 +6,7 @@ at that moment, not at the end.
 """
 
 import hashlib
-from collections.abc import Callable, Container, Generator, Iterable
+from collections.abc import Callable, Collection, Container, Generator, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -16,6 +16,7 @@ from packaging.version import Version
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.container import ContainerState
+from controller.model.delivery import DeliveredImage
 from controller.model.errors import PartlyFailed, Terminal, Transient, Waiting
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
@@ -24,6 +25,7 @@ from controller.model.plan import (
     Action,
     Adopt,
     Cascade,
+    Dispatch,
     Judge,
     Package,
     Probe,
@@ -33,9 +35,12 @@ from controller.model.plan import (
     Tag,
     TemplateBuild,
 )
+from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
 from controller.model.record import (
     Artifact,
+    Dispatched,
     FullBuild,
+    HeldBack,
     ReleaseRecord,
     TemplateInputs,
     TemplateRecord,
@@ -45,7 +50,9 @@ from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from controller.plan.budget import allowed
 from controller.plan.full_builds import answered
+from controller.plan.outcome import held_back_by, with_failed, with_passed
 from controller.plan.steering import steered
+from tests.unit.simulator.others import Others
 
 T = TypeVar("T")
 Steps = Generator[float, None, str]
@@ -171,7 +178,9 @@ class Machine:
     unread: set[str] = field(default_factory=set)
     """Sources that cannot be read now: source, index, records, images, templates, bases, targets."""
     bad_at_gate: set[tuple[str, str]] = field(default_factory=set)
-    """(version, template) whose candidate fails."""
+    """(version, template) whose candidate, or shadow, fails."""
+    bad_deliveries: set[str] = field(default_factory=set)
+    """Digests of images of others that fail."""
     bad_in_fleet: set[tuple[str, str]] = field(default_factory=set)
     """(version, container) whose new process fails."""
     bad_builds: set[tuple[str, str]] = field(default_factory=set)
@@ -182,6 +191,7 @@ class Machine:
     under_construction: set[str] = field(default_factory=set)
     tasks_cut: int = 0
     """Only ever by `onTimeout: Proceed`."""
+    others: Others = field(default_factory=Others)
 
     def add(self, *boxes: Box) -> None:
         for box in boxes:
@@ -195,6 +205,9 @@ class Machine:
         version = document.spec.version
         record = self.records.get(version)
         needed = record is None or record.published_time is None
+        for image in self.others.arrive(self.seconds()):
+            self._pushed(image)
+        served = {} if needed else self.others.served(document, self.images)
         return Observation(
             source=self._read("source", self.tree) if needed else None,
             index=self._read("index", self._served(document.spec.package.name)) if needed else None,
@@ -203,6 +216,7 @@ class Machine:
             templates={name: self._read("templates", parts_of(value)) for name, value in self.inputs.items()},
             targets=self.targets(document),
             bases={BASE_NAME: self._read("bases", self.base)},
+            deliveries={name: self._read("images", found) for name, found in served.items()},
         )
 
     def targets(self, document: WorkspaceRuntime) -> Observed[tuple[Target, ...]]:
@@ -224,7 +238,19 @@ class Machine:
 
     # --- acting
 
-    def perform(self, document: WorkspaceRuntime, action: Action) -> Steps:
+    def deliver(self, template: Template, version: str | None, *, edition: int = 1) -> str:
+        """Let somebody push an image of a version, or the one that was there before all; its digest."""
+        image = self.others.push(template, self.records[version] if version else None, edition=edition)
+        self._pushed(image)
+        return image.digest
+
+    def _pushed(self, image: DeliveredImage) -> None:
+        self.images[image.reference] = image.digest
+        self.images[f"{image.reference.rpartition(':')[0]}:{self.others.holds[image.digest]}"] = image.digest
+
+    def perform(  # noqa: C901, PLR0911 -- one line for each kind of action
+        self, document: WorkspaceRuntime, action: Action
+    ) -> Steps:
         match action:
             case Adopt():
                 return self._adopt(document, action)
@@ -233,11 +259,13 @@ class Machine:
             case Cascade():
                 return self._cascade(document, action)
             case Probe():
-                return self._probe(action)
+                return self._probe(document, action)
             case Tag():
                 return self._tag(document, action)
             case Publish():
                 return self._publish(document, action)
+            case Dispatch():
+                return self._dispatch(document, action)
             case Replace():
                 return self._replace(document, action)
             case Promote():
@@ -262,7 +290,14 @@ class Machine:
         self.records[action.version] = self._record(
             document, action.version, self.index[action.version], None
         ).published(self.now())
+        self._followed(document, self.records[action.version])
         return "as the index serves it"
+
+    def _followed(self, document: WorkspaceRuntime, record: ReleaseRecord) -> None:
+        """Let those who watch the index by themselves begin to build."""
+        for template in document.spec.templates:
+            if template.build.strategy == "Follow":
+                self.others.build(template, record, now=self.seconds())
 
     def _package(self, document: WorkspaceRuntime, action: Package) -> Steps:
         earlier = self.records.get(action.version)
@@ -291,18 +326,19 @@ class Machine:
 
     def _cascade(self, document: WorkspaceRuntime, action: Cascade) -> Steps:
         made: dict[str, TemplateRecord] = {}
+        shadows: dict[str, TemplateRecord] = {}
         failed = []
         for build in action.builds:
             full_build = self._full_build(build)
             image = image_id(build.template, action.wheel_sha256, full_build.digest)
-            self.builds.append((action.version, build.template, build.inputs_sha256))
+            self.builds.append((action.version, build.template, build.base or build.inputs_sha256))
             yield from self._built_once(f"image {image}", 2.0)
             if (action.version, build.template) in self.bad_builds:
-                failed.append(build.template)
+                failed.append(build)
                 continue
-            reference = f"{self._repository(document, build.template)}:candidate-{sha(image)[:8]}"
+            reference = f"{self._template(document, build.template).image}:candidate-{sha(image)[:8]}"
             self.images[reference] = image
-            made[build.template] = TemplateRecord(
+            (shadows if build.base else made)[build.template] = TemplateRecord(
                 image=reference,
                 image_id=image,
                 full_build=full_build,
@@ -315,14 +351,25 @@ class Machine:
         if record.wheel.sha256 == action.wheel_sha256:
             for name, template in made.items():
                 record = record.with_template(name, template.following(record.templates.get(name)))
+            for name, shadow in shadows.items():
+                record = record.with_shadow(name, shadow)
+            for build in failed:
+                cause = self._build_held_back(document, build)
+                record = record.holding_back(build.template, cause) if cause is not None else record
             self.records[action.version] = record
-        if failed:
-            messages = {name: f"Template {name}: pip found nothing." for name in failed}
+        final = [build.template for build in failed if self._build_held_back(document, build) is None]
+        if final:
+            messages = {name: f"Template {name}: pip found nothing." for name in final}
             raise PartlyFailed(Reason.BUILD_FAILED, messages, fix="Correct the template.")
-        return f"{len(made)} images"
+        return f"{len(made) + len(shadows)} images"
 
     def _full_build(self, build: TemplateBuild) -> FullBuild:
         """Return the full build that an image is put on: the last one, or another one when that is asked for."""
+        if build.base is not None:
+            served = f"{build.template}:served"
+            return FullBuild(
+                image=served, digest=build.base, inputs_sha256=build.base.removeprefix("sha256:")
+            )
         known = self.full_builds.get(build.template)
         if known is None or build.rebuild:
             bases = dict(build.bases) or {BASE_NAME: self.base}
@@ -339,22 +386,61 @@ class Machine:
             self.full_builds[build.template] = known
         return known
 
-    def _probe(self, action: Probe) -> Steps:
+    def _build_held_back(self, document: WorkspaceRuntime, build: TemplateBuild) -> HeldBack | None:
+        if build.base is not None:
+            text = f"Template {build.template}: it lacks what the wheel requires."
+            return HeldBack(reason=Reason.UNTESTED, message=text, refused=(build.base,), time=self.now())
+        if self._template(document, build.template).gate != "AllowFailure":
+            return None
+        text = f"Template {build.template}: pip found nothing."
+        return HeldBack(
+            reason=Reason.BUILD_FAILED, message=text, refused=(build.inputs_sha256,), time=self.now()
+        )
+
+    def _probe(self, document: WorkspaceRuntime, action: Probe) -> Steps:
         assert action.digest in self.images.values(), "probed an image that does not exist"
+        template = self._template(document, action.template)
+        delivered = action.delivered
         yield 6.0
         record = self.records[action.version]
-        template = record.templates.get(action.template)
-        if template is None or template.identity != action.digest:
-            return "no longer the candidate"
-        if (action.version, action.template) in self.bad_at_gate:
-            message = f"Template {action.template}: turn 1 failed: KeyError: 'colour'."
-            if record.verdict is not None and record.verdict.value == "Good":
-                raise Terminal(Reason.GATE_FAILED, message, fix="What runs stays as it is.")
-            self._judged(action.version, "Failed", Reason.GATE_FAILED, message)
-            return "failed turn 1 of 2"
-        proven = template.model_copy(update={"proven": True})
-        self.records[action.version] = record.with_template(action.template, proven)
+        if delivered is None:
+            bad = (action.version, action.template) in self.bad_at_gate
+            why, word = ProbeReason.TURN_FAILED, "turn 1 failed: KeyError: 'colour'"
+        else:
+            wrong = self.others.holds[action.digest] != action.version
+            bad = wrong or action.digest in self.bad_deliveries
+            why = ProbeReason.WRONG_VERSION if wrong else ProbeReason.TURN_FAILED
+            word = "it reports another version" if wrong else "turn 1 failed: KeyError: 'colour'"
+        if bad:
+            failure = ProbeFailed(action.template, why, f"Template {action.template}: {word}.")
+            cause = held_back_by(template, action, failure, now=self.now())
+            if cause is None and record.verdict is not None and record.verdict.value == "Good":
+                raise Terminal(Reason.GATE_FAILED, failure.message, fix="What runs stays as it is.")
+            self.records[action.version] = with_failed(
+                record, template, action, failure.message, cause, now=self.now()
+            )
+            return "failed turn 1 of 2" if delivered is None else f"failed: {why}"
+        passed = ProbePassed(action.template, 1.0, (0.1, 0.1), None)
+        theirs = None
+        if delivered is not None:
+            self.others.probed.add(action.digest)
+            name = f"{template.image}:candidate-{sha(action.digest)[:8]}"
+            theirs = TemplateRecord(
+                image=name, digest=action.digest, image_id=delivered.image_id, reason="Delivered"
+            )
+        self.records[action.version] = with_passed(record, template, action, passed, delivered=theirs)
         return "booted and answered two turns"
+
+    def _dispatch(self, document: WorkspaceRuntime, action: Dispatch) -> Steps:
+        record = self.records[action.version]
+        assert record.published_time is not None, "told whoever builds of what nobody can install yet"
+        assert action.template not in record.dispatches, f"{action.repository} was told twice"
+        yield 1.0
+        self.others.told.append((action.version, action.template))
+        self.others.build(self._template(document, action.template), record, now=self.seconds())
+        sent = Dispatched(correlation_id=action.correlation_id, sent_time=self.now())
+        self.records[action.version] = self.records[action.version].dispatched(action.template, sent)
+        return f"{action.repository} was told"
 
     def _judged(self, version: str, value: str, reason: str, message: str) -> None:
         verdict = Verdict.model_validate(
@@ -369,7 +455,7 @@ class Machine:
             reference = recorded.image
             if ":candidate-" in reference:
                 inputs = reference.rsplit("candidate-", 1)[1]
-                reference = f"{self._repository(document, name)}:{action.version}-nocommi-{inputs}"
+                reference = f"{self._template(document, name).image}:{action.version}-nocommi-{inputs}"
             assert self.images.get(reference, recorded.identity) == recorded.identity, (
                 "an immutable tag moved"
             )
@@ -383,8 +469,7 @@ class Machine:
         record = self.records[action.version]
         assert record.wheel.sha256 == action.wheel_sha256, "published other bytes than the recorded ones"
         for template in document.spec.templates:
-            proven = template.name in record.templates and record.templates[template.name].proven
-            assert proven, f"published before {template.name} was proven"
+            assert self._may_be_published(template, record), f"published before {template.name} was proven"
         finals = [served for served in map(Version, self.index) if not served.is_prerelease]
         asked = Version(action.version)
         lower = action.version not in self.index and any(served > asked for served in finals)
@@ -395,7 +480,18 @@ class Machine:
         assert served == action.wheel_sha256, "the index serves other bytes under this version"
         yield 1.0
         self.records[action.version] = self.records[action.version].published(self.now())
+        self._followed(document, record)
         return "the index serves it"
+
+    def _may_be_published(self, template: Template, record: ReleaseRecord) -> bool:
+        """The gate once more, in other words than the planner's."""
+        images = record.templates if template.build.ours else record.shadows
+        image = images.get(template.name)
+        if template.gate == "AllowFailure" and template.name in record.held_back:
+            return record.held_back[template.name].reason in {"BuildFailed", "GateFailed"}
+        if image is None:
+            return template.gate == "AllowUntested"
+        return image.proven and (record.version, template.name) not in self.bad_at_gate
 
     def _promote(self, document: WorkspaceRuntime, action: Promote) -> Steps:
         asked = self.records.get(document.spec.version)
@@ -405,6 +501,7 @@ class Machine:
         )
         for template in document.spec.templates:
             if template.name in action.templates:
+                assert template.promote, f"moved tags of {template.name}, which are somebody else's"
                 for tag in template.tags:
                     identity = self.records[action.version].in_use.templates[template.name].identity
                     self.images[f"{template.image}:{tag}"] = identity
@@ -419,18 +516,25 @@ class Machine:
         return f"{action.version} is the last known good"
 
     def fleet_has_proven(self, document: WorkspaceRuntime, version: str) -> bool:
+        """Whether all targets run it whose template has an image of it that may be run."""
         listed = {template.name for template in document.spec.templates}
         record = self.records[version]
         return all(
-            box.image_id == record.templates[box.template or ""].image_id
+            box.image_id == image.image_id
             and (box.stopped or (box.version == version and box.content == record.content_sha256))
             for box in self.boxes.values()
-            if box.ours and box.template in listed
+            if box.ours and box.template in listed and (image := self.goes_on(record, box.template))
         )
 
     @staticmethod
-    def _repository(document: WorkspaceRuntime, template: str) -> str:
-        return next(each.image for each in document.spec.templates if each.name == template)
+    def goes_on(record: ReleaseRecord, name: str | None) -> TemplateRecord | None:
+        """The image of a template that may be run."""
+        image = record.in_use.templates.get(name or "")
+        return image if image is not None and ":candidate-" not in image.image else None
+
+    @staticmethod
+    def _template(document: WorkspaceRuntime, name: str) -> Template:
+        return next(each for each in document.spec.templates if each.name == name)
 
     def _answers(self, source: str, name: str) -> None:
         if source in self.unread:
@@ -458,12 +562,18 @@ class Machine:
             record for record in self.records.values() if record.verdict and record.verdict.value == "Good"
         ]
         assert asked.failed, f"{box.name} goes to {action.version}, which nobody asked for"
-        newest = max(good, key=lambda record: record.verdict.time if record.verdict else self.now())
+        needed = {name for name, image in asked.templates.items() if image.proven}
+        whole = [
+            record
+            for record in good
+            if needed <= {name for name, image in record.templates.items() if image.proven}
+        ]
+        newest = max(whole or good, key=lambda record: record.verdict.time if record.verdict else self.now())
         assert action.version == newest.version, (
             "the rollback goes to another version than the last known good"
         )
-        failed = asked.templates[box.template or ""].image_id
-        assert box.image_id == failed or box.succession, (
+        failed = asked.templates.get(box.template or "")
+        assert (failed is not None and box.image_id == failed.image_id) or box.succession, (
             "the rollback moved what did not run the failed version"
         )
 
@@ -473,8 +583,11 @@ class Machine:
             box.succession = None
             return "taken back"
         record = self.records[action.version]
+        assert self.goes_on(record, action.template), "replaced with an image that was not proven"
         image = record.in_use.templates[action.template].image_id or ""
         assert image in self.images.values(), "replaced with an image that does not exist"
+        theirs = not self._template(document, action.template).build.ours
+        assert not theirs or image in self.others.probed, "replaced with an image that nobody probed"
         if box.succession is not None and box.succession.image_id != image:
             yield from self._asked(1.0)
             box.succession = None
@@ -539,8 +652,12 @@ class Machine:
 
     # --- judging
 
-    def differences(self, document: WorkspaceRuntime, *, held_too: bool = False) -> Iterable[str]:
+    def differences(
+        self, document: WorkspaceRuntime, *, held_too: bool = False, but: Collection[str] = ()
+    ) -> Iterable[str]:
         """Yield what is not as the document asks, of the targets that may be moved, or of all that are this object's.
+
+        `but` are templates that do not count.
 
         A status that says Ready while there is one of the latter lies.
         """
@@ -554,8 +671,11 @@ class Machine:
         ):
             yield "the version is not public with the recorded bytes"
             return
+        behind = self.held_back(document) | set(but)
         for template in document.spec.templates:
             recorded = record.templates.get(template.name)
+            if template.name in behind:
+                continue
             if (
                 recorded is None
                 or not recorded.proven
@@ -563,13 +683,13 @@ class Machine:
             ):
                 yield f"{template.name} has no proven image"
                 continue
-            yield from self._behind(document, template, recorded)
+            yield from self._behind(document, template, recorded) if template.build.ours else ()
             for tag in template.tags if template.promote and not Version(version).is_prerelease else ():
                 if self.images.get(f"{template.image}:{tag}") != recorded.identity:
                     yield f"{template.image}:{tag} names another image"
         listed = {template.name for template in document.spec.templates}
         for box in self.boxes.values():
-            asked = (box.ours or held_too) and box.template in listed
+            asked = box.template in listed and (held_too or (box.ours and box.template not in behind))
             if (asked or box.succession) and not self._box_is_right(box, record):
                 yield f"{box.name} does not run it"
 
@@ -587,11 +707,21 @@ class Machine:
         if request is not None and not answered(request, template.name, self.records):
             yield f"{template.name} is not built as was requested"
 
+    def held_back(self, document: WorkspaceRuntime) -> set[str]:
+        """Templates that failed and may: the version goes on without them."""
+        record = self.records.get(document.spec.version)
+        return {
+            template.name
+            for template in document.spec.templates
+            if record is not None and template.gate == "AllowFailure" and template.name in record.held_back
+        }
+
     @staticmethod
     def _box_is_right(box: Box, record: ReleaseRecord) -> bool:
         if box.succession is not None:
             return False
-        if box.image_id != record.templates[box.template or ""].image_id:
+        image = record.templates.get(box.template or "")
+        if image is None or box.image_id != image.image_id:
             return False
         answers = not box.silent and not box.crash_loops
         return box.stopped or (

@@ -83,6 +83,11 @@ class Stage:
             name: image for name, image in sorted(self.machine.images.items()) if name.endswith(":latest")
         }
         rows.extend(f"{name} names {self._version_of(image)}" for name, image in tags.items())
+        rows.extend(
+            f"template {each.name} {each.state}, {each.reason}: {each.message}"
+            for each in status.templates
+            if each.message
+        )
         rows.append("the index serves " + ", ".join(sorted(self.machine.index)))
         rows.append("history: " + ", ".join(f"{each.version} {each.verdict}" for each in status.history))
         rows.extend(f"straggler {straggler.name}: {straggler.why}" for straggler in status.stragglers)
@@ -116,6 +121,8 @@ class Story:
     scene: Scene
     spec: dict[str, Any] = field(default_factory=dict)
     targets: int = 4
+    before: Callable[[Life], None] = lambda _: None
+    """What there is before 0.1.0 is asked for."""
 
     def text(self) -> str:
         """The whole story, the same every time."""
@@ -123,6 +130,7 @@ class Story:
 
     async def _play(self) -> str:
         stage = Stage(life(self.targets, **self.spec))
+        self.before(stage.whole)
         await stage.whole.live()
         stage.begin = seconds()
         stage.whole.on_pass, stage.whole.on_action, stage.whole.on_event = (
@@ -268,7 +276,90 @@ def _lower(stage: Stage) -> list[Event]:
     ]
 
 
+def _theirs(**build: Any) -> dict[str, Any]:  # noqa: ANN401 -- any field of a build
+    """A document whose second template is built by somebody else."""
+    image = "registry.example/team/"
+    return {
+        "registry": {"mode": "Remote", "artifacts": f"{image}artifacts"},
+        "templates": [
+            {"name": "echo", "image": f"{image}echo", "build": {"directory": "echo"}},
+            {"name": "greeter", "image": f"{image}greeter", "build": build},
+        ],
+    }
+
+
+_DISPATCH = _theirs(strategy="Dispatch", dispatch={"repository": "team/greeter", "timeoutSeconds": 600})
+_FOLLOW = _theirs(strategy="Follow")
+
+
+def _first_image(whole: Life) -> None:
+    """Whoever builds greeter has pushed an image already, and takes 20 seconds for the next one."""
+    machine = whole.world.machine
+    machine.deliver(whole.store.document.spec.templates[1], None)
+    machine.others.takes["greeter"] = 20.0
+
+
+def _delivered(stage: Stage) -> list[Event]:
+    stage.machine.others.takes["greeter"] = 45.0
+    return []
+
+
+def _silent(stage: Stage) -> list[Event]:
+    takes = stage.machine.others.takes
+    del takes["greeter"]
+    template = stage.whole.store.document.spec.templates[1]
+    late = "whoever builds greeter pushes an image of 0.1.1 after all"
+    return [stage.at(900.0, late, lambda: stage.machine.deliver(template, "0.1.1"))]
+
+
+def _followed(stage: Stage) -> list[Event]:
+    """First an image that does not work, then one that does; neither says what is in it."""
+    others, machine = stage.machine.others, stage.machine
+    del others.takes["greeter"]
+    others.labelled = False
+    template = stage.whole.store.document.spec.templates[1]
+
+    def broken() -> None:
+        machine.bad_deliveries.add(machine.deliver(template, "0.1.1"))
+
+    return [
+        stage.at(60.0, "somebody pushes a greeter with 0.1.1 that fails its turn", broken),
+        stage.at(120.0, "somebody pushes another one", lambda: machine.deliver(template, "0.1.1", edition=2)),
+    ]
+
+
+def _no_image_yet(stage: Stage) -> list[Event]:
+    template = stage.whole.store.document.spec.templates[1]
+    del stage.machine.images[f"{template.image}:latest"]
+    first = "somebody pushes an image of greeter"
+    return [stage.at(60.0, first, lambda: stage.machine.deliver(template, None, edition=2))]
+
+
+_MAY_FAIL = {
+    "templates": [
+        {"name": "echo", "image": "ws/echo", "build": {"directory": "echo"}},
+        {"name": "greeter", "image": "ws/greeter", "gate": "AllowFailure", "build": {"directory": "greeter"}},
+    ]
+}
+
+
 STORIES = {
+    "dispatch-delivered": Story(
+        "A template whose own CI is told, and delivers", _delivered, _DISPATCH, before=_first_image
+    ),
+    "dispatch-silent": Story(
+        "A template whose own CI is told, and delivers only after its time",
+        _silent,
+        _DISPATCH,
+        before=_first_image,
+    ),
+    "follow": Story(
+        "A template that somebody else builds and pushes, twice", _followed, _FOLLOW, before=_first_image
+    ),
+    "allow-failure": Story("A template that fails and may is held back alone", _gate_fails, _MAY_FAIL),
+    "untested": Story(
+        "A template without any image to try the version on", _no_image_yet, _FOLLOW, before=_first_image
+    ),
     "one-busy": Story("A bump of eight targets, one of them busy for a minute", _one_busy, targets=8),
     "gate-failure": Story("A candidate that fails its turn is never published", _gate_fails),
     "rollout-failure": Story("A version that fails on a target goes back everywhere", _rollout_fails),

@@ -1,0 +1,139 @@
+"""What is due of the images that somebody else builds once a version is public: tell them, wait, probe what comes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import Dispatch as Told
+from controller.api.v1alpha1 import Spec, Template
+from controller.model.delivery import DeliveredImage
+from controller.model.observation import Observation
+from controller.model.observed import Known
+from controller.model.plan import Action, Dispatch, Failure, Probe, Tag
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord
+from controller.plan.gate import FAILURES
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One template whose image of a public version is not there, or not all of the way.
+
+    `ready` means that an earlier image of this very version is recorded, which targets go on with. `untagged`: the
+    recorded image lacks its immutable tag. `found` is to be probed. `refused` is why what was delivered last did not
+    pass. `dispatch` is whom to tell, None while it cannot be known whether that is needed, and `sent` that it was done.
+    """
+
+    template: str
+    ready: bool = False
+    untagged: bool = False
+    found: DeliveredImage | None = None
+    refused: HeldBack | None = None
+    dispatch: Told | None = None
+    sent: Dispatched | None = None
+
+
+def deliveries(spec: Spec, record: ReleaseRecord, observation: Observation) -> tuple[Delivery, ...]:
+    """Return what is due, template by template; nothing of one that failed and may, until another image is delivered."""
+    images = observation.images.value if isinstance(observation.images, Known) else {}
+    theirs = (each for each in spec.templates if not each.build.ours)
+    due = (_due(template, record, observation, images) for template in theirs)
+    return tuple(delivery for delivery in due if delivery is not None)
+
+
+def deliver(record: ReleaseRecord, due: Iterable[Delivery]) -> list[Action]:
+    """Return what is to be done about `due` now; nothing for an image that is only awaited."""
+    actions: list[Action] = []
+    for each in due:
+        if each.untagged:
+            actions.append(Tag(record.version, (each.template,), "this image was delivered and passed"))
+        elif each.found is not None:
+            reason = f"{each.found.reference} may be {record.version}"
+            actions.append(Probe(record.version, each.template, each.found.digest, reason, each.found))
+        elif each.dispatch is not None and each.refused is None and each.sent is None:
+            actions.append(_dispatch(record, each.template, each.dispatch))
+    return actions
+
+
+def answer_due(delivery: Delivery) -> datetime | None:
+    """Return when the silence of whoever was told to build becomes a failure; None when nobody is waited for."""
+    if delivery.sent is None or delivery.dispatch is None or delivery.found or delivery.untagged:
+        return None
+    return delivery.sent.sent_time + timedelta(seconds=delivery.dispatch.timeout_seconds)
+
+
+def undelivered(record: ReleaseRecord, delivery: Delivery, now: datetime) -> tuple[Action, Failure] | None:
+    """Return why only somebody else can go on with `delivery`, with the action that it would be; None when that is not so."""
+    refused, told, sent = delivery.refused, delivery.dispatch, delivery.sent
+    if refused is not None and delivery.found is None:
+        probe = Probe(record.version, delivery.template, refused.refused[-1], "another one must be delivered")
+        return probe, Failure(refused.reason, refused.message, None)
+    time = answer_due(delivery)
+    if time is None or time > now or told is None or sent is None:
+        return None
+    message = (
+        f"Template {delivery.template}: {told.repository} was told of {record.version} (correlation id"
+        f" {sent.correlation_id}) and delivered no image within {told.timeout_seconds} s."
+        " Look at its workflow runs; `wsr resume` tells it once more."
+    )
+    return _dispatch(record, delivery.template, told), Failure(Reason.DISPATCH_SILENT, message, None)
+
+
+def _dispatch(record: ReleaseRecord, template: str, told: Told) -> Dispatch:
+    reason = f"{told.repository} builds its image"
+    return Dispatch(record.version, template, record.wheel.sha256, told.repository, reason)
+
+
+def _due(
+    template: Template, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
+) -> Delivery | None:
+    recorded = record.templates.get(template.name)
+    if recorded is not None and recorded.image.rpartition(":")[0] == template.image:
+        if images.get(recorded.image) == recorded.identity:
+            if "Template" not in template.build.rebuild_on:
+                return None
+            found = _found(template, record, observation, but={recorded.identity})
+            return Delivery(template.name, ready=True, found=found) if found else None
+        if recorded.identity in images.values():
+            return Delivery(template.name, untagged=True)
+    note = record.held_back.get(template.name)
+    refused = note if note is not None and note.reason in FAILURES else None
+    found = _found(template, record, observation, but=())
+    if refused is not None and found is None and template.gate == "AllowFailure":
+        return None
+    seen = isinstance(observation.deliveries.get(template.name), Known)
+    return Delivery(
+        template.name,
+        found=found,
+        refused=refused,
+        dispatch=template.build.dispatch if seen else None,
+        sent=record.dispatches.get(template.name),
+    )
+
+
+def _found(
+    template: Template, record: ReleaseRecord, observation: Observation, *, but: Collection[str]
+) -> DeliveredImage | None:
+    """Return the first image that may be the wanted one. One without labels may be any: known ones are left out."""
+    seen = observation.deliveries.get(template.name)
+    note = record.held_back.get(template.name)
+    refused = note.refused if note is not None else ()
+    known = _known(template, record, observation)
+    for image in seen.value if isinstance(seen, Known) else ():
+        new = image.is_labelled or image.digest not in known
+        if new and image.may_be(record) and image.digest not in {*refused, *but}:
+            return image
+    return None
+
+
+def _known(template: Template, record: ReleaseRecord, observation: Observation) -> frozenset[str]:
+    """Return the digests of images that were there before this version was public, or are another version's."""
+    records = observation.records.value if isinstance(observation.records, Known) else {}
+    others = (
+        each.templates.get(template.name) for each in records.values() if each.version != record.version
+    )
+    shadow = record.shadows.get(template.name)
+    base = shadow.full_build.digest if shadow is not None and shadow.full_build is not None else None
+    return frozenset({*(each.identity for each in others if each is not None), *([base] if base else [])})

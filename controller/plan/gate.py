@@ -1,0 +1,139 @@
+"""What stands between a version and its publication, template by template, as each one's `gate` has it. Pure.
+
+Images that we build are proven themselves. For those that somebody else builds, and can only build once the version is
+public, a shadow stands in: the wheel on the image that is served now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.model.observation import Observation
+from controller.model.observed import Known, Observed
+from controller.model.plan import TemplateBuild
+from controller.model.record import HeldBack, ReleaseRecord, TemplateInputs, TemplateRecord
+from controller.plan.changes import build_needed
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is left to do before every template has passed.
+
+    `untested` says of each template why there is nothing to try the version on; `held_back` holds those that failed
+    and may: the version goes on without them.
+    """
+
+    builds: tuple[TemplateBuild, ...]
+    unproven: tuple[str, ...]
+    untested: Mapping[str, str]
+    held_back: Mapping[str, HeldBack]
+
+
+def look(
+    document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
+) -> Gate:
+    """Return where the document's templates stand with `record`; `images` are those that were observed."""
+    spec, inputs = document.spec, observation.templates
+    held: dict[str, HeldBack] = {}
+    ours = []
+    for template in spec.templates:
+        cause = _held_back(template, record, inputs.get(template.name))
+        if cause is not None:
+            held[template.name] = cause
+        elif template.build.ours:
+            ours.append(template)
+    built_here = spec.model_copy(update={"templates": ours})
+    builds = build_needed(document.model_copy(update={"spec": built_here}), record, observation)
+    unproven = [each.name for each in ours if not _is_proven(record.templates.get(each.name))]
+    untested: dict[str, str] = {}
+    for template in spec.templates if record.published_time is None else ():
+        if template.build.ours or template.name in held or _is_proven(_shadow(template, record)):
+            continue
+        build = _shadow_needed(template, record, images)
+        if isinstance(build, TemplateBuild):
+            builds = (*builds, build)
+        elif build is None:
+            unproven.append(template.name)
+        elif template.gate != "AllowUntested":
+            untested[template.name] = build
+    return Gate(builds, tuple(unproven), untested, held)
+
+
+def has_passed(template: Template, record: ReleaseRecord) -> bool:
+    """Whether the gate has nothing against publishing `record` as far as `template` goes."""
+    if has_failed(template, record):
+        return True
+    if template.build.ours:
+        return _is_proven(record.templates.get(template.name))
+    public = record.published_time is not None
+    return public or template.gate == "AllowUntested" or _is_proven(_shadow(template, record))
+
+
+def was_tried(template: Template, record: ReleaseRecord) -> bool:
+    """Whether an image with the recorded version, the template's own or its shadow, booted and answered."""
+    return _is_proven(record.templates.get(template.name)) or _is_proven(_shadow(template, record))
+
+
+def has_failed(template: Template, record: ReleaseRecord) -> bool:
+    """Whether the template's image failed, as its gate allows, so that the version goes on without it."""
+    cause = record.held_back.get(template.name)
+    return template.gate == "AllowFailure" and cause is not None and cause.reason in FAILURES
+
+
+FAILURES = frozenset({Reason.BUILD_FAILED, Reason.GATE_FAILED, Reason.GATE_MISCONFIGURED})
+"""Why a template is held back; anything else that is noted of it is no failure of its image."""
+
+
+def _held_back(
+    template: Template, record: ReleaseRecord, inputs: Observed[TemplateInputs] | None
+) -> HeldBack | None:
+    """Return why an AllowFailure template stays behind; None once what failed was replaced by something else."""
+    if not has_failed(template, record):
+        return None
+    cause = record.held_back[template.name]
+    recorded = record.templates.get(template.name)
+    if not template.build.ours:
+        if record.published_time is not None:
+            return cause if recorded is None else None
+        recorded = _shadow(template, record)
+    if cause.reason != Reason.BUILD_FAILED:
+        return (
+            cause
+            if recorded is not None and not recorded.proven and recorded.identity in cause.refused
+            else None
+        )
+    current = inputs.value.sha256 if isinstance(inputs, Known) else None
+    return cause if current is None or current in cause.refused else None
+
+
+def _is_proven(image: TemplateRecord | None) -> bool:
+    return image is not None and image.proven
+
+
+def _shadow(template: Template, record: ReleaseRecord) -> TemplateRecord | None:
+    """Return the image that stands in for the template's; None when there is none in its repository."""
+    shadow = record.shadows.get(template.name)
+    return shadow if shadow is not None and shadow.image.rpartition(":")[0] == template.image else None
+
+
+def _shadow_needed(
+    template: Template, record: ReleaseRecord, images: Mapping[str, str]
+) -> TemplateBuild | str | None:
+    """Return the shadow to build, or why none can be; None when it waits for its proof."""
+    shadow = _shadow(template, record)
+    if shadow is not None and images.get(shadow.image) == shadow.identity:
+        return None
+    served = f"{template.image}:{template.tags[0]}"
+    base = images.get(served)
+    if base is None:
+        return (
+            f"Template {template.name}: no image is served as {served} yet to try {record.version} on. "
+            "Push a first one, or set the template's gate to AllowUntested."
+        )
+    note = record.held_back.get(template.name)
+    if note is not None and note.reason == Reason.UNTESTED and base in note.refused:
+        return note.message
+    return TemplateBuild(template.name, "", "WheelChanged", rebuild=False, base=base)

@@ -1,0 +1,75 @@
+"""What a probe makes of the release record: an image proven, a version held, or one template held back alone. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import Template
+from controller.model.plan import Probe
+from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
+from controller.model.record import HeldBack, ReleaseRecord, TemplateRecord, Verdict
+
+
+def held_back_by(
+    template: Template, action: Probe, outcome: ProbeFailed, *, now: datetime
+) -> HeldBack | None:
+    """Return the note of a failure that stops nobody else; None for one that does."""
+    delivered = action.delivered
+    misconfigured = outcome.reason is ProbeReason.BAD_CONFIGURATION
+    if delivered is None and template.gate != "AllowFailure":
+        return None
+    if delivered is not None and misconfigured and template.gate != "AllowFailure":
+        return None
+    reason = Reason.GATE_MISCONFIGURED if misconfigured else Reason.GATE_FAILED
+    if delivered is not None and not delivered.is_labelled and outcome.reason is ProbeReason.WRONG_VERSION:
+        reason = Reason.AWAITING_DELIVERY
+    return HeldBack(reason=reason, message=outcome.told, refused=(action.digest,), time=now)
+
+
+def with_passed(
+    record: ReleaseRecord,
+    template: Template,
+    action: Probe,
+    outcome: ProbePassed,
+    *,
+    delivered: TemplateRecord | None,
+) -> ReleaseRecord:
+    """Return the record with the image proven: a candidate, a shadow, or `delivered`, which becomes the template's."""
+    image = delivered or _candidate(record, template, action)
+    if image is None:
+        return record
+    facts = {"proven": True, "boot_seconds": outcome.boot_seconds, "memory_bytes": outcome.memory_bytes}
+    proven = image.model_copy(update=facts)
+    record = record.holding_back(template.name, None)
+    if template.build.ours or delivered is not None:
+        return record.with_template(template.name, proven)
+    return record.with_shadow(template.name, proven)
+
+
+def _candidate(record: ReleaseRecord, template: Template, action: Probe) -> TemplateRecord | None:
+    """Return what is recorded of the image that was probed; None when another one took its place meanwhile."""
+    found = (record.templates if template.build.ours else record.shadows).get(template.name)
+    return found if found is not None and found.identity == action.digest else None
+
+
+def with_failed(  # noqa: PLR0913 -- each is one side of what happened
+    record: ReleaseRecord,
+    template: Template,
+    action: Probe,
+    message: str,
+    cause: HeldBack | None,
+    *,
+    now: datetime,
+) -> ReleaseRecord:
+    """Return the record with the failure noted: of the template alone for a `cause`, else of the version, which it holds."""
+    if action.delivered is None and _candidate(record, template, action) is None:
+        return record
+    if cause is not None:
+        earlier = record.held_back.get(template.name)
+        refused = {*(earlier.refused if earlier is not None else ()), *cause.refused} - {action.digest}
+        all_refused = (*sorted(refused), action.digest)
+        return record.holding_back(template.name, cause.model_copy(update={"refused": all_refused}))
+    before = record.verdict.message if record.verdict and record.failed else ""
+    text = f"{before} {message}".strip()
+    return record.judged(Verdict(value="Failed", reason=Reason.GATE_FAILED, message=text, time=now))

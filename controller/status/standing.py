@@ -1,0 +1,78 @@
+"""Where one template stands with the wanted version: what its image has come to, and what keeps it from going on. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import Template
+from controller.model.plan import Action, Failure, Tag
+from controller.model.record import ReleaseRecord
+from controller.plan.gate import has_failed
+from controller.plan.state import Stale, Undelivered, Unpromoted, Unproven
+from controller.status.scope import Scope
+
+TemplateState = Literal["Missing", "Unproven", "Proven", "HeldBack", "Untested", "Awaited"]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """State, reason and message of one template; the reason is that of its image while nothing is wrong."""
+
+    state: TemplateState
+    reason: str = ""
+    message: str = ""
+
+
+def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) -> Standing:
+    """Return where `template` stands; `record` is that of the wanted version."""
+    if record is None:
+        return Standing("Missing")
+    note = record.held_back.get(template.name)
+    if isinstance(scope.state, Unproven) and template.name in scope.state.untested:
+        return Standing("Untested", Reason.UNTESTED, scope.state.untested[template.name])
+    image = record.templates.get(template.name)
+    if image is not None and image.proven:
+        return Standing("Proven", image.reason)
+    if note is not None and has_failed(template, record):
+        return Standing("HeldBack", note.reason, f"{note.message.rstrip('.')}. `wsr resume` tries it again.")
+    failure = failure_of(scope, template.name)
+    if failure is None and template.build.ours:
+        return Standing("Missing") if image is None else Standing("Unproven", image.reason)
+    if failure is not None:
+        state: TemplateState = "Missing" if template.build.ours else "Awaited"
+        return Standing("Unproven" if image is not None else state, failure.reason, failure.message)
+    if record.published_time is None:
+        shadow = record.shadows.get(template.name)
+        return Standing("Missing") if shadow is None else Standing("Unproven", shadow.reason)
+    sent = record.dispatches.get(template.name)
+    told = f"; whoever builds it was told (correlation id {sent.correlation_id})" if sent is not None else ""
+    said = f" {note.message}" if note is not None else ""
+    text = f"No image of {record.version} has been delivered{told}.{said}"
+    return Standing("Awaited", Reason.AWAITING_DELIVERY, text)
+
+
+def failure_of(scope: Scope, name: str) -> Failure | None:
+    """Return why the plan does not go on with the image of the template with this name."""
+    return next((failure for action, failure in scope.plan.failed if templates_of(action) == {name}), None)
+
+
+def templates_of(action: Action) -> frozenset[str]:
+    """Return the templates whose images an action is about."""
+    if isinstance(action, Tag):
+        return frozenset(action.templates)
+    builds = getattr(action, "builds", ())
+    if builds:
+        return frozenset(build.template for build in builds)
+    template = getattr(action, "template", None)
+    return frozenset({template}) if template and not hasattr(action, "target") else frozenset()
+
+
+def about_others(scope: Scope, action: Action) -> bool:
+    """Whether `action` is about images that somebody else builds, which nothing else waits for."""
+    state = scope.state
+    if not isinstance(state, Stale | Unpromoted | Undelivered):
+        return False
+    awaited = {each.template for each in state.deliveries}
+    return bool(templates_of(action)) and templates_of(action) <= awaited

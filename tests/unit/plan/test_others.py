@@ -1,0 +1,350 @@
+"""Templates that somebody else builds, or that may fail: what is due of each, and whom it keeps waiting."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.delivery import DeliveredImage
+from controller.model.observation import Observation
+from controller.model.observed import Known
+from controller.model.plan import Dispatch, Judge, Plan, Probe, Progress, Promote, Replace, Tag
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord
+from controller.plan.decide import AWAITED_RETRY, decide
+from controller.plan.state import (
+    Held,
+    Stale,
+    Unbuilt,
+    Undelivered,
+    Unproven,
+    Unpublished,
+    UpToDate,
+    classify,
+)
+from tests.unit.simulator.ground import document, sha
+from tests.unit.simulator.machine import parts_of
+from tests.unit.simulator.nouns import (
+    AWAY,
+    inputs,
+    observation,
+    record,
+    served,
+    target,
+    template_record,
+    verdict,
+)
+from tests.unit.simulator.virtual_time import NOON
+
+IMAGE = "registry.example/greeter"
+BASE, NEW, SHADOW = (f"sha256:{sha(name)}" for name in ("base", "new", "shadow"))
+TELL = {"strategy": "Dispatch", "dispatch": {"repository": "team/greeter", "timeoutSeconds": 600}}
+UNPUBLISHED: dict[str, Any] = {"published_time": None, "verdict": None}
+
+
+def asked(gate: str = "Required", version: str = "0.1.1", **build: Any) -> WorkspaceRuntime:  # noqa: ANN401 -- any field
+    """A document whose second template has this gate and build."""
+    ours = {"name": "echo", "image": "registry.example/echo", "build": {"directory": "echo"}}
+    other = {"name": "greeter", "image": IMAGE, "gate": gate, "build": build or TELL}
+    registry = {"mode": "Remote", "artifacts": "registry.example/artifacts"}
+    return document(version, templates=[ours, other], registry=registry)
+
+
+def released(version: str = "0.1.1", **changes: Any) -> ReleaseRecord:  # noqa: ANN401 -- any field
+    """A version whose own template is through with everything; nothing is recorded of the other."""
+    echo = template_record(version, "echo", image=f"registry.example/echo:{version}-nogit-00000000")
+    return record(version, **{"templates": {"echo": echo}, **changes})
+
+
+def shadow(*, proven: bool = True) -> TemplateRecord:
+    return template_record(
+        "0.1.1", "greeter", image=f"{IMAGE}:candidate-00000000", image_id=SHADOW, proven=proven
+    )
+
+
+def seen(
+    *records: ReleaseRecord,
+    found: tuple[DeliveredImage, ...] | None = (),
+    **changes: Any,  # noqa: ANN401 -- any field of an observation, and more `images`
+) -> Observation:
+    """A world with these records, where the second template's image is served and `found` was delivered."""
+    latest = records[-1]
+    images = {
+        **served(*records),
+        "registry.example/echo:latest": latest.templates["echo"].identity,
+        f"{IMAGE}:latest": BASE,
+        **{each.image: each.identity for each in latest.shadows.values()},
+        **{each.reference: each.digest for each in found or ()},
+        **changes.pop("images", {}),
+    }
+    deliveries = {"greeter": AWAY if found is None else Known(found)}
+    kept = {name: image for name, image in images.items() if image}
+    return observation(*records, images=Known(kept), deliveries=deliveries, **changes)
+
+
+def delivered(**labels: str) -> DeliveredImage:
+    return DeliveredImage(f"{IMAGE}:latest", NEW, NEW, **labels)
+
+
+def planned(wanted: WorkspaceRuntime, world: Observation, *, minutes: float = 0.0) -> Plan:
+    now = NOON + timedelta(minutes=minutes)
+    return decide(wanted, classify(wanted, world), Progress(), now, targets=world.targets)
+
+
+def test_before_publication_a_shadow_is_built_on_what_is_served_and_probed() -> None:
+    unbuilt = classify(asked(), seen(released(**UNPUBLISHED)))
+    assert isinstance(unbuilt, Unbuilt)
+    (build,) = unbuilt.builds
+    assert (build.template, build.base, build.inputs_sha256) == ("greeter", BASE, "")
+    waiting = seen(released(shadows={"greeter": shadow(proven=False)}, **UNPUBLISHED))
+    (probe,) = planned(asked(), waiting).actions
+    assert isinstance(probe, Probe)
+    assert (probe.template, probe.digest, probe.delivered) == ("greeter", SHADOW, None)
+    through = seen(released(shadows={"greeter": shadow()}, **UNPUBLISHED))
+    assert isinstance(classify(asked(), through), Unpublished)
+
+
+def test_a_shadow_that_is_gone_before_it_was_proven_is_built_again() -> None:
+    lost = seen(
+        released(shadows={"greeter": shadow(proven=False)}, **UNPUBLISHED),
+        images={f"{IMAGE}:candidate-00000000": ""},
+    )
+    assert isinstance(classify(asked(), lost), Unbuilt)
+
+
+def test_a_public_version_needs_no_shadow() -> None:
+    assert isinstance(classify(asked(), seen(released())), Undelivered)
+
+
+@pytest.mark.parametrize("gate", ["Required", "AllowFailure"])
+def test_without_an_image_the_version_is_untested_and_stays(gate: str) -> None:
+    nothing = seen(released(**UNPUBLISHED), images={f"{IMAGE}:latest": ""})
+    state = classify(asked(gate), nothing)
+    assert isinstance(state, Unproven)
+    assert state.untested["greeter"] == (
+        f"Template greeter: no image is served as {IMAGE}:latest yet to try 0.1.1 on."
+        " Push a first one, or set the template's gate to AllowUntested."
+    )
+    ((_, failure),) = planned(asked(gate), nothing).failed
+    assert (failure.reason, failure.retry_time) == ("Untested", None)
+
+
+def test_untested_may_be_allowed() -> None:
+    nothing = seen(released(**UNPUBLISHED), images={f"{IMAGE}:latest": ""})
+    assert isinstance(classify(asked("AllowUntested"), nothing), Unpublished)
+
+
+def test_what_could_not_be_tried_on_one_image_is_tried_on_the_next() -> None:
+    note = HeldBack(reason="Untested", message="It lacks x.", refused=(BASE,), time=NOON)
+    held = released(held_back={"greeter": note}, **UNPUBLISHED)
+    state = classify(asked(), seen(held))
+    assert isinstance(state, Unproven)
+    assert state.untested == {"greeter": "It lacks x."}
+    assert isinstance(classify(asked(), seen(held, images={f"{IMAGE}:latest": NEW})), Unbuilt)
+
+
+def test_whoever_builds_is_told_once_and_only_of_what_is_public() -> None:
+    plan = planned(asked(), seen(released()))
+    (dispatch,) = plan.actions
+    assert isinstance(dispatch, Dispatch)
+    assert dispatch.repository == "team/greeter"
+    sent = Dispatched(correlation_id=dispatch.correlation_id, sent_time=NOON)
+    told = seen(released(dispatches={"greeter": sent}))
+    assert planned(asked(), told).actions == ()
+    assert not any(
+        isinstance(each, Dispatch) for each in planned(asked(), seen(released(**UNPUBLISHED))).actions
+    )
+
+
+def test_nobody_is_told_while_it_is_unknown_what_was_delivered() -> None:
+    assert planned(asked(), seen(released(), found=None)).actions == ()
+
+
+def test_the_same_release_has_the_same_correlation_id_and_no_other_one_has() -> None:
+    first = Dispatch("0.1.1", "greeter", "a" * 64, "team/greeter", "x")
+    assert first.correlation_id == replace(first, reason="y").correlation_id
+    others = [
+        replace(first, version="0.1.2"),
+        replace(first, wheel_sha256="b" * 64),
+        replace(first, template="echo"),
+    ]
+    assert len({first.correlation_id, *(each.correlation_id for each in others)}) == 4
+
+
+def test_silence_is_told_after_its_time_and_looked_for_until_then() -> None:
+    sent = Dispatched(correlation_id="abc", sent_time=NOON)
+    told = seen(released(dispatches={"greeter": sent}))
+    early, late = planned(asked(), told, minutes=9.9), planned(asked(), told, minutes=10)
+    assert early.failed == ()
+    assert early.look_again == NOON + timedelta(minutes=10)
+    assert planned(asked(), told).look_again == NOON + AWAITED_RETRY
+    ((action, failure),) = late.failed
+    assert isinstance(action, Dispatch)
+    assert (failure.reason, failure.retry_time) == ("DispatchSilent", None)
+    assert failure.message == (
+        "Template greeter: team/greeter was told of 0.1.1 (correlation id abc) and delivered no image within 600 s."
+        " Look at its workflow runs; `wsr resume` tells it once more."
+    )
+
+
+def test_silence_stops_neither_targets_nor_tags_of_others() -> None:
+    sent = Dispatched(correlation_id="abc", sent_time=NOON - timedelta(hours=9))
+    old = (target("ws-1", "0.1.0"), target("ws-2", "0.1.0", template="greeter"))
+    silent = released(dispatches={"greeter": sent}, verdict=None)
+    rolling = planned(asked(), seen(silent, targets=Known(old)))
+    assert [each.target for each in rolling.actions if isinstance(each, Replace)] == ["docker/local/ws-1"]
+    new = (target("ws-1", "0.1.1"), target("ws-2", "0.1.0", template="greeter"))
+    behind = seen(silent, targets=Known(new), images={"registry.example/echo:latest": BASE})
+    (promotion,) = planned(asked(), behind).actions
+    assert isinstance(promotion, Promote)
+    assert promotion.templates == ("echo",)
+
+
+def test_a_version_is_not_judged_before_everything_was_delivered() -> None:
+    plan = planned(
+        asked(),
+        seen(released(verdict=None, dispatches={"greeter": Dispatched(correlation_id="a", sent_time=NOON)})),
+    )
+    assert not any(isinstance(each, Judge) for each in plan.actions)
+
+
+@pytest.mark.parametrize("labels", [{"version": "0.1.1"}, {"wheel_sha256": sha("wheel 0.1.1")}, {}])
+def test_what_is_delivered_is_probed_by_digest_before_anything_else(labels: dict[str, str]) -> None:
+    image = delivered(**labels)
+    (probe,) = planned(asked(strategy="Follow"), seen(released(), found=(image,))).actions
+    assert isinstance(probe, Probe)
+    assert (probe.digest, probe.delivered) == (NEW, image)
+
+
+@pytest.mark.parametrize(
+    "labels", [{"version": "0.1.0"}, {"version": "0.1.1", "wheel_sha256": sha("another")}]
+)
+def test_what_says_that_it_is_another_version_is_not_probed(labels: dict[str, str]) -> None:
+    assert planned(asked(strategy="Follow"), seen(released(), found=(delivered(**labels),))).actions == ()
+
+
+def test_an_image_without_labels_that_was_there_before_is_not_probed() -> None:
+    build = template_record("0.1.1", "greeter").full_build
+    assert build is not None
+    on_it = shadow().model_copy(update={"full_build": build.model_copy(update={"digest": NEW})})
+    before = released(shadows={"greeter": on_it})
+    assert planned(asked(strategy="Follow"), seen(before, found=(delivered(),))).actions == ()
+    earlier = released(
+        "0.1.0",
+        templates={
+            **released("0.1.0").templates,
+            "greeter": template_record("0.1.0", "greeter", image=f"{IMAGE}:0.1.0-x", image_id=NEW),
+        },
+    )
+    assert planned(asked(strategy="Follow"), seen(earlier, released(), found=(delivered(),))).actions == ()
+
+
+def test_what_was_delivered_and_passed_gets_its_tag_and_then_rolls() -> None:
+    untagged = template_record("0.1.1", "greeter", image=f"{IMAGE}:candidate-11111111", image_id=NEW)
+    passed = released(templates={**released().templates, "greeter": untagged})
+    world = seen(
+        passed,
+        found=(delivered(),),
+        targets=Known((target("ws-2", "0.1.0", template="greeter"),)),
+        images={f"{IMAGE}:candidate-11111111": ""},
+    )
+    (tag,) = planned(asked(strategy="Follow"), world).actions
+    assert isinstance(tag, Tag)
+    tagged = untagged.model_copy(update={"image": f"{IMAGE}:0.1.1-nogit-11111111"})
+    ready = released(templates={**released().templates, "greeter": tagged})
+    state = classify(asked(strategy="Follow"), seen(ready, found=(delivered(),), targets=world.targets))
+    assert isinstance(state, Stale)
+    assert (state.deliveries, len(state.fleet.stale)) == ((), 1)
+
+
+def test_what_was_delivered_and_failed_is_told_and_another_one_is_tried() -> None:
+    note = HeldBack(
+        reason="GateFailed", message="Template greeter: turn 1 failed.", refused=(NEW,), time=NOON
+    )
+    refused = released(held_back={"greeter": note})
+    plan = planned(asked(), seen(refused, found=(delivered(version="0.1.1"),)))
+    assert plan.actions == ()
+    ((_, failure),) = plan.failed
+    assert (failure.reason, failure.message) == ("GateFailed", "Template greeter: turn 1 failed.")
+    another = replace(delivered(version="0.1.1"), digest=SHADOW, image_id=SHADOW)
+    (probe,) = planned(asked(), seen(refused, found=(another,))).actions
+    assert isinstance(probe, Probe)
+
+
+@pytest.mark.parametrize(("rebuild_on", "probes"), [(["Version"], 0), (["Version", "Template"], 1)])
+def test_a_second_image_of_the_same_version_is_taken_where_templates_may_rebuild(
+    rebuild_on: list[str], probes: int
+) -> None:
+    first = template_record("0.1.1", "greeter", image=f"{IMAGE}:0.1.1-nogit-0", image_id=BASE)
+    world = seen(
+        released(templates={**released().templates, "greeter": first}), found=(delivered(version="0.1.1"),)
+    )
+    plan = planned(asked(strategy="Follow", rebuildOn=rebuild_on), world)
+    assert len([each for each in plan.actions if isinstance(each, Probe)]) == probes
+
+
+def failed_alone(reason: str = "GateFailed", refused: str = "") -> ReleaseRecord:
+    """A version whose second template, which is built here, failed with its candidate."""
+    candidate = template_record("0.1.1", "greeter", image=f"{IMAGE}:candidate-0", proven=False)
+    note = HeldBack(
+        reason=reason,
+        message="Template greeter: it failed.",
+        refused=(refused or candidate.identity,),
+        time=NOON,
+    )
+    return released(templates={**released().templates, "greeter": candidate}, held_back={"greeter": note})
+
+
+OURS = {"directory": "greeter"}
+
+
+def test_a_template_that_failed_and_may_stays_behind_alone() -> None:
+    old = (target("ws-1", "0.1.0"), target("ws-2", "0.1.0", template="greeter"))
+    state = classify(asked("AllowFailure", **OURS), seen(failed_alone(), targets=Known(old)))
+    assert isinstance(state, Stale)
+    assert [each.id for each in state.fleet.stale] == ["docker/local/ws-1"]
+    (left,) = state.fleet.missed
+    assert (left.reason, left.cause) == ("TemplatesHeldBack", "held back: Template greeter: it failed")
+    done = (target("ws-1", "0.1.1"), target("ws-2", "0.1.0", template="greeter"))
+    assert isinstance(
+        classify(asked("AllowFailure", **OURS), seen(failed_alone(), targets=Known(done))), UpToDate
+    )
+
+
+def test_a_template_that_must_pass_is_probed_again_when_its_gate_says_so_by_now() -> None:
+    state = classify(asked("Required", **OURS), seen(failed_alone()))
+    assert isinstance(state, Unproven)
+    assert state.templates == ("greeter",)
+
+
+def test_another_candidate_of_a_template_that_was_held_back_is_probed() -> None:
+    state = classify(asked("AllowFailure", **OURS), seen(failed_alone(refused=NEW)))
+    assert isinstance(state, Unproven)
+
+
+def test_a_build_that_failed_is_tried_again_once_its_inputs_are_others() -> None:
+    note = HeldBack(
+        reason="BuildFailed", message="pip found nothing.", refused=(inputs("greeter"),), time=NOON
+    )
+    broken = released(held_back={"greeter": note}, **UNPUBLISHED)
+    assert isinstance(classify(asked("AllowFailure", **OURS), seen(broken)), Unpublished)
+    corrected = seen(
+        broken,
+        templates={"echo": Known(parts_of(inputs("echo"))), "greeter": Known(parts_of(sha("corrected")))},
+    )
+    assert isinstance(classify(asked("AllowFailure", **OURS), corrected), Unbuilt)
+
+
+def test_a_rollback_goes_to_a_version_that_every_template_has_an_image_of() -> None:
+    whole = record(
+        "0.1.0",
+        templates={name: template_record("0.1.0", name) for name in ("echo", "greeter")},
+        verdict=verdict("Good", 1),
+    )
+    without = released("0.1.1", verdict=verdict("Good", 2))
+    failed = record("0.1.2", verdict=verdict("Failed", 3, "RolloutFailed"))
+    state = classify(asked(version="0.1.2"), seen(whole, without, failed))
+    assert isinstance(state, Held)
+    assert state.fallback is not None
+    assert state.fallback.version == "0.1.0"
