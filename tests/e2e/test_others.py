@@ -86,6 +86,8 @@ def test_what_others_build_is_told_awaited_probed_and_rolled_and_what_may_fail_s
 ) -> None:
     desk, fleet = begun.desk, begun.fleet
     before = {name: digest(begun, f"{name}-1") for name in ("polite", *OTHERS)}
+    registry_data = fleet.client.images.get_registry_data
+    latest = registry_data(f"{desk.image('polite')}:latest").id
     breaks_the_adapter(desk)
     desk.bump("0.1.1")
     running = desk.start("run", "--once")
@@ -116,10 +118,9 @@ def test_what_others_build_is_told_awaited_probed_and_rolled_and_what_may_fail_s
     assert (polite["state"], polite["reason"]) == ("HeldBack", "GateFailed")
     assert "ImportError: cannot import name 'please'" in polite["message"]
     assert desk.facts("status")["history"][0]["verdict"] == "Good"
-    assert "1 not, held back: Template polite" in ended.out
-    registry_data = fleet.client.images.get_registry_data
+    assert "1 not, held back: TurnFailed: Template polite" in ended.out
     assert registry_data(f"{desk.image('plain')}:latest").id == digest(begun, "plain-1")
-    assert registry_data(f"{desk.image('polite')}:latest").id == before["polite"]
+    assert registry_data(f"{desk.image('polite')}:latest").id == latest
     again = desk.run()
     assert not again.lines("because")
     assert "The next pass tries polite of 0.1.1 again." in desk.wsr("resume").out
