@@ -42,7 +42,13 @@ def theirs(
         dispatch = {"repository": "team/told", "timeoutSeconds": 300}
         builds = ({"strategy": "Dispatch", "dispatch": dispatch}, {"strategy": "Follow"})
         spec["templates"] += [
-            {"name": name, "image": image(name), "startDeadlineSeconds": 30, "build": build}
+            {
+                "name": name,
+                "image": image(name),
+                "startDeadlineSeconds": 30,
+                "probe": {"model": "None"},
+                "build": build,
+            }
             for name, build in zip(OTHERS, builds, strict=True)
         ]
     folder = tmp_path / "ci"
