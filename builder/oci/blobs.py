@@ -136,8 +136,14 @@ class Upload:
         if self._whole or self._sent == self.body.length:
             target = self._session.update_query(digest=self.digest)
             rest = self.body if self._whole else self.body.part(self._sent, 0)
-            async with self.transport.open(self._request("PUT", target, rest)):
-                return True
+            try:
+                async with self.transport.open(self._request("PUT", target, rest)):
+                    return True
+            except NotFound:
+                # aiohttp repeats a PUT whose answer was lost; the session is over when the first one did all of it
+                if await self.there():
+                    return True
+                raise
         part = self.body.part(self._sent, self.chunk_bytes)
         until = self._sent + part.length
         sending = self._request("PATCH", self._session, part, {"Content-Range": f"{self._sent}-{until - 1}"})

@@ -76,6 +76,8 @@ async def lying_proxy(registry: str) -> AsyncIterator[LyingProxy]:
         spoiled = proxy.spoil(request, answer)
         if spoiled is not None:
             return spoiled
+        if not content:  # nothing to break in the middle of: it breaks before the first word
+            return _abort(request)
         broken = web.StreamResponse(
             status=true.status, headers={**headers, "Content-Length": str(len(content) + 1)}
         )
