@@ -11,7 +11,7 @@ import pytest
 from tests.parts.ground import REPOSITORY
 from tests.parts.template import TEMPLATES, copied_out, environment
 
-FRAMEWORKS = {"langgraph": "langgraph"}
+FRAMEWORKS = {"langgraph": "langgraph", "gemini-cli": "@google/gemini-cli"}
 """Of each template, what it takes to make it fail."""
 SHARED = ("tests/template_workspace.py",)
 """What every template carries a copy of, since each stands alone."""

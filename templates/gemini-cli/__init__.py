@@ -1,0 +1,1 @@
+"""The Gemini CLI template, where a program wants it as a package."""

@@ -1,0 +1,140 @@
+"""Keeps what was said in each conversation, in the form in which the CLI takes a session from a file.
+
+The CLI can resume sessions of its own, but version 0.61 then sends every tool's answer twice, which the model endpoint
+refuses, and it keeps them where a replaced container loses them.
+"""
+
+import json
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from molecule_runtime.adapters.base import Exchange
+
+MAX_MESSAGES = 200
+"""How much of a conversation the model is shown again."""
+
+logger = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+
+
+class Conversation:
+    """One conversation in its file; `messages` are what was said so far, oldest first."""
+
+    def __init__(self, folder: Path, context_id: str, history: Iterable[Exchange]) -> None:
+        """Read it; one that is not there, or cannot be read, begins with what the runtime remembers of it."""
+        self.id = str(uuid.uuid5(uuid.NAMESPACE_URL, context_id))
+        self._path = folder / f"{self.id}.json"
+        self.messages: Sequence[Message] = self._read() or [
+            message
+            for exchange in history
+            for message in (spoken("user", exchange.user), spoken("gemini", exchange.agent))
+        ]
+
+    def document(self) -> str:
+        """Return it as the CLI takes it."""
+        now = _now()
+        about = {"sessionId": self.id, "projectHash": "", "startTime": now, "lastUpdated": now}
+        return json.dumps({**about, "messages": self.messages})
+
+    def add(self, messages: Iterable[Message]) -> None:
+        """Keep a finished turn; the oldest turns go when there are too many messages.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        kept = [*self.messages, *messages][-MAX_MESSAGES:]
+        while kept and kept[0]["type"] != "user":
+            del kept[0]
+        self.messages = kept
+        beside = self._path.with_suffix(".new")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(self.document())
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._path)
+
+    def _read(self) -> Sequence[Message]:
+        try:
+            messages = json.loads(self._path.read_bytes())["messages"]
+        except FileNotFoundError:
+            return []
+        except (ValueError, TypeError, KeyError) as error:
+            aside = self._path.with_suffix(f".unusable-{int(time.time())}")
+            self._path.rename(aside)
+            logger.warning(
+                "Starting a conversation anew: %s is unusable (%s), kept as %s", self._path, error, aside.name
+            )
+            return []
+        return list(messages)
+
+
+class Recorder:
+    """Turns the CLI's events of one turn into messages."""
+
+    def __init__(self, text: str) -> None:
+        self._messages = [spoken("user", text)]
+        self._text = ""
+        self._spoke = False
+        self._calls: dict[str, Message] = {}
+
+    def said(self, text: str) -> bool:
+        """Take a piece of the model's words; return whether it begins a new message after others."""
+        begins = self._spoke and bool(self._calls)
+        if self._calls:
+            self._flush()
+        self._text += text
+        self._spoke = True
+        return begins
+
+    def called(self, event: Mapping[str, Any]) -> None:
+        """Take a tool call."""
+        self._calls[event["tool_id"]] = {
+            "id": event["tool_id"],
+            "name": event["tool_name"],
+            "args": event.get("parameters") or {},
+            "status": "cancelled",
+            "timestamp": _now(),
+        }
+
+    def returned(self, event: Mapping[str, Any]) -> None:
+        """Take a tool's answer."""
+        if (call := self._calls.get(event["tool_id"])) is None:
+            return
+        failed = event.get("status") == "error"
+        said = event.get("output") or (event.get("error") or {}).get("message") or ""
+        response = {
+            "id": call["id"],
+            "name": call["name"],
+            "response": {"error" if failed else "output": said},
+        }
+        call |= {"status": "error" if failed else "success", "result": [{"functionResponse": response}]}
+
+    def messages(self) -> list[Message]:
+        """Return the whole turn."""
+        self._flush()
+        return self._messages
+
+    def _flush(self) -> None:
+        answered = [call for call in self._calls.values() if "result" in call]
+        if self._text or answered:
+            message = spoken("gemini", self._text)
+            self._messages.append({**message, "toolCalls": answered} if answered else message)
+        self._text, self._calls = "", {}
+
+
+def spoken(by: str, text: str) -> Message:
+    """Return a message of `user` or `gemini`."""
+    content: object = [{"text": text}] if by == "user" else text
+    return {"id": str(uuid.uuid4()), "timestamp": _now(), "type": by, "content": content}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
