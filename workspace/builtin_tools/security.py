@@ -20,11 +20,12 @@ _SHAPES = re.compile(
     r"|\bxox[abprs]-[A-Za-z0-9-]{10,}"
     r"|\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"  # JSON web tokens
 )
+# NOTE: each begins where a word begins, or a message of megabytes without spaces would take hours.
 _BEARER = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}")
 _ASSIGNED = re.compile(
-    r"(?i)\b([\w-]*(?:api[_-]?key|token|secret|password|passwd))(\"?\s*[=:]\s*\"?)([^\s\"',;&]{8,})"
+    r"(?i)(?<![\w-])([\w-]*(?:api[_-]?key|token|secret|password|passwd))(\"?\s*[=:]\s*\"?)([^\s\"',;&]{8,})"
 )
-_URL_PASSWORD = re.compile(r"(\w+://[^\s/:@]*:)[^\s/@]+(@)")
+_URL_PASSWORD = re.compile(r"\b(\w+://[^\s/:@]*:)[^\s/@]+(@)")
 
 
 class Scrubber:
