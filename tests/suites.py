@@ -19,6 +19,7 @@ BUDGET_SECONDS = {
     "parts": 60,
     "contract": 120,
     "integration": 240,
+    "adapters": 180,
     "e2e": 300,
 }
 _TESTS = Path(__file__).resolve().parent

@@ -29,6 +29,12 @@ class ModelServer:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
+    def reset(self) -> None:
+        """Forget what happened."""
+        self.requests.clear()
+        for event in (self.pausing, self.go_on, self.hung_up):
+            event.clear()
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"

@@ -65,6 +65,7 @@ def test_a_turn_counts_as_long_as_it_runs_and_a_drain_lets_it_end(
     workspace.until(active=0)
     ended = workspace.rpc("GetTask", {"id": task["id"]})
     assert (state(ended), reply(ended)) == ("completed", "first second")
+    assert workspace.ctl("resume")["state"] == "serving"
 
 
 def test_a_cancelled_turn_lets_go_of_the_model_and_of_the_conversation(
@@ -137,11 +138,11 @@ def test_a_folder_that_is_not_there_ends_the_start_as_configuration(make: Make) 
     assert "/absent is not a folder" in workspace.log
 
 
-def test_a_conversation_that_is_damaged_is_kept_aside(workspace: Workspace) -> None:
-    context = workspace.say("remember turquoise")["contextId"]
-    (file,) = (workspace.folder / "configs" / "gemini").iterdir()
+def test_a_conversation_that_is_damaged_is_kept_aside(fresh: Workspace) -> None:
+    context = fresh.say("remember turquoise")["contextId"]
+    (file,) = (fresh.folder / "configs" / "gemini").iterdir()
     file.write_text("{")
-    assert reply(workspace.say("recite", context)) == "remember turquoise", "the runtime remembers it, too"
-    assert "is unusable" in workspace.log
+    assert reply(fresh.say("recite", context)) == "remember turquoise", "the runtime remembers it, too"
+    assert "is unusable" in fresh.log
     assert len(list(file.parent.glob("*.unusable-*"))) == 1
     assert SHELL not in file.read_text()

@@ -1,4 +1,4 @@
-"""A model endpoint and a workspace that uses it."""
+"""A model endpoint, a workspace that uses it, and as many more as a test wants."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -11,27 +11,48 @@ sys.path.append(str(Path(__file__).parent))
 from model_server import KEY, MODEL, ModelServer
 from template_workspace import Workspace
 
-CONFIG = f"name: tester\nmodel: {MODEL}\n"
 
-
-@pytest.fixture
-def model() -> Iterator[ModelServer]:
+@pytest.fixture(scope="session")
+def endpoint() -> Iterator[ModelServer]:
     with ModelServer() as server:
         yield server
 
 
 @pytest.fixture
-def make(tmp_path: Path, model: ModelServer) -> Callable[..., Workspace]:
+def model(endpoint: ModelServer) -> ModelServer:
+    """The endpoint, as if nothing had happened yet."""
+    endpoint.reset()
+    return endpoint
+
+
+@pytest.fixture(scope="session")
+def make(endpoint: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Workspace]:
     """A workspace that is not started yet."""
 
-    def make(config: str = CONFIG, **environment: str) -> Workspace:
-        usual = {"OPENAI_BASE_URL": model.url, "OPENAI_API_KEY": KEY}
-        return Workspace(tmp_path / "w", config, {**usual, **environment})
+    def make(config: str = f"model: {MODEL}\n", **environment: str) -> Workspace:
+        folder = tmp_path_factory.mktemp("workspace") / "w"
+        usual = {"OPENAI_BASE_URL": endpoint.url, "OPENAI_API_KEY": KEY}
+        return Workspace(folder, config, {**usual, **environment})
 
     return make
 
 
+@pytest.fixture(scope="session")
+def shared(make: Callable[..., Workspace]) -> Iterator[Workspace]:
+    with make() as running:
+        yield running
+
+
 @pytest.fixture
-def workspace(make: Callable[..., Workspace]) -> Iterator[Workspace]:
+def workspace(shared: Workspace, model: ModelServer) -> Workspace:
+    """The one of all tests that leave it serving."""
+    assert model.requests == []
+    return shared
+
+
+@pytest.fixture
+def fresh(make: Callable[..., Workspace], model: ModelServer) -> Iterator[Workspace]:
+    """One of the test's own."""
+    assert model.requests == []
     with make() as running:
         yield running

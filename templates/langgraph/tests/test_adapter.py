@@ -59,6 +59,7 @@ def test_a_turn_counts_as_long_as_it_runs_and_a_drain_lets_it_end(
     workspace.until(active=0)
     ended = workspace.rpc("GetTask", {"id": task["id"]})
     assert (state(ended), reply(ended)) == ("completed", "first second")
+    assert workspace.ctl("resume")["state"] == "serving"
 
 
 def test_a_cancelled_turn_lets_go_of_the_model_and_of_the_conversation(
@@ -75,19 +76,19 @@ def test_a_cancelled_turn_lets_go_of_the_model_and_of_the_conversation(
 
 @pytest.mark.parametrize("killed", [True, False])
 def test_a_tool_call_that_was_left_open_does_not_spoil_the_conversation(
-    workspace: Workspace, model: ModelServer, *, killed: bool
+    fresh: Workspace, model: ModelServer, *, killed: bool
 ) -> None:
-    memory = workspace.folder / "configs" / "memory.jsonl"
+    memory = fresh.folder / "configs" / "memory.jsonl"
     os.mkfifo(memory)  # opening it waits for somebody who reads
-    task = workspace.say("remember turquoise", wait=False)
-    workspace.eventually(lambda: steps_kept(workspace) == 3)
+    task = fresh.say("remember turquoise", wait=False)
+    fresh.eventually(lambda: steps_kept(fresh) == 3)
     if killed:
-        workspace.stop(signal.SIGKILL)
+        fresh.stop(signal.SIGKILL)
         memory.unlink()
-        workspace.start()
+        fresh.start()
     else:
-        assert state(workspace.rpc("CancelTask", {"id": task["id"]})) == "canceled"
-    assert reply(workspace.say("recite", task["contextId"])) == "remember turquoise"
+        assert state(fresh.rpc("CancelTask", {"id": task["id"]})) == "canceled"
+    assert reply(fresh.say("recite", task["contextId"])) == "remember turquoise"
     (answer,) = (text(each) for each in model.requests[-1]["messages"] if each["role"] == "tool")
     assert answer == "This call was cancelled; it may have been carried out or not"
 
@@ -99,9 +100,9 @@ def steps_kept(workspace: Workspace) -> int:
         return count
 
 
-def test_a_tool_that_fails_tells_the_model(workspace: Workspace) -> None:
-    (workspace.folder / "configs" / "memory.jsonl").mkdir()
-    assert "Is a directory" in reply(workspace.say("remember turquoise"))
+def test_a_tool_that_fails_tells_the_model(fresh: Workspace) -> None:
+    (fresh.folder / "configs" / "memory.jsonl").mkdir()
+    assert "Is a directory" in reply(fresh.say("remember turquoise"))
 
 
 @pytest.mark.parametrize(
