@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +74,14 @@ class GeminiCliAdapter(BaseAdapter):
         recorder = Recorder(turn.text)
         command = (self._program, f"--model={self._model}", *FLAGS)
         result: Mapping[str, Any] = {}
-        async with running(
-            command, settings=SETTINGS, session=conversation.document(), folder=self._folder
-        ) as process:
-            async for event in process.events(turn.text):
+        warning = "it says nothing of why"
+        async with (
+            running(
+                command, settings=SETTINGS, session=conversation.document(), folder=self._folder
+            ) as process,
+            aclosing(process.events(turn.text)) as events,
+        ):
+            async for event in events:
                 match event.get("type"):
                     case "message" if event.get("role") == "assistant" and (text := event.get("content")):
                         if recorder.said(text):
@@ -86,10 +91,14 @@ class GeminiCliAdapter(BaseAdapter):
                         recorder.called(event)
                     case "tool_result":
                         recorder.returned(event)
+                    case "error":
+                        warning = str(event.get("message"))
                     case "result":
                         result = event
         if result.get("status") != "success":
             raise self._failure(process, result)
+        if not recorder.spoke:
+            raise RuntimeError(f"{PROGRAM} ended without an answer: {warning}")
         conversation.add(recorder.messages())
 
     def _failure(self, process: GeminiProcess, result: Mapping[str, Any]) -> Exception:

@@ -77,21 +77,21 @@ class Conversation:
 
 
 class Recorder:
-    """Turns the CLI's events of one turn into messages."""
+    """Turns the CLI's events of one turn into messages; `spoke` once the model has said anything."""
 
     def __init__(self, text: str) -> None:
         self._messages = [spoken("user", text)]
         self._text = ""
-        self._spoke = False
+        self.spoke = False
         self._calls: dict[str, Message] = {}
 
     def said(self, text: str) -> bool:
         """Take a piece of the model's words; return whether it begins a new message after others."""
-        begins = self._spoke and bool(self._calls)
+        begins = self.spoke and bool(self._calls)
         if self._calls:
             self._flush()
         self._text += text
-        self._spoke = True
+        self.spoke = True
         return begins
 
     def called(self, event: Mapping[str, Any]) -> None:

@@ -7,7 +7,7 @@ import os
 import signal
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -26,18 +26,23 @@ class GeminiProcess:
         self.stderr: deque[str] = deque(maxlen=STDERR_LINES)
         self.code: int | None = None
 
-    async def events(self, prompt: str) -> AsyncIterator[Mapping[str, Any]]:
+    async def events(self, prompt: str) -> AsyncGenerator[Mapping[str, Any], None]:
         """Give it the prompt and yield its events until it has ended."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._feed(prompt))
-            group.create_task(self._collect())
-            assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        feeding, collecting = asyncio.create_task(self._feed(prompt)), asyncio.create_task(self._collect())
+        try:
             async for line in self._process.stdout:
                 with contextlib.suppress(ValueError):
                     event = json.loads(line)
                     if isinstance(event, dict):
                         yield event
-        self.code = await self._process.wait()
+            self.code = await self._process.wait()
+            # A command that it left in the background may hold its stderr open.
+            await asyncio.wait({collecting}, timeout=END_SECONDS)
+        finally:
+            feeding.cancel()
+            collecting.cancel()
+            await asyncio.gather(feeding, collecting, return_exceptions=True)
 
     async def _feed(self, prompt: str) -> None:
         # On stdin, since an argument has a limit and every user of the machine can read it.

@@ -4,8 +4,8 @@ import logging
 import os
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -87,15 +87,19 @@ class LangGraphAdapter(BaseAdapter):
         earlier: Sequence[AnyMessage] = (await graph.aget_state(thread)).values.get("messages", [])
         messages = [*(_unanswered(earlier) if earlier else _told(turn)), HumanMessage(turn.text)]
         speaking = ""
+        stream = cast(
+            "AsyncGenerator[tuple[BaseMessage, dict[str, Any]], None]",
+            graph.astream({"messages": messages}, thread, stream_mode="messages"),
+        )
         with _blaming_configuration():
-            async for piece in graph.astream({"messages": messages}, thread, stream_mode="messages"):
-                chunk, about = cast("tuple[BaseMessage, dict[str, Any]]", piece)
-                if about["langgraph_node"] != AGENT or not chunk.text:
-                    continue
-                if speaking not in {"", chunk.id}:
-                    yield "\n\n"
-                speaking = chunk.id or ""
-                yield chunk.text
+            async with aclosing(stream):
+                async for chunk, about in stream:
+                    if about["langgraph_node"] != AGENT or not chunk.text:
+                        continue
+                    if speaking not in {"", chunk.id}:
+                        yield "\n\n"
+                    speaking = chunk.id or ""
+                    yield chunk.text
 
     async def shutdown(self) -> None:
         """Close the conversations."""
