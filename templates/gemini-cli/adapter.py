@@ -73,8 +73,6 @@ class GeminiCliAdapter(BaseAdapter):
         conversation = Conversation(self._conversations, turn.context_id, turn.history)
         recorder = Recorder(turn.text)
         command = (self._program, f"--model={self._model}", *FLAGS)
-        result: Mapping[str, Any] = {}
-        warning = "it says nothing of why"
         async with (
             running(
                 command, settings=SETTINGS, session=conversation.document(), folder=self._folder
@@ -82,23 +80,16 @@ class GeminiCliAdapter(BaseAdapter):
             aclosing(process.events(turn.text)) as events,
         ):
             async for event in events:
-                match event.get("type"):
-                    case "message" if event.get("role") == "assistant" and (text := event.get("content")):
-                        if recorder.said(text):
-                            yield "\n\n"
-                        yield text
-                    case "tool_use":
-                        recorder.called(event)
-                    case "tool_result":
-                        recorder.returned(event)
-                    case "error":
-                        warning = str(event.get("message"))
-                    case "result":
-                        result = event
-        if result.get("status") != "success":
-            raise self._failure(process, result)
+                if event.get("type") == "message" and event.get("role") == "assistant":
+                    if recorder.said(str(event["content"])):
+                        yield "\n\n"
+                    yield str(event["content"])
+                else:
+                    recorder.take(event)
+        if recorder.result.get("status") != "success":
+            raise self._failure(process, recorder.result)
         if not recorder.spoke:
-            raise RuntimeError(f"{PROGRAM} ended without an answer: {warning}")
+            raise RuntimeError(f"{PROGRAM} ended without an answer: {recorder.warning}")
         conversation.add(recorder.messages())
 
     def _failure(self, process: GeminiProcess, result: Mapping[str, Any]) -> Exception:

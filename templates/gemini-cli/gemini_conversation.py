@@ -77,12 +77,17 @@ class Conversation:
 
 
 class Recorder:
-    """Turns the CLI's events of one turn into messages; `spoke` once the model has said anything."""
+    """Turns the CLI's events of one turn into messages.
+
+    `spoke` is True once the model has said anything, `warning` what went wrong on the way, `result` how it ended.
+    """
 
     def __init__(self, text: str) -> None:
         self._messages = [spoken("user", text)]
         self._text = ""
         self.spoke = False
+        self.warning = "it does not say why"
+        self.result: Mapping[str, Any] = {}
         self._calls: dict[str, Message] = {}
 
     def said(self, text: str) -> bool:
@@ -94,8 +99,24 @@ class Recorder:
         self.spoke = True
         return begins
 
-    def called(self, event: Mapping[str, Any]) -> None:
-        """Take a tool call."""
+    def take(self, event: Mapping[str, Any]) -> None:
+        """Take any other event."""
+        match event.get("type"):
+            case "tool_use":
+                self._called(event)
+            case "tool_result":
+                self._returned(event)
+            case "error":
+                self.warning = str(event.get("message"))
+            case "result":
+                self.result = event
+
+    def messages(self) -> list[Message]:
+        """Return the whole turn."""
+        self._flush()
+        return self._messages
+
+    def _called(self, event: Mapping[str, Any]) -> None:
         self._calls[event["tool_id"]] = {
             "id": event["tool_id"],
             "name": event["tool_name"],
@@ -104,8 +125,7 @@ class Recorder:
             "timestamp": _now(),
         }
 
-    def returned(self, event: Mapping[str, Any]) -> None:
-        """Take a tool's answer."""
+    def _returned(self, event: Mapping[str, Any]) -> None:
         if (call := self._calls.get(event["tool_id"])) is None:
             return
         failed = event.get("status") == "error"
@@ -116,11 +136,6 @@ class Recorder:
             "response": {"error" if failed else "output": said},
         }
         call |= {"status": "error" if failed else "success", "result": [{"functionResponse": response}]}
-
-    def messages(self) -> list[Message]:
-        """Return the whole turn."""
-        self._flush()
-        return self._messages
 
     def _flush(self) -> None:
         answered = [call for call in self._calls.values() if "result" in call]
