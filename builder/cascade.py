@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from builder.bases import Bases
 from builder.cascade_inputs import CascadeInputs, Template, Why
 from builder.dockerfile import base_images
 from builder.engine import Engine, EngineError, EngineUnavailable
-from builder.inventory import Inventory, Unmet
+from builder.foreign import Foreign, FullBuildMissing, RequirementsChanged
+from builder.inventory import Inventory, NotInventoried, Unmet
+from builder.made import BASE_DIGEST_LABEL, BASE_NAME_LABEL, Base, Child, Failure, Made, platform_of
 from builder.naming import candidate_inputs, candidate_tag, full_build_tag
 from builder.npmconf import Npm
 from builder.oci import DockerConfig, NoCredentials, RegistryError, Unavailable
 from builder.pipconf import Index
 from builder.stages.image import BuildFailed, FullBuild, NoBuilder, build_image
-from builder.stages.inventory import NotInventoried, take_inventory
-from builder.stages.layer import Layer, NotAppendable, appended_config, layer_key, make_layer
+from builder.stages.inventory import take_inventory
+from builder.stages.layer import (
+    Compiler,
+    Layer,
+    NotAppendable,
+    appended_config,
+    layer_key,
+    make_layer,
+)
 from builder.stores import Store, StoredImage
 from builder.template_inputs import full_build_inputs
 from builder.wheel import Wheel
@@ -33,8 +40,6 @@ FULL_BUILDS_AT_ONCE: Final = 2
 VERSION_LABEL: Final = "ai.molecule.runtime.version"
 WHEEL_LABEL: Final = "ai.molecule.runtime.wheel-sha256"
 CONTENT_LABEL: Final = "ai.molecule.runtime.content-sha256"
-BASE_NAME_LABEL: Final = "org.opencontainers.image.base.name"
-BASE_DIGEST_LABEL: Final = "org.opencontainers.image.base.digest"
 BUILD_REASON_LABEL: Final = "ai.molecule.runtime.build-reason"
 """Why the full build was made; images appended to it inherit it."""
 
@@ -47,82 +52,33 @@ class RequirementsUnmet(Exception):  # noqa: N818 -- the reason it is reported w
     """An image that somebody else built lacks what the wheel needs; `str()` says what."""
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A candidate and where it comes from. `built` is how the image came to be, `why` it was needed.
-
-    `bases` are the digests that the full build started from, by name; None for the one that was known.
-    """
-
-    candidate: StoredImage
-    full_build: StoredImage
-    inventory: Path
-    built: str
-    why: Why
-    seconds: float
-    bases: Mapping[str, str] | None = None
-
-    def to_document(self) -> dict[str, Any]:
-        """Return all facts of one template."""
-        return {
-            "candidate": self.candidate.name,
-            "digest": self.candidate.digest,
-            "imageId": self.candidate.image_id,
-            "fullBuild": {
-                "image": self.full_build.name,
-                "digest": self.full_build.digest,
-                "inventory": str(self.inventory),
-            },
-            "baseDigest": self.candidate.labels.get(BASE_DIGEST_LABEL, ""),
-            "bases": None if self.bases is None else dict(self.bases),
-            "reason": self.why.reason,
-            "before": self.why.before,
-            "after": self.why.after,
-            "built": self.built,
-            "seconds": round(self.seconds, 3),
-        }
-
-    def essentials(self) -> dict[str, Any]:
-        """Return what a report of a whole cascade has room for."""
-        facts = self.to_document()
-        return {key: facts[key] for key in ("candidate", "digest", "built", "reason", "seconds")}
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A template without a candidate. `transient` means that the same run may succeed later."""
-
-    reason: str
-    message: str
-    transient: bool = False
-    retry_after: float | None = None
-
-    def to_document(self) -> dict[str, Any]:
-        """Return all facts of one template."""
-        return {"error": {"reason": self.reason, "message": self.message, "transient": self.transient}}
-
-
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """A full build that has what the wheel needs."""
-
-    image: StoredImage
-    inventory: Inventory
-    file: Path
-    why: Why
-    bases: Mapping[str, str] | None = None
+_UNUSABLE: Final = (
+    BuildFailed,
+    FullBuildMissing,
+    NoBuilder,
+    NotAppendable,
+    NotInventoried,
+    RequirementsChanged,
+    RequirementsUnmet,
+    WrongRuntime,
+)
+"""What somebody must correct in a template; each is the reason that it is reported with."""
 
 
 class Cascade:
-    """One run: the engine, the stores by platform, and what templates share (the layer, the turns to build)."""
+    """One run: the engine, the stores by platform, and what templates share (the layer, the turns to build).
 
-    def __init__(  # noqa: PLR0913 -- each is one part of what a run works with
+    `foreign` finds full builds for platforms that are not built here; None in Engine mode, which has none.
+    """
+
+    def __init__(  # noqa: PLR0913 -- each is one part of a run
         self,
         inputs: CascadeInputs,
         wheel: Wheel,
         *,
         engine: Engine,
         stores: Callable[[str], Store],
+        foreign: Foreign | None,
         out: Path,
         npm: Npm,
     ) -> None:
@@ -130,6 +86,7 @@ class Cascade:
         self._wheel = wheel
         self._engine = engine
         self._stores = stores
+        self._foreign = foreign
         self._out = out
         self._npm = npm
         self._turns = asyncio.Semaphore(inputs.parallelism)
@@ -155,14 +112,7 @@ class Cascade:
             return Failure(
                 reason, str(error), transient=True, retry_after=getattr(error, "retry_after", None)
             )
-        except (
-            BuildFailed,
-            NoBuilder,
-            WrongRuntime,
-            RequirementsUnmet,
-            NotInventoried,
-            NotAppendable,
-        ) as error:
+        except _UNUSABLE as error:
             return Failure(type(error).__name__, str(error))
         except EngineError as error:
             return Failure("EngineRefused", str(error))
@@ -170,19 +120,46 @@ class Cascade:
             return Failure(f"Registry{type(error).__name__}", str(error))
 
     async def _make(self, template: Template, index: Index) -> Made:
-        started = time.monotonic()
+        started, foreign = time.monotonic(), self._foreign
+        seen = [foreign.base(template, other) for other in template.others] if foreign else []
+        others = await asyncio.gather(*seen)
         store = self._stores(template.platform)
         base = await (
             self._served(template, store) if template.shadow else self._base(template, store, index)
         )
-        name = f"{template.image}:{candidate_tag(candidate_inputs(self._wheel.sha256, base.image.digest))}"
-        if self._labels().items() <= base.image.labels.items():
-            candidate, built = await store.point(base.image, name=name), "Full"
-        else:
-            candidate, built = await self._append(base, store, name), "Append"
-        return Made(candidate, base.image, base.file, built, base.why, time.monotonic() - started, base.bases)
+        digests = sorted(each.image.digest for each in (base, *others))
+        name = f"{template.image}:{candidate_tag(candidate_inputs(self._wheel.sha256, *digests))}"
+        # the images of an index have no tags of their own
+        image, built = await self._image(base, store, template.image if others else name)
+        children: dict[str, Child] = {}
+        if foreign and others:
+            children = {platform_of(image): Child(image, base, compiled=True)}
+            children |= await self._children(template, foreign, others, self._compiler(base, store))
+            image = await foreign.index([child.image for child in children.values()], name=name)
+        return Made(image, base, built, time.monotonic() - started, children)
 
-    async def _served(self, template: Template, store: Store) -> _Base:
+    async def _image(self, base: Base, store: Store, name: str) -> tuple[StoredImage, str]:
+        """Return the image for the platform that is built here, and how it came to be."""
+        if self._labels().items() <= base.image.labels.items():
+            return await store.point(base.image, name=name), "Full"
+        layer = await self._layer(base.inventory, self._compiler(base, store))
+        return await self._append(base, layer, store, name), "Append"
+
+    async def _children(
+        self, template: Template, foreign: Foreign, bases: Sequence[Base], compiler: Compiler
+    ) -> dict[str, Child]:
+        """Return the images for the other platforms."""
+
+        async def child(platform: str, base: Base) -> Child:
+            layer = await self._layer(base.inventory, compiler)
+            image = await self._append(base, layer, foreign.store(platform), template.image)
+            return Child(image, base, layer.compiled)
+
+        platforms = [other.platform for other in template.others]
+        made = await asyncio.gather(*map(child, platforms, bases))
+        return dict(zip(platforms, made, strict=True))
+
+    async def _served(self, template: Template, store: Store) -> Base:
         """Return the image that somebody else built, when it has what the wheel needs."""
         served = template.full_build
         if served is None:
@@ -195,28 +172,28 @@ class Cascade:
             raise RequirementsUnmet(
                 f"{served.image}@{served.digest} lacks what {self._wheel.version} requires: {', '.join(map(str, unmet))}."
             )
-        return _Base(image, inventory, file, template.why)
+        return Base(image, inventory, file, template.why)
 
-    async def _base(self, template: Template, store: Store, index: Index) -> _Base:
+    async def _base(self, template: Template, store: Store, index: Index) -> Base:
         """Return the full build to use; one is made when none that is there will do."""
         known, known_lacks = template.full_build, None
         if known and not template.rebuild:
             tried = await self._fitting(template, store, known.image, digest=known.digest)
-            if isinstance(tried, _Base):
+            if isinstance(tried, Base):
                 return tried
             known_lacks = tried
         bases = await self._bases(template)
         inputs = full_build_inputs(template.inputs_sha256, bases, template.request)
         name = f"{template.image}:{full_build_tag(inputs)}"
         found = await self._fitting(template, store, name)
-        if isinstance(found, _Base):
+        if isinstance(found, Base):
             return replace(found, bases=bases)
         why = template.why if template.rebuild else found or known_lacks or Why("FullBuildMissing")
         return await self._full_build(template, store, index, name=name, why=why, bases=bases)
 
     async def _fitting(
         self, template: Template, store: Store, name: str, *, digest: str = ""
-    ) -> _Base | Why | None:
+    ) -> Base | Why | None:
         """Return a full build if the wheel can go on it, else why not; None when there is none of that name."""
         image = await store.find(name, digest=digest)
         if image is None:
@@ -225,7 +202,7 @@ class Cascade:
             return template.why
         inventory, file = await self._inventory(template, store, image)
         unmet = inventory.unmet(self._wheel.requires)
-        return _requirements_changed(unmet) if unmet else _Base(image, inventory, file, template.why)
+        return _requirements_changed(unmet) if unmet else Base(image, inventory, file, template.why)
 
     async def _inventory(
         self, template: Template, store: Store, image: StoredImage
@@ -238,7 +215,7 @@ class Cascade:
             if file and file.is_file():
                 return Inventory.from_bytes(file.read_bytes()), file
         inventory = await self._look_into(await store.name_in_engine(image))
-        return inventory, _store(own, inventory)
+        return inventory, inventory.write(own)
 
     def _inventory_file(self, template: Template, image: StoredImage) -> Path:
         return self._out / template.name / f"inventory-{image.digest.removeprefix('sha256:')[:12]}.json"
@@ -256,7 +233,7 @@ class Cascade:
         name: str,
         why: Why,
         bases: Mapping[str, str],
-    ) -> _Base:
+    ) -> Base:
         """Build the template's Dockerfile; its name is given only to an image that holds the candidate."""
         repository, _, tag = name.rpartition(":")
         trial = f"{repository}:building-{tag}"
@@ -283,8 +260,8 @@ class Cascade:
         finally:
             await self._engine.untag(trial)
         image = await store.adopt(name)
-        file = _store(self._inventory_file(template, image), inventory)
-        return _Base(image, inventory, file, why, bases)
+        file = inventory.write(self._inventory_file(template, image))
+        return Base(image, inventory, file, why, bases)
 
     def _expect_candidate(self, inventory: Inventory) -> None:
         wanted = f"{self._wheel.name} {self._wheel.version}"
@@ -301,33 +278,35 @@ class Cascade:
                 "Look for a step of the Dockerfile that changes the installed package."
             )
 
-    async def _append(self, base: _Base, store: Store, name: str) -> StoredImage:
-        layer = await self._layer(base, store)
+    async def _append(self, base: Base, layer: Layer, store: Store, name: str) -> StoredImage:
         labels = {
             **self._labels(),
             BASE_NAME_LABEL: base.image.name,
             BASE_DIGEST_LABEL: base.image.digest,
         }
-        step = f"append {self._wheel.name} {self._wheel.version} (wheel sha256 {self._wheel.sha256})"
-        config = appended_config(base.image.config, layer, labels=labels, step=step, why=self._history(base))
+        what = f"{self._wheel.name} {self._wheel.version} (wheel sha256 {self._wheel.sha256})"
+        config = appended_config(base.image.config, layer, labels=labels, what=what, why=self._history(base))
         return await store.put(base.image, layer, config, name=name)
 
-    def _history(self, base: _Base) -> str:
+    def _history(self, base: Base) -> str:
         """Return why the layer is there, told by what it is made of alone: the same input must give the same bytes."""
         below = " and ".join(base.inventory.runtime_versions) or None
         why = Why("WheelChanged", below and f"runtime {below}", f"runtime {self._wheel.version}")
         built = base.image.labels.get(BUILD_REASON_LABEL)
         return f"{why}; upon full build {base.image.digest}{f' ({built})' if built else ''}"
 
-    async def _layer(self, base: _Base, store: Store) -> Layer:
-        """Return the layer for a full build; templates whose full builds do not differ in what it needs share it."""
-        key = layer_key(self._wheel.sha256, base.inventory)
+    def _compiler(self, base: Base, store: Store) -> Compiler:
+        async def image() -> str:
+            return await store.name_in_engine(base.image)
+
+        return Compiler(self._engine, base.inventory, image)
+
+    async def _layer(self, inventory: Inventory, compiler: Compiler) -> Layer:
+        """Return the layer for a full build; those that do not differ in what it needs share it."""
+        usable = compiler if compiler.compiles_for(inventory) else None
+        key = layer_key(self._wheel.sha256, inventory, compiled=usable is not None)
         if key not in self._layers:
-
-            async def image() -> str:
-                return await store.name_in_engine(base.image)
-
-            making = make_layer(self._wheel.path, base.inventory, engine=self._engine, image=image)
+            making = make_layer(self._wheel.path, inventory, compiler=usable)
             self._layers[key] = asyncio.create_task(making)
         return await asyncio.shield(self._layers[key])
 
@@ -365,11 +344,3 @@ def _base_labels(template: Template, bases: Mapping[str, str]) -> dict[str, str]
     if not names:
         return {}
     return {BASE_NAME_LABEL: names[0], **({BASE_DIGEST_LABEL: bases[names[0]]} if names[0] in bases else {})}
-
-
-def _store(file: Path, inventory: Inventory) -> Path:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_suffix(f".{secrets.token_hex(4)}")
-    partial.write_text(json.dumps(inventory.to_document(), sort_keys=True))
-    partial.rename(file)
-    return file

@@ -41,14 +41,27 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherPlatform:
+    """A platform that is not built here: where its full build is (`full_build`, an image or an index).
+
+    `inventory` is that of the full build with `known_digest`, which an earlier run saw.
+    """
+
+    platform: str
+    full_build: str
+    known_digest: str
+    inventory: Path | None
+
+
+@dataclass(frozen=True, slots=True)
 class Template:
     """One template: where its images go (`image`, a repository), and what a full build of it is made of.
 
     `rebuild` asks for another full build than the known one; `fresh` for one that takes nothing from a build cache.
     `bases` are the digests that the Dockerfile's bases must have, by name, as far as known. `request` names what a
-    person asked for last. `platform` is empty for the engine's own. `always` asks for a
-    full build with every wheel. A `shadow` has no folder: the wheel goes on `full_build`, an image that somebody else
-    built, or nowhere.
+    person asked for last. `platform`, empty for the engine's own, is built here. With `others` the candidate is an index.
+    `always` asks for a full build with every wheel. A `shadow` has no folder: the wheel goes on `full_build`, an image that
+    somebody else built, or nowhere.
     """
 
     name: str
@@ -65,6 +78,7 @@ class Template:
     fresh: bool = False
     always: bool = False
     shadow: bool = False
+    others: tuple[OtherPlatform, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +132,18 @@ class CascadeInputs:
         names = [template.name for template in templates]
         if len(set(names)) != len(names):
             raise ValueError("two templates have the same name")
+        mode = known_mode(document["mode"])
+        for template in templates:
+            if template.others and mode == "Engine":
+                raise ValueError(
+                    f"template {template.name} is for several platforms, and an engine keeps no index"
+                )
         return cls(
             version=document["version"],
             wheel=Path(document["wheel"]),
             wheel_sha256=_sha256(document["wheelSha256"]),
             content_sha256=_sha256(document["contentSha256"]),
-            mode=known_mode(document["mode"]),
+            mode=mode,
             templates=templates,
             registry=Registry.from_document(document.get("registry") or {}),
             index=Index.named(index["url"], _path(index.get("caFile"))) if index.get("url") else None,
@@ -158,6 +178,17 @@ def _template(document: Mapping[str, Any]) -> Template:
         bases=dict(document.get("bases") or {}),
         request=document.get("request") or "",
         fresh=bool(document.get("fresh")),
+        others=tuple(_other(other) for other in document.get("otherPlatforms") or ()),
+    )
+
+
+def _other(document: Mapping[str, Any]) -> OtherPlatform:
+    known = document.get("known") or {}
+    return OtherPlatform(
+        document["platform"],
+        document["fullBuild"],
+        known.get("digest") or "",
+        _path(known.get("inventory")),
     )
 
 

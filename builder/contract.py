@@ -260,7 +260,9 @@ class CascadeRun:
     known one), `fresh` (a full build takes nothing from the build cache), `bases` (digests that the Dockerfile's bases
     must have, by name, as far as known: manifest digests in Remote mode, which are fetched), `request` (what a person
     asked for last, part of what a full build is), `reason`, `before` and `after` (why it is built), `fullBuild`: null or
-    {`image`, `digest`, `inventory` (path or null), `inputsSha256`}, `always` (a full build for every wheel)}, or, for a
+    {`image`, `digest`, `inventory` (path or null), `inputsSha256`}, `always` (a full build for every wheel),
+    `otherPlatforms` (Remote mode; the candidate then is an index), a list of {`platform`, `fullBuild` (a name of an image
+    or index that somebody else built and pushed), `known`: null or {`digest`, `inventory` (path or null)}}}, or, for a
     shadow, {`name`, `image`, `platform`, `shadowOf` {`image`, `digest`}}: the wheel on an image that somebody else built,
     or a failure (RequirementsUnmet) when that lacks what the wheel needs.
 
@@ -270,7 +272,9 @@ class CascadeRun:
     or RequirementsChanged when that showed only here), `seconds`. `result` has the same under `templates`, complete,
     with `before` and `after`, `imageId` (config digest, what an engine calls the image), `fullBuild` {`image`, `digest`,
     `inventory`}, `baseDigest` and `bases` (digests by name that the full build started from; null for the known one), or `error`
-    {`reason`, `message`}.
+    {`reason`, `message`}. Of an index they are those of the platform that is built here, but for its own `digest`, and
+    `platforms` has `digest`, `imageId`, `fullBuild` and `byteCode` of each; those without byte code are in the report as
+    `withoutByteCode`.
     """
 
     inputs: Path

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+
+class NotInventoried(Exception):  # noqa: N818 -- the word callers decide on
+    """The image cannot be looked into: it has no Python, or one that fails; `str()` says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +58,7 @@ class Unmet:
 class Inventory:
     """Interpreter, folders and distributions of one image; every path is absolute and canonical.
 
+    `magic` (hex) is the number of the byte code that the interpreter reads; empty where nobody knows it.
     `runtime_folders` hold nothing but the installed runtime (its package, its dist-info), `runtime_files` are its
     files outside of them, byte code included. `runtime_versions` has more than one entry only in a damaged image.
     """
@@ -122,6 +129,14 @@ class Inventory:
                 for name, found in self.installed.items()
             },
         }
+
+    def write(self, file: Path) -> Path:
+        """Store the inventory, whole or not at all, and return where."""
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_suffix(f".{secrets.token_hex(4)}")
+        partial.write_text(json.dumps(self.to_document(), sort_keys=True))
+        partial.rename(file)
+        return file
 
     def unmet(self, requirements: Sequence[str]) -> list[Unmet]:
         """Return what of a wheel's `Requires-Dist` the image does not have; as text, each is one phrase for people.

@@ -36,9 +36,10 @@ def tree_lines(directory: Path) -> list[list[str]]:
     return sorted(_tree_lines(directory))
 
 
-def candidate_inputs(wheel_sha256: str, full_build_digest: str) -> str:
-    """Return the 8 hex digits that name what a candidate is made of: this wheel on this full build."""
-    return hashlib.sha256(f"{wheel_sha256} {full_build_digest}".encode()).hexdigest()[:SHORT_INPUTS]
+def candidate_inputs(wheel_sha256: str, *full_build_digests: str) -> str:
+    """Return the 8 hex digits that name what a candidate is made of: this wheel on a full build for each platform."""
+    text = " ".join((wheel_sha256, *full_build_digests))
+    return hashlib.sha256(text.encode()).hexdigest()[:SHORT_INPUTS]
 
 
 def candidate_tag(inputs: str) -> str:

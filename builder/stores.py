@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import IO, Any, Protocol
 
 from builder.engine import Engine, ImageNotFound
+from builder.engine_config import image_config
 from builder.loading import LayerBytes, Loadable, Loading
 from builder.oci import (
     Client,
@@ -22,12 +25,6 @@ from builder.oci import (
     canonical_json,
     sha256_digest,
 )
-
-_RUN_OPTIONS: Final = (
-    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal",
-    "Healthcheck", "Shell", "OnBuild", "ArgsEscaped",
-)  # fmt: skip
-"""What an image says about its containers; an engine's answer mixes it with fields that only containers have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +51,18 @@ class Store(Protocol):
     """What a cascade needs of the place where images live."""
 
     async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
-        """Return an image by name, or by digest in that name's repository when given; None when there is none."""
+        """Return an image by name, or by digest in that name's repository when given.
+
+        None when there is none, or none for the store's platform.
+        """
 
     async def put(
         self, base: StoredImage, layer: LayerBytes, config: Mapping[str, Any], *, name: str
     ) -> StoredImage:
-        """Store an image of a base, one more layer and a configuration under a name; what is there is not sent."""
+        """Store an image of a base, one more layer and a configuration under a name; what is there is not sent.
+
+        In a registry a name without a tag is allowed: the image then has its digest alone.
+        """
 
     async def adopt(self, name: str) -> StoredImage:
         """Take an image that was just built in the engine under its name."""
@@ -68,7 +71,7 @@ class Store(Protocol):
         """Return what the engine calls an image, fetching it when it is not there."""
 
     async def point(self, image: StoredImage, *, name: str) -> StoredImage:
-        """Let a name (`repository:tag`) stand for an image of the same repository."""
+        """Let a name (`repository:tag`) stand for an image; in a registry `repository` alone is its digest there."""
 
 
 class EngineStore:
@@ -85,7 +88,7 @@ class EngineStore:
             history = await self._engine.image_history(str(seen["Id"]))
         except ImageNotFound:
             return None
-        return StoredImage(name, str(seen["Id"]), str(seen["Id"]), _config(seen, history))
+        return StoredImage(name, str(seen["Id"]), str(seen["Id"]), image_config(seen, history))
 
     async def put(
         self, base: StoredImage, layer: LayerBytes, config: Mapping[str, Any], *, name: str
@@ -124,7 +127,7 @@ class EngineStore:
 
 
 class RemoteStore:
-    """Images of registries; the engine is needed only where something is built or run."""
+    """Images of registries for one platform; the engine is needed only where something is built or run."""
 
     def __init__(
         self, client: Client, engine: Engine, credentials: Credentials, *, platform: Platform
@@ -135,6 +138,16 @@ class RemoteStore:
         self._platform = platform
         self._sent: dict[tuple[str, str], asyncio.Task[Reference]] = {}
 
+    def of(self, platform: Platform) -> RemoteStore:
+        """Return the store of another platform; what one of them has sent the other does not send again."""
+        other = RemoteStore(self._client, self._engine, self._credentials, platform=platform)
+        other._sent = self._sent
+        return other
+
+    async def download(self, image: StoredImage, layer: Descriptor, file: IO[bytes]) -> None:
+        """Write a layer of an image to an open file, as it is stored."""
+        await self._client.download(Reference.parse(image.name), layer, file)
+
     async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
         """See `Store`."""
         reference = Reference.parse(name)
@@ -143,23 +156,37 @@ class RemoteStore:
             config = json.loads(await self._client.blob(reference, manifest.config))
         except NotFound:
             return None
+        if not self._platform.takes(Platform.of(config)):
+            return None
         return StoredImage(name, manifest.digest, manifest.config.digest, config, manifest)
 
     async def put(
         self, base: StoredImage, layer: LayerBytes, config: Mapping[str, Any], *, name: str
     ) -> StoredImage:
-        """See `Store`. Base layers are in the same repository; ours is sent to one repository and mounted to others."""
-        if base.manifest is None:
-            raise ValueError(f"{base.name} was not read from a registry")
+        """See `Store`. Our layer is sent to one repository and mounted to others; those of the base come likewise."""
         reference, raw = Reference.parse(name), canonical_json(config)
-        manifest = _manifest_on(base.manifest, layer, raw)
+        manifest = _manifest_on(_manifest(base), layer, raw)
+        reference = reference if reference.tag else reference.at(manifest.digest)
         if not await self._is(reference, manifest.digest):
             config_digest = sha256_digest(raw)
             await asyncio.gather(
-                self._send(reference, layer), self._client.ensure_blob(reference, raw, digest=config_digest)
+                self._bring(base, reference, _manifest(base).layers),
+                self._send(reference, layer),
+                self._client.ensure_blob(reference, raw, digest=config_digest),
             )
             await self._client.put_manifest(reference, manifest.raw, manifest.media_type)
         return StoredImage(name, manifest.digest, manifest.config.digest, config, manifest)
+
+    async def put_index(self, images: Sequence[StoredImage], *, name: str) -> StoredImage:
+        """Store the index of images that are in its repository, one for each platform.
+
+        Its image id and configuration are those of the first image: the one that the engine here takes from it.
+        """
+        first, reference = images[0], Reference.parse(name)
+        index = Manifest.index_of({Platform.of(image.config): _manifest(image) for image in images})
+        if not await self._is(reference, index.digest):
+            await self._client.put_manifest(reference, index.raw, index.media_type)
+        return StoredImage(name, index.digest, first.image_id, first.config, index)
 
     async def adopt(self, name: str) -> StoredImage:
         """See `Store`: the engine pushes what it built."""
@@ -183,11 +210,11 @@ class RemoteStore:
 
     async def point(self, image: StoredImage, *, name: str) -> StoredImage:
         """See `Store`."""
-        reference = Reference.parse(name)
-        if image.manifest is None:
-            raise ValueError(f"{image.name} was not read from a registry")
+        reference, manifest = Reference.parse(name), _manifest(image)
+        reference = reference if reference.tag else reference.at(image.digest)
         if not await self._is(reference, image.digest):
-            await self._client.put_manifest(reference, image.manifest.raw, image.manifest.media_type)
+            await self._bring(image, reference, (manifest.config, *manifest.layers))
+            await self._client.put_manifest(reference, manifest.raw, manifest.media_type)
         return StoredImage(name, image.digest, image.image_id, image.config, image.manifest)
 
     async def _is(self, reference: Reference, digest: str) -> bool:
@@ -195,6 +222,22 @@ class RemoteStore:
             return (await self._client.head(reference)).digest == digest
         except NotFound:
             return False
+
+    async def _bring(self, image: StoredImage, repository: Reference, blobs: Iterable[Descriptor]) -> None:
+        """Make blobs of an image appear in a repository: as a rule it is the image's own, and there is nothing to do."""
+        source = Reference.parse(image.name)
+        if source.name != repository.name:
+            await asyncio.gather(*(self._bring_blob(blob, source, repository) for blob in blobs))
+
+    async def _bring_blob(self, blob: Descriptor, source: Reference, repository: Reference) -> None:
+        if await self._client.has_blob(repository, blob.digest) or (
+            source.host == repository.host and await self._client.mount(repository, blob.digest, source)
+        ):
+            return
+        with tempfile.NamedTemporaryFile(prefix="wsr-blob-") as file:
+            await self._client.download(source, blob, file)
+            file.flush()
+            await self._client.upload(repository, Path(file.name), digest=blob.digest)
 
     async def _send(self, repository: Reference, layer: LayerBytes) -> None:
         """Upload the layer to the first repository that needs it; mount it from there into the others."""
@@ -213,6 +256,12 @@ class RemoteStore:
         return repository
 
 
+def _manifest(image: StoredImage) -> Manifest:
+    if image.manifest is None:
+        raise ValueError(f"{image.name} was not read from a registry")
+    return image.manifest
+
+
 def _manifest_on(base: Manifest, layer: LayerBytes, config: bytes) -> Manifest:
     """Return the manifest of base and layer, in the family of the base."""
     docker = base.media_type == MediaType.DOCKER_MANIFEST
@@ -226,31 +275,3 @@ def _manifest_on(base: Manifest, layer: LayerBytes, config: bytes) -> Manifest:
         "layers": [below.to_document() for below in (*base.layers, added)],
     }
     return Manifest.from_bytes(canonical_json(document), base.media_type, where="the new image")
-
-
-def _config(seen: Mapping[str, Any], history: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the configuration of an engine's image, as a registry would hold it."""
-    run = {key: seen["Config"][key] for key in _RUN_OPTIONS if (seen.get("Config") or {}).get(key)}
-    places = {"architecture": seen["Architecture"], "os": seen["Os"], "variant": seen.get("Variant") or ""}
-    layers = seen["RootFS"].get("Layers") or []
-    return {
-        **{key: value for key, value in places.items() if value},
-        "config": run,
-        "rootfs": {"type": "layers", "diff_ids": layers},
-        "history": _history(history, len(layers)),
-    }
-
-
-def _history(steps: list[dict[str, Any]], layers: int) -> list[dict[str, Any]]:
-    """Return the steps, oldest first, with as many that made a layer as there are layers.
-
-    The engine tells sizes, not which steps made a layer; where an empty layer makes that ambiguous, the steps are
-    summed up as one per layer, since an engine refuses to show a history that does not fit.
-    """
-    full = sum(1 for step in steps if step.get("Size"))
-    if full != layers:
-        return [{"created_by": f"layer {number} of the full build"} for number in range(1, layers + 1)]
-    return [
-        {"created_by": str(step.get("CreatedBy", ""))} | ({} if step.get("Size") else {"empty_layer": True})
-        for step in reversed(steps)
-    ]

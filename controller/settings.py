@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+from controller.api.v1alpha1 import PLATFORM_PATTERN
 from controller.model.errors import Terminal
 
-_PLATFORM: Final = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")
+_PLATFORM: Final = re.compile(PLATFORM_PATTERN)
 _SECRET_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OUR_SECRETS: Final = (
@@ -162,17 +163,21 @@ class Settings:
         """Read the settings from this process's environment; see `from_environment`."""
         return cls.from_environment(os.environ, secrets_dir=secrets_dir, state_dir=state_dir)
 
-    def platform_for(self, template: Sequence[str] | None) -> str | None:
-        """Return the platform to pull, build and boot a template for; None is the engine's own.
+    def platforms_for(
+        self, template: Sequence[str] | None, *, engine: str
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Return the platform to pull, build and boot a template for, and the further ones of its image.
 
-        MOLECULE_IMAGE_PLATFORM wins, then the template's own (its first), then linux/amd64 on arm64 Macs,
-        where templates are rarely built for arm64.
+        MOLECULE_IMAGE_PLATFORM wins and is the only one. Of the template's own it is that of the `engine`, else the
+        first. Where neither says anything it is None, the engine's own, but linux/amd64 on arm64 Macs, where templates
+        are rarely built for arm64.
         """
         if self.image_platform:
-            return self.image_platform
-        if template:
-            return template[0]
-        return "linux/amd64" if self.on_arm64_mac else None
+            return self.image_platform, ()
+        if not template:
+            return "linux/amd64" if self.on_arm64_mac else None, ()
+        own = next((one for one in template if f"{one}/".startswith(f"{engine}/")), template[0])
+        return own, tuple(sorted(one for one in template if one != own))
 
     def secret_of_hooks(self) -> str:
         """Return what callers of hooks must know: the key `token` of Secret `hooks`, else WSR_HOOK_SECRET.

@@ -6,14 +6,10 @@ import json
 from importlib import resources
 
 from builder.engine import Engine, EngineError
-from builder.inventory import Inventory
+from builder.inventory import Inventory, NotInventoried
 from builder.stages.inventory_script import AGAIN
 
 INTERPRETERS = ("python3", "python")
-
-
-class NotInventoried(Exception):  # noqa: N818 -- the word callers decide on
-    """The image cannot be looked into: it has no Python, or one that fails; `str()` says which."""
 
 
 async def take_inventory(engine: Engine, image: str, *, package: str, script: str) -> Inventory:

@@ -43,6 +43,7 @@ INSTALLER_NAME: Final = b"workspace-runtime-builder\n"
 
 _NEW_FOLDER: Final = Folder(FOLDER_MODE, 0, 0, 0)
 _SOURCES_FILE: Final = "wsr-sources.json"
+_STEP: Final = "append "
 
 
 class NotAppendable(Exception):  # noqa: N818 -- the word callers decide on
@@ -51,12 +52,26 @@ class NotAppendable(Exception):  # noqa: N818 -- the word callers decide on
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer as tar and compressed, with the digests of both."""
+    """A layer as tar and compressed, with the digests of both, and whether byte code is in it."""
 
     archive: bytes = field(repr=False)
     compressed: bytes = field(repr=False)
     diff_id: str
     digest: str
+    compiled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Compiler:
+    """A full build whose Python can be run in an engine to compile; `image` is asked for its name only when needed."""
+
+    engine: Engine
+    inventory: Inventory
+    image: Callable[[], Awaitable[str]]
+
+    def compiles_for(self, inventory: Inventory) -> bool:
+        """Tell whether the Python of an image reads what this one writes; the machine makes no difference."""
+        return bool(inventory.magic) and inventory.magic == self.inventory.magic
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,24 +80,22 @@ class _File:
     mode: int = FILE_MODE
 
 
-async def make_layer(
-    wheel: Path, inventory: Inventory, *, engine: Engine, image: Callable[[], Awaitable[str]]
-) -> Layer:
+async def make_layer(wheel: Path, inventory: Inventory, *, compiler: Compiler | None) -> Layer:
     """Return the layer that replaces the runtime described by `inventory` with the one in `wheel`.
 
     Args:
         wheel: a pure-Python wheel.
         inventory: of the full build below.
-        engine: where the image's own Python compiles, if it writes other byte code than ours.
-        image: asked for the name of the full build in that engine, only then.
+        compiler: makes the byte code where ours is another; without one the layer then has none.
 
     Raises:
         NotAppendable: a source does not compile there, or the wheel is for one platform only.
-        EngineError: the image's Python could not be run.
+        EngineError: the compiler's Python could not be run.
     """
     files = _installed(wheel, inventory)
     sources = {path: file.data for path, file in files.items() if path.endswith(".py")}
-    for path, compiled in (await _byte_code(sources, inventory, engine=engine, image=image)).items():
+    byte_code = await _byte_code(sources, inventory, compiler)
+    for path, compiled in byte_code.items():
         folder, name = posixpath.split(path)
         files[f"{folder}/__pycache__/{name[:-3]}.{inventory.cache_tag}.pyc"] = _File(compiled)
     archive = _archive(files, inventory)
@@ -90,17 +103,17 @@ async def make_layer(
     with gzip.GzipFile(fileobj=compressed, mode="wb", mtime=0, filename="") as packed:
         packed.write(archive)
     data = compressed.getvalue()
-    return Layer(archive, data, sha256_digest(archive), sha256_digest(data))
+    return Layer(archive, data, sha256_digest(archive), sha256_digest(data), bool(byte_code))
 
 
-def layer_key(wheel_sha256: str, inventory: Inventory) -> str:
+def layer_key(wheel_sha256: str, inventory: Inventory, *, compiled: bool = True) -> str:
     """Return what the layer depends on, and nothing more: templates with the same key share the same layer.
 
-    Plain folders get no entry, so when they were made has no say: that differs between any two full builds.
+    `compiled` tells whether there is a compiler for it. Plain folders get no entry, so when they were made has no say: that differs between any two full builds.
     """
     document = {
         "wheel": wheel_sha256,
-        "interpreter": [inventory.interpreter, inventory.magic, inventory.cache_tag],
+        "interpreter": [inventory.interpreter, inventory.magic, inventory.cache_tag, compiled],
         "paths": dict(inventory.paths),
         "hidden": [inventory.runtime_folders, inventory.runtime_files],
         "folders": {
@@ -111,15 +124,21 @@ def layer_key(wheel_sha256: str, inventory: Inventory) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
+def is_appended(config: Mapping[str, Any]) -> bool:
+    """Tell whether an image was itself made by `appended_config`: no full build, then."""
+    history = config.get("history") or [{}]
+    return str(history[-1].get("created_by", "")).startswith(_STEP)
+
+
 def appended_config(
-    base: Mapping[str, Any], layer: Layer, *, labels: Mapping[str, str], step: str, why: str = ""
+    base: Mapping[str, Any], layer: Layer, *, labels: Mapping[str, str], what: str, why: str = ""
 ) -> dict[str, Any]:
     """Return the configuration of the image: that of its base with labels, one layer and one history entry more.
 
-    The entry says `step` and, as its comment, `why`.
+    The entry says that `what` was appended and, as its comment, `why`.
     """
     run = {**base.get("config", {}), "Labels": {**(base.get("config", {}).get("Labels") or {}), **labels}}
-    entry = {"created": CREATED, "created_by": step} | ({"comment": why} if why else {})
+    entry = {"created": CREATED, "created_by": f"{_STEP}{what}"} | ({"comment": why} if why else {})
     history = [*base.get("history", []), entry]
     root = {"type": "layers", "diff_ids": [*base["rootfs"]["diff_ids"], layer.diff_id]}
     kept = {
@@ -190,7 +209,7 @@ def _installed(wheel: Path, inventory: Inventory) -> dict[str, _File]:
 
 
 async def _byte_code(
-    sources: Mapping[str, bytes], inventory: Inventory, *, engine: Engine, image: Callable[[], Awaitable[str]]
+    sources: Mapping[str, bytes], inventory: Inventory, compiler: Compiler | None
 ) -> dict[str, bytes]:
     try:
         if inventory.magic == importlib.util.MAGIC_NUMBER.hex():
@@ -199,19 +218,21 @@ async def _byte_code(
         raise NotAppendable(
             f"{error.filename}:{error.lineno}: {error.msg}, under the image's Python."
         ) from error
+    if compiler is None:
+        return {}
     packed = json.dumps(
         {path: base64.b64encode(source).decode() for path, source in sources.items()}
     ).encode()
     text = resources.files("builder.stages").joinpath("bytecode_script.py").read_text()
-    command = [inventory.interpreter, "-I", "-B", "-c", text, f"/{_SOURCES_FILE}"]
-    name = await image()
-    finished = await engine.run(
+    command = [compiler.inventory.interpreter, "-I", "-B", "-c", text, f"/{_SOURCES_FILE}"]
+    name = await compiler.image()
+    finished = await compiler.engine.run(
         name, command, files=_tar([(_SOURCES_FILE, packed, _info(_SOURCES_FILE, FILE_MODE))])
     )
     if finished.exit_code:
         said = finished.stderr.decode(errors="replace").strip()[-400:]
         raise NotAppendable(
-            f"The wheel does not compile under Python {inventory.python_version} of {name}: {said}"
+            f"The wheel does not compile under Python {compiler.inventory.python_version} of {name}: {said}"
         )
     return {path: base64.b64decode(data) for path, data in json.loads(finished.stdout).items()}
 

@@ -15,10 +15,12 @@ from typing import Any, Final
 
 from packaging.version import Version
 
-from builder.cascade import Cascade, Failure, Made
+from builder.cascade import Cascade
 from builder.cascade_inputs import CascadeInputs
 from builder.contract import Outcome, Report
 from builder.engine import Engine, EngineUnavailable
+from builder.foreign import Foreign
+from builder.made import Failure, Made
 from builder.npmconf import Npm
 from builder.oci import Client, Credentials, DockerConfig, NoCredentials, Platform
 from builder.pipconf import Index
@@ -73,9 +75,13 @@ async def _run(
     try:
         async with contextlib.AsyncExitStack() as stack:
             engine = await stack.enter_async_context(Engine(endpoint))
-            stores = await _stores(inputs, engine, stack)
+            if inputs.mode == "Engine":
+                stores, foreign = await _engine_store(engine), None
+            else:
+                stores = await _remote_stores(inputs, engine, stack)
+                foreign = Foreign(wheel, stores, out=out)
             npm = Npm.of_machine(os.environ)
-            cascade = Cascade(inputs, wheel, engine=engine, stores=stores, out=out, npm=npm)
+            cascade = Cascade(inputs, wheel, engine=engine, stores=stores, foreign=foreign, out=out, npm=npm)
             return await cascade.run(Index.of_machine(os.environ))
     except EngineUnavailable as error:
         raise TryAgain("EngineUnavailable", str(error)) from error
@@ -83,14 +89,16 @@ async def _run(
         raise Refused("WrongUse", [str(error)]) from error
 
 
-async def _stores(
+async def _engine_store(engine: Engine) -> Callable[[str], Store]:
+    if not await engine.keeps_layers_by_chain():
+        raise Refused("EngineStoreUnsupported", [_STORE_UNSUPPORTED.format(engine.endpoint)])
+    store = EngineStore(engine)
+    return lambda _: store
+
+
+async def _remote_stores(
     inputs: CascadeInputs, engine: Engine, stack: contextlib.AsyncExitStack
-) -> Callable[[str], Store]:
-    if inputs.mode == "Engine":
-        if not await engine.keeps_layers_by_chain():
-            raise Refused("EngineStoreUnsupported", [_STORE_UNSUPPORTED.format(engine.endpoint)])
-        store = EngineStore(engine)
-        return lambda _: store
+) -> Callable[[str], RemoteStore]:
     registry = inputs.registry
     credentials: Credentials = (
         DockerConfig(registry.docker_config) if registry.docker_config else NoCredentials()
@@ -98,13 +106,13 @@ async def _stores(
     client = await stack.enter_async_context(
         Client(credentials, insecure=registry.insecure, ca_file=registry.ca_file)
     )
-    own = await engine.platform()
+    own = RemoteStore(client, engine, credentials, platform=Platform.parse(await engine.platform()))
 
     @cache
-    def remote(platform: str) -> Store:
-        return RemoteStore(client, engine, credentials, platform=Platform.parse(platform or own))
+    def of(platform: str) -> RemoteStore:
+        return own.of(Platform.parse(platform)) if platform else own
 
-    return remote
+    return of
 
 
 def _report(results: Mapping[str, Made | Failure], result: Path, *, seconds: float) -> Report:

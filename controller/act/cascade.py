@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,16 @@ from controller.clients.registry_config import registry_access
 from controller.clients.runs import Run
 from controller.model.errors import NotFound, PartlyFailed, Transient
 from controller.model.plan import Cascade, TemplateBuild
-from controller.model.record import FullBuild, HeldBack, ReleaseRecord, TemplateRecord
-from controller.plan.full_builds import last_full_build
+from controller.model.record import (
+    Artifact,
+    ForeignBuild,
+    FullBuild,
+    HeldBack,
+    PlatformImage,
+    ReleaseRecord,
+    TemplateRecord,
+)
+from controller.plan.full_builds import last_full_build, last_platforms
 
 
 async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> str:
@@ -35,9 +44,10 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     unreadable = _unreadable(parts, document, builds.values())
     readable = [build for name, build in builds.items() if name not in unreadable]
     known = {
-        name: last_full_build(name, record.version, records)
-        for name, build in builds.items()
-        if build.base is None
+        name: _Known(
+            last_full_build(name, record.version, records), last_platforms(name, record.version, records)
+        )
+        for name in builds
     }
     result_file = folder / "out" / "result.json"
     await asyncio.to_thread(result_file.unlink, missing_ok=True)
@@ -53,7 +63,9 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
                 raise
         results = json.loads(await _read(result_file))["templates"]
     made = {
-        name: await _recorded(parts, builds[name], result, known.get(name), mode=document.spec.registry.mode)
+        name: await _recorded(
+            parts, builds[name], result, known[name].full_build, mode=document.spec.registry.mode
+        )
         for name, result in results.items()
         if "error" not in result
     }
@@ -78,7 +90,7 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     if final:
         fix = f"Correct the template; the whole log is in {folder / 'out'}."
         raise PartlyFailed(Reason.BUILD_FAILED, final, fix=fix)
-    lines = [f"{name}: {result['built']}" for name, result in results.items() if "error" not in result]
+    lines = [f"{name}: {_told(result)}" for name, result in results.items() if "error" not in result]
     return ", ".join([*lines, *(f"{name}: {cause.reason}" for name, cause in held.items())])
 
 
@@ -106,13 +118,27 @@ def _held_back(document: WorkspaceRuntime, build: TemplateBuild, message: str) -
     )
 
 
+def _told(result: Mapping[str, Any]) -> str:
+    children: Mapping[str, Any] = result.get("platforms") or {}
+    bare = [f"without byte code for {name}" for name, child in children.items() if not child["byteCode"]]
+    return ", ".join([str(result["built"]), *([f"for {' and '.join(children)}"] if children else []), *bare])
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is recorded of a template's last images: our full build, and the images of an index by platform."""
+
+    full_build: FullBuild | None
+    platforms: Mapping[str, PlatformImage]
+
+
 async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the run is given
     parts: Parts,
     document: WorkspaceRuntime,
     builds: Iterable[TemplateBuild],
     *,
     record: ReleaseRecord,
-    known: Mapping[str, FullBuild | None],
+    known: Mapping[str, _Known],
     folder: Path,
 ) -> Path:
     wheel = folder / record.wheel.file
@@ -128,7 +154,7 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
         "registry": registry_access(spec.registry, parts.settings, hosts=_hosts(document), folder=folder),
         "index": {"url": spec.package.index.simple_url, "caFile": _index_ca(parts, document)},
         "templates": [
-            await _template(parts, templates[build.template], build, known.get(build.template), folder=folder)
+            await _template(parts, templates[build.template], build, known[build.template], folder=folder)
             for build in builds
         ],
     }
@@ -138,13 +164,14 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
 
 
 async def _template(
-    parts: Parts, template: Template, build: TemplateBuild, known: FullBuild | None, *, folder: Path
+    parts: Parts, template: Template, build: TemplateBuild, known: _Known, *, folder: Path
 ) -> dict[str, Any]:
-    platform = parts.settings.platform_for(template.build.platforms)
+    platform, others = await parts.platforms(template.build)
     if build.base is not None:
         served = f"{template.image}:{template.tags[0]}"
         shadow = {"image": served, "digest": build.base}
         return {"name": template.name, "image": template.image, "platform": platform, "shadowOf": shadow}
+    full_build = known.full_build
     return {
         "name": template.name,
         "image": template.image,
@@ -160,24 +187,44 @@ async def _template(
         "before": build.before,
         "after": build.after,
         "always": template.build.strategy == "Dockerfile",
-        "fullBuild": await _full_build(parts, template.name, known, folder=folder) if known else None,
+        "fullBuild": full_build
+        and {
+            "image": full_build.image,
+            "digest": full_build.digest,
+            "inputsSha256": full_build.inputs_sha256,
+            "inventory": await _inventory(
+                parts, full_build.inventory, folder / f"inventory-{template.name}.json"
+            ),
+        },
+        "otherPlatforms": [
+            {
+                "platform": other,
+                "fullBuild": template.build.full_build,
+                "known": await _foreign(
+                    parts, known.platforms.get(other), folder / f"inventory-{template.name}-{number}.json"
+                ),
+            }
+            for number, other in enumerate(others)
+        ],
     }
 
 
-async def _full_build(parts: Parts, template: str, known: FullBuild, *, folder: Path) -> dict[str, Any]:
-    inventory = None
-    if known.inventory is not None:
-        inventory = folder / f"inventory-{template}.json"
-        try:
-            await _write(inventory, await parts.records.get_blob(known.inventory))
-        except NotFound:
-            inventory = None
-    return {
-        "image": known.image,
-        "digest": known.digest,
-        "inputsSha256": known.inputs_sha256,
-        "inventory": str(inventory) if inventory else None,
-    }
+async def _foreign(parts: Parts, known: PlatformImage | None, file: Path) -> dict[str, str | None] | None:
+    if known is None or known.full_build is None:
+        return None
+    inventory = await _inventory(parts, known.full_build.inventory, file)
+    return {"digest": known.full_build.digest, "inventory": inventory}
+
+
+async def _inventory(parts: Parts, kept: Artifact | None, file: Path) -> str | None:
+    """Return where the kept inventory of a full build now is; None when it has to be taken anew."""
+    if kept is None:
+        return None
+    try:
+        await _write(file, await parts.records.get_blob(kept))
+    except NotFound:
+        return None
+    return str(file)
 
 
 def _run(parts: Parts, action: Cascade, *, inputs: Path, folder: Path) -> Run:
@@ -188,12 +235,18 @@ def _run(parts: Parts, action: Cascade, *, inputs: Path, folder: Path) -> Run:
 async def _recorded(
     parts: Parts, build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None, *, mode: str
 ) -> TemplateRecord:
-    inventory = await _read(Path(result["fullBuild"]["inventory"]))
-    kept = await parts.records.put_blob(f"inventory-{build.template}.json", inventory)
+    platforms = {
+        name: await _platform(
+            parts, build, child, own=child["fullBuild"]["digest"] == result["fullBuild"]["digest"]
+        )
+        for name, child in (result.get("platforms") or {}).items()
+    }
+    kept = await _kept(parts, build, result["fullBuild"])
     return TemplateRecord(
         image=result["candidate"],
         digest=result["digest"] if mode == "Remote" else None,
         image_id=result["imageId"],
+        platforms=platforms,
         full_build=_full_build_of(build, result, known).model_copy(update={"inventory": kept}),
         reason=result["reason"],
         before=result["before"],
@@ -215,6 +268,23 @@ def _full_build_of(build: TemplateBuild, result: Mapping[str, Any], known: FullB
         bases=result["bases"] or None,
         request=build.request,
     )
+
+
+async def _platform(
+    parts: Parts, build: TemplateBuild, child: Mapping[str, Any], *, own: bool
+) -> PlatformImage:
+    full = child["fullBuild"]
+    foreign = None
+    if not own:
+        inventory = await _kept(parts, build, full)
+        foreign = ForeignBuild(image=full["image"], digest=full["digest"], inventory=inventory)
+    return PlatformImage(digest=child["digest"], image_id=child["imageId"], full_build=foreign)
+
+
+async def _kept(parts: Parts, build: TemplateBuild, full: Mapping[str, Any]) -> Artifact:
+    """Keep the inventory of a full build beside the records."""
+    content = await _read(Path(full["inventory"]))
+    return await parts.records.put_blob(f"inventory-{build.template}.json", content)
 
 
 def _with_templates(

@@ -34,6 +34,7 @@ ENDPOINT_PATTERN: Final = r"^unix:///.+$"
 PUBLIC_KEY_PATTERN: Final = r"^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$"
 PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
 GITHUB_PATTERN: Final = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
+PLATFORM_PATTERN: Final = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
     NAME_PATTERN: "must consist of lower-case letters, digits and '-', and begin and end with a letter or digit",
@@ -46,6 +47,7 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     TAG_PATTERN: "must be an image tag: up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'",
     ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock",
     PUBLIC_KEY_PATTERN: "must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----",
+    PLATFORM_PATTERN: "must be a platform, as in linux/arm64",
     PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
     GITHUB_PATTERN: "must be a repository of GitHub, as in OWNER/NAME",
 }
@@ -61,6 +63,7 @@ REPOSITORY: Final = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
 )
 """An image repository without tag or digest (OCI distribution specification, `name`)."""
+_VERSION_OF_AN_IMAGE: Final = re.compile(r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
 
 
 class Document(BaseModel):
@@ -81,6 +84,21 @@ def _repository(value: str) -> str:
     if REPOSITORY.fullmatch(value) is None:
         raise ValueError(
             f"{value!r} is not an image repository; write it without a tag or digest, as in registry.example/team/name"
+        )
+    return value
+
+
+def _names_host(image: str) -> bool:
+    host, slash, _ = image.partition("/")
+    return bool(slash) and ("." in host or ":" in host or host == "localhost")
+
+
+def _image(value: str) -> str:
+    found = REPOSITORY.match(value)
+    rest = value[found.end() :] if found else value
+    if not rest or _VERSION_OF_AN_IMAGE.fullmatch(rest) is None:
+        raise ValueError(
+            f"{value!r} is not the name of an image; write it with a tag or digest, as in registry.example/team/name:tag"
         )
     return value
 
@@ -106,6 +124,8 @@ def _checked_by(read: Callable[[object], int]) -> Callable[[object], object]:
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
 PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(checked_version)]
 ImageRepository = Annotated[str, Field(max_length=255), AfterValidator(_repository)]
+ImageName = Annotated[str, Field(max_length=512), AfterValidator(_image)]
+Platform = Annotated[str, Field(max_length=64, pattern=PLATFORM_PATTERN)]
 Amount = Annotated[int | str, BeforeValidator(_amount)]
 Cpu = Annotated[str | int | float, BeforeValidator(_checked_by(nano_cpus))]
 Memory = Annotated[str | int, BeforeValidator(_checked_by(memory_bytes))]
@@ -213,8 +233,14 @@ class Build(Document):
     """Build arguments for the template's Dockerfile; never a place for secrets. Append and Dockerfile only."""
     dispatch: Dispatch | None = None
     """Required with Dispatch, refused with the others."""
-    platforms: Annotated[list[str], Field(min_length=1, max_length=1)] | None = None
-    """The platform to build for; default: MOLECULE_IMAGE_PLATFORM, else the engine's own."""
+    platforms: Annotated[list[Platform], Field(min_length=1, max_length=8)] | None = None
+    """The platforms of the image, as linux/arm64; of several (Remote mode) it is an index. One is built in full here, and
+    it alone is booted at the gate: the engine's own, else the first; `fullBuild` has the others. Another list takes
+    effect with the next image. The variable MOLECULE_IMAGE_PLATFORM names one for all templates instead. Default: the
+    engine's own, on arm64 Macs linux/amd64."""
+    full_build: ImageName | None = None
+    """Where the full builds for the further platforms are: an image, or an index of several, that the template's
+    Dockerfile gave on such a machine, and that was pushed there. It is read for each release and never run here."""
     rebuild_on: Annotated[list[Literal["Version", "Template", "Base"]], Field(max_length=3)] = ["Version"]
     """What makes a new image: a new Version (always), a changed Template folder, a Base image that moved. The rest shows
     as UpdateAvailable until it is named here, or asked for once with annotation `runtime.molecule.ai/rebuild`."""
@@ -370,6 +396,35 @@ class Spec(Document):
     rollout: Rollout = Rollout()
 
     @model_validator(mode="after")
+    def _with_full_builds(self) -> Spec:
+        for template in self.templates:
+            problem = self._platforms_problem(template.build)
+            if problem:
+                raise ValueError(f"template {template.name}: {problem}")
+        return self
+
+    def _platforms_problem(self, build: Build) -> str | None:
+        """Return what is wrong with the platforms of a template, and the cure."""
+        count = len(build.platforms or ())
+        if len(set(build.platforms or ())) < count:
+            return "build.platforms names a platform twice; keep one of them"
+        if count > 1 and self.registry.mode == "Engine":
+            return (
+                f"build.platforms names {count} platforms, and an engine has images of one; keep one,"
+                " or use registry.mode: Remote"
+            )
+        if count > 1 and build.full_build is None:
+            return (
+                f"build.platforms names {count} platforms, and only one is built here; name in build.fullBuild"
+                " the image or index that has the full builds for the others"
+            )
+        if count < 2 and build.full_build is not None:  # noqa: PLR2004 -- further ones are two or more
+            return "build.fullBuild is for further platforms, and build.platforms names none; name them, or remove it"
+        if build.full_build is not None and not _names_host(build.full_build):
+            return f"build.fullBuild {build.full_build!r} names no registry host; write HOST/REPOSITORY:TAG"
+        return None
+
+    @model_validator(mode="after")
     def _consistent(self) -> Spec:
         _unique("templates", [template.name for template in self.templates])
         _unique("templates", [template.image for template in self.templates], key="image")
@@ -388,8 +443,7 @@ class Spec(Document):
                     )
         if self.registry.mode == "Remote":
             for template in self.templates:
-                host = template.image.split("/", 1)[0]
-                if "/" not in template.image or not ("." in host or ":" in host or host == "localhost"):
+                if not _names_host(template.image):
                     raise ValueError(
                         f"template {template.name}: image {template.image!r} names no registry host;"
                         " write HOST/REPOSITORY, or use registry.mode: Engine"

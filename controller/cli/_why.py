@@ -120,7 +120,7 @@ def _provenance(
 
 def _has_image(record: ReleaseRecord, image_id: str) -> bool:
     return any(
-        image is not None and image.image_id == image_id
+        image is not None and image_id in image.digests
         for template in record.templates.values()
         for image in (template, template.previous)
     )

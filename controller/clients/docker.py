@@ -145,6 +145,11 @@ class DockerEngine:
 
         await self._in_thread(f"reach the engine at {self.endpoint} anew", greet)
 
+    async def platform(self) -> str:
+        """Return what the engine runs by itself, as `linux/amd64`."""
+        facts = await self.call("ask the engine for its platform", lambda client: client.version())
+        return f"{facts['Os']}/{facts['Arch']}"
+
     async def info(self) -> JsonObject:
         """Return what the engine says of itself and its host."""
         return await self.call("ask the engine about itself", lambda client: client.info())

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controller.api.v1alpha1 import Build
 from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
 from controller.clients.records import RecordStore
@@ -51,6 +52,15 @@ class Parts:
             yield note
         finally:
             self.waits.pop(key, None)
+
+    async def platforms(self, build: Build) -> tuple[str | None, tuple[str, ...]]:
+        """Return the platform to pull, build and boot a template for, and the further ones of its image.
+
+        See `Settings.platforms_for`. Raises Transient when the engine does not answer.
+        """
+        several = len(build.platforms or ()) > 1
+        engine = await self.engine.platform() if several else ""
+        return self.settings.platforms_for(build.platforms, engine=engine)
 
     async def amend(
         self,

@@ -85,15 +85,33 @@ class FullBuild(RecordPart):
     """What is installed in it, as a file kept beside the records; None: derived from the image when needed."""
 
 
+class ForeignBuild(RecordPart):
+    """A full build that somebody else made and pushed, as it was when the image was put on it."""
+
+    image: str
+    digest: Digest
+    inventory: Artifact | None = None
+
+
+class PlatformImage(RecordPart):
+    """The image of one platform in an index. `full_build` is None for the platform that is built here."""
+
+    digest: Digest
+    image_id: Digest
+    full_build: ForeignBuild | None = None
+
+
 class TemplateRecord(RecordPart):
     """One template's image of this version."""
 
     image: str
     """The reference that was built: the candidate's, and after the gate the immutable one."""
     digest: Digest | None = None
-    """The manifest's digest; None where no registry is involved."""
+    """The digest of the manifest, or of the index; None where no registry is involved."""
     image_id: Digest | None = None
-    """The digest of the image's configuration, as an engine names it."""
+    """The digest of the image's configuration, as an engine names it: of an index the one that was booted here."""
+    platforms: dict[str, PlatformImage] = Field(default_factory=dict)
+    """The images of an index by platform; empty when the image is for one platform only."""
     full_build: FullBuild | None = None
     commit: str | None = None
     """What whoever built the image says it was built from; None for one that was built here."""
@@ -148,6 +166,14 @@ class TemplateRecord(RecordPart):
                 "taken": tuple(sorted({*earlier.taken, earlier.identity} - {""})),
             }
         )
+
+    @property
+    def digests(self) -> frozenset[str]:
+        """What an engine or node may call this image once it has it: of index, manifest or configuration."""
+        named = [self.digest, self.image_id]
+        for image in self.platforms.values():
+            named += [image.digest, image.image_id]
+        return frozenset(digest for digest in named if digest)
 
 
 class HeldBack(RecordPart):

@@ -147,7 +147,8 @@ def why_stale(target: Target, record: ReleaseRecord) -> str:
 
 
 def _runs(target: Target, record: ReleaseRecord) -> bool:
-    return target.image_id == image_of(record, target.template)
+    recorded = record.templates.get(target.template or "")
+    return recorded is not None and target.image_id in recorded.digests
 
 
 def _is_up_to_date(target: Target, record: ReleaseRecord) -> bool:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.model.record import FullBuild, ReleaseRecord
+from controller.model.record import FullBuild, PlatformImage, ReleaseRecord
 
 
 def last_full_build(template: str, version: str, records: Mapping[str, ReleaseRecord]) -> FullBuild | None:
     """Return the template's last full build: that of `version` itself, else of the version released last."""
     found = (each.templates[template].full_build for each in _newest_first(template, version, records))
     return next((build for build in found if build is not None), None)
+
+
+def last_platforms(
+    template: str, version: str, records: Mapping[str, ReleaseRecord]
+) -> Mapping[str, PlatformImage]:
+    """Return the images of the template's last index by platform; none where it never had one."""
+    found = (each.templates[template].platforms for each in _newest_first(template, version, records))
+    return next((platforms for platforms in found if platforms), {})
 
 
 def released_before(

@@ -36,7 +36,8 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     image = _image(template, record, action)
     if document.spec.registry.mode == "Remote":
         credentials = pull_credentials(document.spec.registry, parts.settings, image=image)
-        await parts.engine.pull(image, credentials=credentials)
+        platform, _ = await parts.platforms(template.build)
+        await parts.engine.pull(image, credentials=credentials, platform=platform)
     outcome = await probe(parts.engine, order_of(document, template, record, image=image), parts.stand_in)
     if isinstance(outcome, ProbePassed):
         delivered = _delivered(template, action.delivered) if action.delivered is not None else None

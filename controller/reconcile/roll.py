@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
-from controller.act.replace import replace
+from controller.act.replace import replace as replace_container
 from controller.api.conditions import Reason
-from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
 from controller.model.errors import NotFound, Terminal, Transient, Waiting
@@ -32,16 +33,24 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
     if action.image_id is None:
         return await _end(parts, document, action)
     record = await parts.records.get(action.version)
+    template = next(each for each in document.spec.templates if each.name == action.template)
     recorded = record.in_use.templates[action.template]
-    reference = (
-        recorded.image if document.spec.registry.mode == "Engine" else f"{recorded.image}@{recorded.digest}"
+    wanted = WantedImage(
+        reference=recorded.image,
+        image_id=action.image_id,
+        version=record.version,
+        content_sha256=record.content_sha256,
+        template=action.template,
     )
-    if document.spec.registry.mode == "Remote" and not await _is_there(parts, reference):
-        credentials = pull_credentials(document.spec.registry, parts.settings, image=reference)
-        await parts.engine.pull(reference, credentials=credentials)
-    result = await replace(
+    if document.spec.registry.mode == "Remote":
+        reference = f"{recorded.image}@{recorded.digest}"
+        there = await _fetched(parts, document, template, reference)
+        # of an index an engine has the image of its own platform, which need not be the one that the gate booted
+        image_id = there if there in recorded.digests else action.image_id
+        wanted = replace(wanted, reference=reference, image_id=image_id)
+    result = await replace_container(
         parts.engine,
-        _order(document, record, action, reference=reference),
+        _order(document, template, action, wanted=wanted),
         package=record.package,
         on_step=lambda step, boundary: _say(parts, action, step, boundary),
     )
@@ -54,13 +63,14 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
             return await _rolled_back(parts, record, action, result)
 
 
-async def _is_there(parts: Parts, reference: str) -> bool:
-    """Whether the engine has an image by its digest: other targets of its template came before."""
+async def _fetched(parts: Parts, document: WorkspaceRuntime, template: Template, reference: str) -> str:
+    """Return what the engine calls an image, pulled unless other targets of its template came before."""
     try:
-        await parts.engine.inspect_image(reference)
+        return str((await parts.engine.inspect_image(reference))["Id"])
     except NotFound:
-        return False
-    return True
+        credentials = pull_credentials(document.spec.registry, parts.settings, image=reference)
+        platform, _ = await parts.platforms(template.build)
+        return await parts.engine.pull(reference, credentials=credentials, platform=platform)
 
 
 async def _end(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
@@ -71,7 +81,7 @@ async def _end(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         drain_timeout_seconds=float(document.spec.rollout.drain.timeout_seconds),
         on_timeout=document.spec.rollout.drain.on_timeout,
     )
-    result = await replace(
+    result = await replace_container(
         parts.engine,
         order,
         package=document.spec.package.name,
@@ -106,19 +116,12 @@ async def _rolled_back(parts: Parts, record: ReleaseRecord, action: Replace, res
 
 
 def _order(
-    document: WorkspaceRuntime, record: ReleaseRecord, action: Replace, *, reference: str
+    document: WorkspaceRuntime, template: Template, action: Replace, *, wanted: WantedImage
 ) -> ReplaceOrder:
-    template = next(each for each in document.spec.templates if each.name == action.template)
     drain = document.spec.rollout.drain
     return ReplaceOrder(
         name=_name(action),
-        image=WantedImage(
-            reference=reference,
-            image_id=action.image_id or "",
-            version=record.version,
-            content_sha256=record.content_sha256,
-            template=action.template,
-        ),
+        image=wanted,
         drain_timeout_seconds=float(drain.timeout_seconds),
         on_timeout=drain.on_timeout,
         start_deadline_seconds=float(template.start_deadline_seconds),

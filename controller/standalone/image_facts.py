@@ -92,8 +92,10 @@ class ImageFacts:
 
     async def _labels_of(self, template: Template, image: str) -> Mapping[str, str]:
         if self.registry is not None:
-            platform = self.parts.settings.platform_for(template.build.platforms) or DEFAULT_PLATFORM
-            return await self.registry.labels(f"{template.image}@{image}", platform=platform)
+            platform, _ = await self.parts.platforms(template.build)
+            return await self.registry.labels(
+                f"{template.image}@{image}", platform=platform or DEFAULT_PLATFORM
+            )
         labels = (await self.parts.engine.inspect_image(image))["Config"].get("Labels")
         return labels or {}
 

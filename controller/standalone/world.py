@@ -229,7 +229,7 @@ class StandaloneWorld:
                 template,
                 moving=images.value,
                 version=None if template.name in record.templates else record.version,
-                platform=self.parts.settings.platform_for(template.build.platforms),
+                platform=(await self.parts.platforms(template.build))[0],
                 seen=self._seen,
                 now=now,
             )

@@ -58,9 +58,11 @@ class Predecessor:
         self._step("wait", lambda: self._wait(version))
         return time.monotonic() - begun
 
-    def build_images(self, version: str, *, builds_at_once: int) -> None:
+    def build_images(self, version: str, *, builds_at_once: int, push: bool = True) -> None:
         """Build and push the image of every template."""
-        _at_once(builds_at_once, lambda template: self._image(template, version), self.repositories)
+        _at_once(
+            builds_at_once, lambda template: self._image(template, version, push=push), self.repositories
+        )
 
     def forget(self, version: str) -> None:
         """Remove the images of a version that nothing runs any more: disk, not time, is what they cost."""
@@ -93,7 +95,7 @@ class Predecessor:
         environment = {"TWINE_USERNAME": self.index.username, "TWINE_PASSWORD": self.index.password}
         _run([*command, "--repository-url", self.index.upload_url, *files], environment)
 
-    def _image(self, template: str, version: str) -> None:
+    def _image(self, template: str, version: str, *, push: bool) -> None:
         repository = self.repositories[template]
         values = {
             "BASE_IMAGE": self.base_image,
@@ -105,7 +107,7 @@ class Predecessor:
         tags = (f"{repository}:{version}", f"{repository}:latest")
         options += [word for tag in tags for word in ("--tag", tag)]
         self._docker("build", "--quiet", *options, str(self.templates / template))
-        for tag in tags:
+        for tag in tags if push else ():
             self._docker("push", "--quiet", tag)
 
     def _pull(self) -> None:

@@ -191,6 +191,54 @@ def test_the_mode_is_remote_unless_the_document_says_engine() -> None:
 
 
 @pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        ("platforms: [linux/amd64, linux/arm64], fullBuild: 'ghcr.io/x/echo:of-arm'", None),
+        ("platforms: [linux/amd64]", None),
+        (
+            "platforms: [linux/amd64, linux/arm64, linux/amd64]",
+            "build.platforms names a platform twice; keep one of them",
+        ),
+        (
+            "platforms: [linux/amd64, linux/arm64]",
+            (
+                "build.platforms names 2 platforms, and only one is built here; name in build.fullBuild the image or index "
+                "that has the full builds for the others"
+            ),
+        ),
+        (
+            "platforms: [linux/amd64], fullBuild: 'ghcr.io/x/echo:of-arm'",
+            "build.fullBuild is for further platforms, and build.platforms names none; name them, or remove it",
+        ),
+        (
+            "fullBuild: 'ghcr.io/x/echo:of-arm'",
+            "build.fullBuild is for further platforms, and build.platforms names none; name them, or remove it",
+        ),
+        (
+            "platforms: [linux/amd64, linux/arm64], fullBuild: 'x/echo:of-arm'",
+            "build.fullBuild 'x/echo:of-arm' names no registry host; write HOST/REPOSITORY:TAG",
+        ),
+    ],
+)
+def test_further_platforms_need_a_full_build_that_somebody_else_made(build: str, message: str | None) -> None:
+    text = with_("{mode: Engine, artifacts: records}", "{artifacts: ghcr.io/x/a}")
+    text = text.replace("ws/echo", "ghcr.io/x/echo").replace("ws/more", "ghcr.io/x/more")
+    text = text.replace("{directory: echo}", f"{{directory: echo, {build}}}")
+    if message is None:
+        assert load(text, file="runtime.yaml").spec.templates
+    else:
+        assert refusal(text) == f"runtime.yaml:4: spec: template echo: {message}"
+
+
+def test_an_engine_has_images_of_one_platform() -> None:
+    several = "{directory: echo, platforms: [linux/amd64, linux/arm64]}"
+    assert refusal(with_("{directory: echo}", several)) == (
+        "runtime.yaml:4: spec: template echo: build.platforms names 2 platforms, and an engine has images of one; "
+        "keep one, or use registry.mode: Remote"
+    )
+
+
+@pytest.mark.parametrize(
     ("before", "after", "message"),
     [
         # unknown fields
@@ -304,8 +352,16 @@ def test_the_mode_is_remote_unless_the_document_says_engine() -> None:
         ),
         (
             "build: {directory: echo}",
-            "build: {directory: echo, platforms: [linux/amd64, linux/arm64]}",
-            "10: spec.templates[0].build.platforms: must have at most 1 entry, got a list",
+            "build: {directory: echo, platforms: [arm64]}",
+            "10: spec.templates[0].build.platforms[0]: must be a platform, as in linux/arm64, got 'arm64'",
+        ),
+        (
+            "build: {directory: echo}",
+            "build: {directory: echo, platforms: [linux/arm64], fullBuild: registry.example/echo}",
+            (
+                "10: spec.templates[0].build.fullBuild: 'registry.example/echo' is not the name of an image; "
+                "write it with a tag or digest, as in registry.example/team/name:tag"
+            ),
         ),
         (
             "build: {directory: echo}",

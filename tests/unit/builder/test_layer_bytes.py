@@ -17,7 +17,7 @@ from builder.engine import Engine
 from builder.inventory import Folder, Installed, Inventory
 from builder.oci import sha256_digest
 from builder.stages.bytecode_script import byte_code
-from builder.stages.layer import Layer, NotAppendable, appended_config, layer_key, make_layer
+from builder.stages.layer import Compiler, Layer, NotAppendable, appended_config, layer_key, make_layer
 from tests.parts.small_wheel import make_wheel
 
 SITE = "usr/local/lib/python3.11/site-packages"
@@ -52,7 +52,7 @@ async def _image() -> str:
 
 
 async def _layer(wheel: Path, inventory: Inventory = INVENTORY) -> Layer:
-    return await make_layer(wheel, inventory, engine=Engine("unix:///nowhere"), image=_image)
+    return await make_layer(wheel, inventory, compiler=Compiler(Engine("unix:///nowhere"), inventory, _image))
 
 
 def _entries(layer: Layer) -> dict[str, tarfile.TarInfo]:
@@ -225,6 +225,20 @@ async def test_templates_share_a_layer_only_when_what_it_depends_on_is_equal(tmp
     assert key != layer_key("0" * 64, INVENTORY)
 
 
+async def test_only_a_python_that_reads_the_same_byte_code_compiles_for_another_image(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "0.1.1")
+    compiler = Compiler(Engine("unix:///nowhere"), INVENTORY, _image)
+    foreign = replace(INVENTORY, environment={"platform_machine": "aarch64"})
+    assert compiler.compiles_for(foreign)
+    unknown, newer = replace(foreign, magic=""), replace(foreign, magic="00000000")
+    assert not compiler.compiles_for(newer)
+    assert not Compiler(Engine("unix:///nowhere"), unknown, _image).compiles_for(unknown)
+    bare = await make_layer(wheel.path, newer, compiler=None)
+    assert not bare.compiled
+    assert [name for name in _entries(bare) if name.endswith(".pyc")] == []
+    assert layer_key(wheel.sha256, newer) != layer_key(wheel.sha256, newer, compiled=False)
+
+
 async def test_the_image_keeps_what_its_base_says_and_gains_labels_a_layer_and_a_step(tmp_path: Path) -> None:
     base = {
         "architecture": "amd64",
@@ -241,7 +255,7 @@ async def test_the_image_keeps_what_its_base_says_and_gains_labels_a_layer_and_a
         "history": [{"created_by": "first"}],
     }
     layer = await _layer(make_wheel(tmp_path, "0.1.1").path)
-    config = appended_config(base, layer, labels={"new": "2"}, step="append it")
+    config = appended_config(base, layer, labels={"new": "2"}, what="it")
     assert config["config"] == {**base["config"], "Labels": {"kept": "1", "new": "2"}}  # type: ignore[dict-item]
     assert config["rootfs"]["diff_ids"] == ["sha256:1", layer.diff_id]
     assert [step["created_by"] for step in config["history"]] == ["first", "append it"]

@@ -7,7 +7,7 @@ import pytest
 
 from builder.cascade_inputs import CascadeInputs
 from builder.inventory import Installed, Inventory
-from builder.oci import Platform, Reference
+from builder.oci import Manifest, MediaType, Platform, Reference, canonical_json
 from builder.pipconf import Index
 from builder.problems import Refused
 from builder.wheel import Wheel
@@ -156,3 +156,42 @@ def test_a_platform_is_read_and_written_alike() -> None:
     assert str(Platform.parse("linux/arm/v7")) == "linux/arm/v7"
     with pytest.raises(ValueError, match="is not a platform"):
         Platform.parse("linux")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "image", "taken"),
+    [
+        ("linux/arm64", "linux/arm64/v8", True),
+        ("linux/arm64/v8", "linux/arm64", True),
+        ("linux/arm", "linux/arm/v7", True),
+        ("linux/arm/v7", "linux/arm/v6", False),
+        ("linux/arm/v7", "linux/arm", False),
+        ("linux/amd64", "linux/arm64", False),
+        ("linux/amd64", "windows/amd64", False),
+    ],
+)
+def test_a_platform_takes_images_of_its_machine(wanted: str, image: str, *, taken: bool) -> None:
+    assert Platform.parse(wanted).takes(Platform.of(Platform.parse(image).to_document())) is taken
+
+
+def test_an_index_is_of_the_family_of_its_images_and_the_same_in_any_order() -> None:
+    platforms = [Platform.parse(text) for text in ("linux/arm64/v8", "linux/amd64")]
+    docker, oci = (_manifest(kind) for kind in (MediaType.DOCKER_MANIFEST, MediaType.OCI_MANIFEST))
+    listed = Manifest.index_of(dict.fromkeys(platforms, docker))
+    assert listed == Manifest.index_of(dict.fromkeys(reversed(platforms), docker))
+    assert listed.media_type == MediaType.DOCKER_LIST
+    assert [entry["platform"] for entry in listed.document["manifests"]] == [
+        {"os": "linux", "architecture": "amd64"},
+        {"os": "linux", "architecture": "arm64", "variant": "v8"},
+    ]
+    assert Manifest.index_of(dict.fromkeys(platforms, oci)).media_type == MediaType.OCI_INDEX
+    mixed = Manifest.index_of(dict(zip(platforms, (docker, oci), strict=True)))
+    assert mixed.media_type == MediaType.OCI_INDEX
+    assert {entry["mediaType"] for entry in mixed.document["manifests"]} == {
+        docker.media_type,
+        oci.media_type,
+    }
+
+
+def _manifest(media_type: str) -> Manifest:
+    return Manifest.from_bytes(canonical_json({"mediaType": media_type}), media_type, where="a test")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from controller.model.container import ContainerState
+from controller.model.record import PlatformImage
 from controller.model.target import Phase, Target
 from controller.plan.budget import allowed
 from controller.plan.fleet import Fleet, may_go_now, sort_fleet, why_stale
@@ -40,6 +41,28 @@ def test_only_what_reports_version_and_content_from_inside_is_up_to_date() -> No
 def test_the_right_report_from_another_image_is_stale() -> None:
     rebuilt = target(version="0.1.1", image_id=image("0.1.0", "echo"))
     assert sorted_(rebuilt).stale == (rebuilt,)
+
+
+def test_the_right_image_is_the_same_by_the_digest_of_index_manifest_or_configuration() -> None:
+    wanted = record("0.1.1")
+    own, other = (PlatformImage(digest=digest(a), image_id=digest(b)) for a, b in ("bc", "de"))
+    indexed = template_record("0.1.1", "echo").model_copy(
+        update={
+            "digest": digest("a"),
+            "image_id": digest("c"),
+            "platforms": {"linux/amd64": own, "linux/arm64": other},
+        }
+    )
+    wanted = wanted.with_template("echo", indexed)
+    for letter in "abcde":
+        runs = target(version="0.1.1", image_id=digest(letter))
+        assert sort_fleet(wanted, [runs]).up_to_date == (runs,)
+    another = target(version="0.1.1", image_id=digest("f"))
+    assert sort_fleet(wanted, [another]).stale == (another,)
+
+
+def digest(letter: str) -> str:
+    return f"sha256:{letter * 64}"
 
 
 def test_the_right_image_without_a_report_is_neither_stale_nor_up_to_date() -> None:

@@ -8,7 +8,15 @@ import pytest
 from pydantic import ValidationError
 
 from controller.model.errors import Terminal
-from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import (
+    Dispatched,
+    ForeignBuild,
+    HeldBack,
+    PlatformImage,
+    ReleaseRecord,
+    TemplateRecord,
+    Verdict,
+)
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -66,13 +74,31 @@ def test_equal_records_have_equal_bytes() -> None:
 def test_fields_of_a_later_release_are_carried_through_changes_at_every_depth() -> None:
     later = document(signature={"key": None})
     later["wheel"]["attestation"] = "x"
-    later["templates"]["echo"]["platforms"] = ["linux/arm64"]
+    later["templates"]["echo"]["attestations"] = ["linux/arm64"]
     before = ReleaseRecord.from_json(json.dumps(later).encode(), where="test")
     after = before.published(NOON).resumed(NOON).with_template("new", TemplateRecord(image="x"))
     written = json.loads(after.to_json())
     assert written["signature"] == {"key": None}
     assert written["wheel"]["attestation"] == "x"
-    assert written["templates"]["echo"]["platforms"] == ["linux/arm64"]
+    assert written["templates"]["echo"]["attestations"] == ["linux/arm64"]
+
+
+def test_an_image_of_several_platforms_goes_by_the_digests_of_all_its_parts() -> None:
+    arm = PlatformImage(
+        digest=digest("b"), image_id=digest("c"), full_build=ForeignBuild(image="r:1", digest=digest("d"))
+    )
+    own = PlatformImage(digest=digest("e"), image_id=digest("f"))
+    platforms = {"linux/arm64": arm, "linux/amd64": own}
+    template = TemplateRecord(image="x:1", digest=digest("a"), image_id=digest("f"), platforms=platforms)
+    assert template.identity == digest("a")
+    assert template.digests == {digest(letter) for letter in "abcef"}
+    assert TemplateRecord(image="x:1").digests == frozenset()
+    before = record().with_template("x", template)
+    assert ReleaseRecord.from_json(before.to_json(), where="test") == before
+
+
+def digest(letter: str) -> str:
+    return f"sha256:{letter * 64}"
 
 
 def test_a_template_is_set_beside_the_others() -> None:

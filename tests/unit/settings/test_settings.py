@@ -147,12 +147,32 @@ def test_without_a_home_the_message_says_what_to_set() -> None:
 
 def test_the_platform_is_the_variables_then_the_templates_then_amd64_on_arm_macs() -> None:
     template = ["linux/arm64"]
-    assert settings(MOLECULE_IMAGE_PLATFORM="linux/amd64").platform_for(template) == "linux/amd64"
-    assert settings().platform_for(template) == "linux/arm64"
+    named = settings(MOLECULE_IMAGE_PLATFORM="linux/amd64")
+    assert named.platforms_for(template, engine="") == ("linux/amd64", ())
+    assert settings().platforms_for(template, engine="") == ("linux/arm64", ())
     mac = Settings(Path("/s"), "unix:///x", Path("/d"), on_arm64_mac=True)
-    assert mac.platform_for(None) == "linux/amd64"
+    assert mac.platforms_for(None, engine="") == ("linux/amd64", ())
+    assert mac.platforms_for(template, engine="") == ("linux/arm64", ())
     elsewhere = Settings(Path("/s"), "unix:///x", Path("/d"))
-    assert elsewhere.platform_for(None) is None
+    assert elsewhere.platforms_for(None, engine="") == (None, ())
+
+
+@pytest.mark.parametrize(
+    ("engine", "expected"),
+    [
+        ("linux/amd64", ("linux/amd64", ("linux/arm/v7", "linux/arm64"))),
+        ("linux/arm64", ("linux/arm64", ("linux/amd64", "linux/arm/v7"))),
+        ("linux/arm", ("linux/arm/v7", ("linux/amd64", "linux/arm64"))),
+        ("linux/s390x", ("linux/arm64", ("linux/amd64", "linux/arm/v7"))),
+    ],
+)
+def test_of_several_platforms_the_engines_own_is_built_and_booted(
+    engine: str, expected: tuple[str, tuple[str, ...]]
+) -> None:
+    template = ["linux/arm64", "linux/amd64", "linux/arm/v7"]
+    assert settings().platforms_for(template, engine=engine) == expected
+    alone = settings(MOLECULE_IMAGE_PLATFORM="linux/arm64").platforms_for(template, engine=engine)
+    assert alone == ("linux/arm64", ())
 
 
 def test_a_platform_that_is_none_is_refused() -> None:
