@@ -45,7 +45,14 @@ def test_a_plan_of_a_new_object_tells_all_that_will_be_done(desk: Desk) -> None:
     assert plan["waves"] == [{"name": "everyone", "targets": []}]
     assert (plan["busy"], plan["adopts"], plan["unknown"]) == ([], [], [])
     assert {"hash", "expectedSeconds"} <= set(plan)
-    assert set(plan["templates"][0]) == {"name", "build", "reason", "before", "after"}
+    assert set(plan["templates"][0]) == {
+        "name",
+        "build",
+        "reason",
+        "before",
+        "after",
+        "updateAvailable",
+    }
     assert desk.facts("plan")["hash"] == plan["hash"]
     desk.bump("0.2.0")
     assert desk.facts("plan")["hash"] != plan["hash"]
@@ -59,9 +66,9 @@ def test_the_forms_of_an_answer_say_the_same(desk: Desk) -> None:
     assert table.out.splitlines() == [
         f"Version 0.1.0 is {plan['state']}; plan {plan['hash'][:12]}",
         "",
-        "TEMPLATE  BUILD  REASON",
-        "plain     yes    WheelChanged",
-        "polite    yes    WheelChanged",
+        "TEMPLATE  BUILD  REASON        BEFORE  AFTER",
+        "plain     yes    WheelChanged  -       runtime 0.1.0",
+        "polite    yes    WheelChanged  -       runtime 0.1.0",
         "",
         "The package would be published.",
         "0 targets would be replaced, 0 of them busy.",
