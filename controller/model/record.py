@@ -235,7 +235,7 @@ class ReleaseRecord(RecordPart):
     """The signature over what never changes in this record; None when no key was named."""
     verdict: Verdict | None = None
     resumed_time: Moment | None = None
-    """Verdicts Failed up to here were taken back."""
+    """Verdicts Failed, and notes of what was held back or of who was told, are void up to here."""
 
     @property
     def failed(self) -> bool:
@@ -264,11 +264,17 @@ class ReleaseRecord(RecordPart):
     def holding_back(self, name: str, cause: HeldBack | None) -> Self:
         """Return the record with one template held back; None lets it go on."""
         others = {each: held for each, held in self.held_back.items() if each != name}
-        return self.model_copy(update={"held_back": {**others, name: cause} if cause else others})
+        if cause is None:
+            return self.model_copy(update={"held_back": others})
+        images = (self.templates.get(name), self.shadows.get(name))
+        built = [each.built_time for each in images if each is not None and each.built_time is not None]
+        dated = cause.model_copy(update={"time": self._after_resumed(cause.time, *built)})
+        return self.model_copy(update={"held_back": {**others, name: dated}})
 
     def dispatched(self, name: str, sent: Dispatched) -> Self:
         """Return the record with the note that somebody was told to build a template's image."""
-        return self.model_copy(update={"dispatches": {**self.dispatches, name: sent}})
+        dated = sent.model_copy(update={"sent_time": self._after_resumed(sent.sent_time)})
+        return self.model_copy(update={"dispatches": {**self.dispatches, name: dated}})
 
     def published(self, time: datetime) -> Self:
         """Return the record of the version as the index serves it since `time` (aware); who noted it first stays right."""
@@ -276,10 +282,13 @@ class ReleaseRecord(RecordPart):
 
     def judged(self, verdict: Verdict) -> Self:
         """Return the record with this verdict, dated after whatever was taken back, whosever clock said when."""
-        if self.resumed_time is not None and verdict.time <= self.resumed_time:
-            later = self.resumed_time + timedelta(milliseconds=1)
-            verdict = verdict.model_copy(update={"time": later})
-        return self.model_copy(update={"verdict": verdict})
+        dated = verdict.model_copy(update={"time": self._after_resumed(verdict.time)})
+        return self.model_copy(update={"verdict": dated})
+
+    def _after_resumed(self, time: datetime, *others: datetime) -> datetime:
+        """Return `time`, or the next moment after what it must follow when the clock that gave it is behind."""
+        earlier = [each for each in (*others, self.resumed_time) if each is not None]
+        return max([_utc(time), *(each + timedelta(milliseconds=1) for each in earlier)])
 
     def resumed(self, now: datetime) -> Self:
         """Return the record of a version of which everything that failed, or was not answered, is tried again.

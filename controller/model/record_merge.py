@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import HeldBack, ReleaseRecord, TemplateRecord, Verdict
 from controller.model.record_part import RecordPart
 
 P = TypeVar("P", bound=RecordPart)
 
-Note = TypeVar("Note")
+Note = TypeVar("Note", bound=RecordPart)
 _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -24,19 +24,18 @@ def merged(one: ReleaseRecord, other: ReleaseRecord) -> ReleaseRecord:
     """Return what both copies say together; both are of the same version."""
     if _lineage(one) != _lineage(other):
         return max(one, other, key=_rank)
-    names = sorted({*one.templates, *other.templates})
     resumed = max((time for time in (one.resumed_time, other.resumed_time) if time), default=None)
     published = min((time for time in (one.published_time, other.published_time) if time), default=None)
+    templates, shadows = _images(one.templates, other.templates), _images(one.shadows, other.shadows)
+    held_back = _newest(one.held_back, other.held_back, lambda note: note.time, resumed or _NEVER)
+    passed = {
+        name for name, note in held_back.items() if _passed(note, templates.get(name), shadows.get(name))
+    }
     return _joined(*sorted((one, other), key=_text)).model_copy(
         update={
-            "templates": {
-                name: _template(one.templates.get(name), other.templates.get(name)) for name in names
-            },
-            "shadows": {
-                name: _template(one.shadows.get(name), other.shadows.get(name))
-                for name in sorted({*one.shadows, *other.shadows})
-            },
-            "held_back": _newest(one.held_back, other.held_back, lambda note: note.time, resumed or _NEVER),
+            "templates": templates,
+            "shadows": shadows,
+            "held_back": {name: note for name, note in held_back.items() if name not in passed},
             "dispatches": _newest(
                 one.dispatches, other.dispatches, lambda sent: sent.sent_time, resumed or _NEVER
             ),
@@ -51,8 +50,21 @@ def _newest(
     one: Mapping[str, Note], other: Mapping[str, Note], time: Callable[[Note], datetime], resumed: datetime
 ) -> dict[str, Note]:
     """Return the newer note of each template, without those that were taken back."""
-    oldest_first = sorted((*one.items(), *other.items()), key=lambda each: time(each[1]))
+    oldest_first = sorted((*one.items(), *other.items()), key=lambda each: (time(each[1]), _text(each[1])))
     return {name: note for name, note in oldest_first if time(note) > resumed}
+
+
+def _passed(note: HeldBack, *images: TemplateRecord | None) -> bool:
+    """Whether an image that was built after the note has passed the gate: a copy of before must not bring it back."""
+    return any(
+        each is not None and each.proven and (each.built_time or _NEVER) > note.time for each in images
+    )
+
+
+def _images(
+    one: Mapping[str, TemplateRecord], other: Mapping[str, TemplateRecord]
+) -> dict[str, TemplateRecord]:
+    return {name: _template(one.get(name), other.get(name)) for name in sorted({*one, *other})}
 
 
 def succeeding(record: ReleaseRecord, before: ReleaseRecord) -> ReleaseRecord:

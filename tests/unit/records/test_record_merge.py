@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.model.record import Artifact, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import Artifact, Dispatched, HeldBack, ReleaseRecord, TemplateRecord, Verdict
 from controller.model.record_merge import merged, succeeding
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -42,7 +42,40 @@ def verdict(value: str, minute: int) -> Verdict:
     return Verdict.model_validate({"value": value, "reason": "X", "message": "", "time": at(minute)})
 
 
+def held(minute: int, *refused: str, message: str = "No answer.") -> HeldBack:
+    return HeldBack(reason="GateFailed", message=message, refused=refused or (digest("1"),), time=at(minute))
+
+
+def sent(minute: int, correlation_id: str = "abc") -> Dispatched:
+    return Dispatched(correlation_id=correlation_id, sent_time=at(minute))
+
+
+def without_void_notes(made: ReleaseRecord) -> ReleaseRecord:
+    """As writers leave a record: what was resumed, or followed by an image that passed, is not in it."""
+    resumed = made.resumed_time or at(-99)
+    built: dict[str, datetime] = {}
+    for name, image in (*made.templates.items(), *made.shadows.items()):
+        if image.proven and image.built_time:
+            built[name] = max(image.built_time, built.get(name, resumed))
+    return made.model_copy(
+        update={
+            "held_back": {
+                name: note
+                for name, note in made.held_back.items()
+                if note.time > resumed and note.time >= built.get(name, resumed)
+            },
+            "dispatches": {name: note for name, note in made.dispatches.items() if note.sent_time > resumed},
+            "verdict": made.verdict if made.verdict and made.verdict.time > resumed else None,
+        }
+    )
+
+
+def names_of_proven(made: ReleaseRecord) -> set[str]:
+    return {name for name, image in (*made.templates.items(), *made.shadows.items()) if image.proven}
+
+
 minutes = st.integers(0, 5)
+names = st.sampled_from(["echo", "greeter"])
 templates = st.builds(
     template,
     st.sampled_from("12"),
@@ -56,12 +89,15 @@ records = st.builds(
     record,
     st.sampled_from("ac"),
     recorded=st.integers(0, 1),
-    templates=st.dictionaries(st.sampled_from(["echo", "greeter"]), templates),
+    templates=st.dictionaries(names, templates),
+    shadows=st.dictionaries(names, templates),
+    held_back=st.dictionaries(names, st.builds(held, minutes, message=st.sampled_from("xy"))),
+    dispatches=st.dictionaries(names, st.builds(sent, minutes, st.sampled_from("xy"))),
     published_time=st.none() | minutes.map(at),
     promoted=st.booleans(),
-    resumed_time=st.none() | st.integers(-9, -1).map(at),
+    resumed_time=st.none() | st.integers(-9, 5).map(at),
     verdict=st.none() | st.builds(verdict, st.sampled_from(["Good", "Failed"]), minutes),
-)
+).map(without_void_notes)
 
 
 @given(records, records)
@@ -73,6 +109,26 @@ def test_the_order_of_two_copies_does_not_matter(one: ReleaseRecord, other: Rele
 def test_a_copy_that_is_in_it_already_changes_nothing(one: ReleaseRecord, other: ReleaseRecord) -> None:
     together = merged(one, other)
     assert merged(together, one) == merged(together, other) == merged(together, together) == together
+
+
+@given(records, records)
+def test_no_note_is_lost_but_those_that_a_resumption_or_a_proven_image_made_void(
+    one: ReleaseRecord, other: ReleaseRecord
+) -> None:
+    together = merged(one, other)
+    said = [
+        each
+        for each in (one, other)
+        if each.recorded_time == together.recorded_time and each.wheel == together.wheel
+    ]
+    resumed = max((each.resumed_time for each in said if each.resumed_time), default=at(-99))
+    if len(said) == 1:
+        assert together == said[0]
+        return
+    told = {name: note for each in said for name, note in each.dispatches.items() if note.sent_time > resumed}
+    assert together.dispatches.keys() == told.keys()
+    noted = {name for each in said for name, note in each.held_back.items() if note.time > resumed}
+    assert noted - names_of_proven(together) <= together.held_back.keys() <= noted
 
 
 @given(records, records)
@@ -154,3 +210,53 @@ def test_fields_of_a_later_release_are_brought_together_too() -> None:
     later = ReleaseRecord.model_validate(record().model_dump(by_alias=True) | {"signedOff": "yes"})
     assert (merged(record(promoted=True), later).model_extra or {}) == {"signedOff": "yes"}
     assert merged(record(promoted=True), later).promoted
+
+
+def test_shadows_are_joined_as_images_are_and_never_taken_for_them() -> None:
+    one = record(shadows={"echo": template(built=1), "greeter": template("2", proven=True)})
+    other = record(shadows={"echo": template("2", built=2), "greeter": template("2", boot_seconds=1.5)})
+    together = merged(one, other)
+    assert together.shadows["echo"] == template("2", built=2)
+    assert (together.shadows["greeter"].proven, together.shadows["greeter"].boot_seconds) == (True, 1.5)
+    assert together.templates == {}
+
+
+def test_the_newer_note_of_each_template_stands_in_whatever_order_copies_come() -> None:
+    one = record(held_back={"echo": held(1), "greeter": held(4)}, dispatches={"echo": sent(1)})
+    other = record(held_back={"echo": held(3, digest("2"))}, dispatches={"echo": sent(3), "greeter": sent(1)})
+    for together in (merged(one, other), merged(other, one)):
+        assert together.held_back == {"echo": held(3, digest("2")), "greeter": held(4)}
+        assert together.dispatches == {"echo": sent(3), "greeter": sent(1)}
+
+
+def test_notes_that_were_resumed_are_not_brought_back_by_an_earlier_copy() -> None:
+    before = record(held_back={"echo": held(1)}, dispatches={"greeter": sent(1)})
+    resumed = before.resumed(at(2))
+    assert (resumed.held_back, resumed.dispatches) == ({}, {})
+    assert merged(before, resumed) == merged(resumed, before) == resumed
+    again = resumed.holding_back("echo", held(3)).dispatched("greeter", sent(3))
+    assert merged(before, again) == merged(resumed, again) == again
+
+
+def test_notes_by_a_clock_that_is_behind_are_not_taken_for_such_as_were_resumed() -> None:
+    resumed = record(held_back={"echo": held(9)}).resumed(at(2))
+    again = resumed.holding_back("echo", held(3)).dispatched("greeter", sent(3))
+    assert merged(again, resumed) == again
+    assert again.held_back.keys() == {"echo"}
+    assert again.dispatches.keys() == {"greeter"}
+
+
+def test_a_note_of_an_image_that_another_one_replaced_and_that_passed_is_not_brought_back() -> None:
+    failed = record(templates={"echo": template(built=1)}).holding_back("echo", held(2))
+    built = failed.with_template("echo", template("2", built=3))
+    assert merged(failed, built).held_back == failed.held_back
+    passed = built.with_template("echo", template("2", built=3, proven=True)).holding_back("echo", None)
+    assert merged(failed, passed) == merged(passed, failed) == passed
+    shadowed = record(shadows={"echo": template(built=3, proven=True)})
+    assert merged(failed.model_copy(update={"templates": {}}), shadowed).held_back == {}
+
+
+def test_a_note_of_what_came_after_the_proven_image_stays_also_when_a_clock_is_behind() -> None:
+    passed = record(templates={"echo": template(built=9, proven=True)})
+    failed = passed.holding_back("echo", held(2, digest("2")))
+    assert merged(passed, failed).held_back["echo"].refused == (digest("2"),)
