@@ -18,7 +18,7 @@ from builder.inventory import Inventory, NotInventoried, Unmet
 from builder.made import BASE_DIGEST_LABEL, BASE_NAME_LABEL, Base, Child, Failure, Made, platform_of
 from builder.naming import candidate_inputs, candidate_tag, full_build_tag
 from builder.npmconf import Npm
-from builder.oci import DockerConfig, NoCredentials, RegistryError, Unavailable
+from builder.oci import DockerConfig, NoCredentials, ReadOnly, RegistryError, Unavailable
 from builder.pipconf import Index
 from builder.stages.image import BuildFailed, FullBuild, NoBuilder, build_image
 from builder.stages.inventory import take_inventory
@@ -117,7 +117,8 @@ class Cascade:
         except EngineError as error:
             return Failure("EngineRefused", str(error))
         except RegistryError as error:
-            return Failure(f"Registry{type(error).__name__}", str(error))
+            reason = f"Registry{type(error).__name__}"
+            return Failure(reason, str(error), transient=isinstance(error, ReadOnly))
 
     async def _make(self, template: Template, index: Index) -> Made:
         started, foreign = time.monotonic(), self._foreign

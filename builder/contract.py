@@ -272,7 +272,8 @@ class CascadeRun:
     or RequirementsChanged when that showed only here), `seconds`. `result` has the same under `templates`, complete,
     with `before` and `after`, `imageId` (config digest, what an engine calls the image), `fullBuild` {`image`, `digest`,
     `inventory`}, `baseDigest` and `bases` (digests by name that the full build started from; null for the known one), or `error`
-    {`reason`, `message`}. Of an index they are those of the platform that is built here, but for its own `digest`, and
+    {`reason`, `message`, `transient`, optionally `retryAfterSeconds`}; the reason begins with Registry where it is the
+    registry's, and no template's. Of an index they are those of the platform that is built here, but for its own `digest`, and
     `platforms` has `digest`, `imageId`, `fullBuild` and `byteCode` of each; those without byte code are in the report as
     `withoutByteCode`.
     """

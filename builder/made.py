@@ -103,7 +103,10 @@ class Failure:
 
     def to_document(self) -> dict[str, Any]:
         """Return all facts of one template."""
-        return {"error": {"reason": self.reason, "message": self.message, "transient": self.transient}}
+        wait = {} if self.retry_after is None else {"retryAfterSeconds": self.retry_after}
+        return {
+            "error": {"reason": self.reason, "message": self.message, "transient": self.transient, **wait}
+        }
 
 
 def platform_of(image: StoredImage) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from builder.engine import Engine, ImageNotFound
+from builder.engine import Engine, EngineError, EngineUnavailable, ImageNotFound
 from builder.engine_config import image_config
 from builder.loading import LayerBytes, Loadable, Loading
 from builder.oci import (
@@ -22,6 +22,7 @@ from builder.oci import (
     NotFound,
     Platform,
     Reference,
+    Unavailable,
     canonical_json,
     sha256_digest,
 )
@@ -192,7 +193,15 @@ class RemoteStore:
         """See `Store`: the engine pushes what it built."""
         reference = Reference.parse(name)
         repository, _, tag = name.rpartition(":")
-        await self._engine.push(repository, tag, credential=await self._credentials.for_host(reference.host))
+        credential = await self._credentials.for_host(reference.host)
+        try:
+            await self._engine.push(repository, tag, credential=credential)
+        except EngineUnavailable:
+            raise
+        except EngineError as error:
+            # An engine tells in words only what the registry said; what it means, the registry tells us.
+            await self._client.upload(reference, b"{}", digest=sha256_digest(b"{}"))
+            raise Unavailable(str(error)) from error
         found = await self.find(name)
         if found is None:
             raise NotFound(f"{name} was pushed and is not there.")

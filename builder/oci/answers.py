@@ -13,6 +13,7 @@ from builder.oci.errors import (
     Disconnected,
     NotFound,
     RateLimited,
+    ReadOnly,
     Refused,
     RegistryError,
     Unauthorized,
@@ -63,7 +64,8 @@ async def problem(answer: aiohttp.ClientResponse, method: str, what: str) -> Reg
             f"{text} The credentials for {host} are missing, wrong or not allowed to do this."
         )
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        return Refused(f"{text} {_NOT_ALLOWED.get(method, _READ_ONLY)}")
+        wrong = _NOT_ALLOWED.get(method)
+        return Refused(f"{text} {wrong}") if wrong else ReadOnly(f"{text} {_READ_ONLY}")
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         return RateLimited(text, retry_after=retry_after_seconds(answer))
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or status == HTTPStatus.REQUEST_TIMEOUT:

@@ -20,6 +20,10 @@ class Refused(RegistryError):
     """The registry understood the request and will not do it (4xx): the same request fails again."""
 
 
+class ReadOnly(Refused):
+    """The registry takes no writes (405), as while it is maintained: what is asked for can be done when that ends."""
+
+
 class Corrupt(RegistryError):
     """What was read is not what its digest, size or media type says; it must not be used."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from builder.cascade_inputs import Registry, known_mode
 from builder.contract import Outcome, Report
 from builder.engine import Engine, EngineError, EngineUnavailable
-from builder.oci import Client, DockerConfig, NoCredentials, Reference, RegistryError, Unavailable
+from builder.oci import Client, DockerConfig, NoCredentials, ReadOnly, Reference, RegistryError, Unavailable
 from builder.problems import Refused, TryAgain
 from builder.stages.promote import EngineTags, Refusal, RegistryTags, Tag, promote
 from builder.stages.promote import Outcome as SetTag
@@ -36,6 +36,8 @@ def run(arguments: Sequence[str]) -> Report:
         raise Refused(refusal.reason, [str(refusal)]) from refusal
     except Unavailable as error:
         raise TryAgain("RegistryUnavailable", str(error), retry_after=error.retry_after) from error
+    except ReadOnly as error:
+        raise TryAgain("RegistryReadOnly", str(error)) from error
     except EngineUnavailable as error:
         raise TryAgain("EngineUnavailable", str(error)) from error
     except (RegistryError, EngineError) as error:

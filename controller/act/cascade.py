@@ -15,7 +15,8 @@ from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_access
 from controller.clients.runs import Run
-from controller.model.errors import NotFound, PartlyFailed, Transient
+from controller.clients.template_failure import failure_of, to_correct
+from controller.model.errors import NotFound, PartlyFailed, Problem, Terminal, Transient
 from controller.model.plan import Cascade, TemplateBuild
 from controller.model.record import (
     Artifact,
@@ -33,7 +34,7 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     """Build what the plan lists; templates that succeed are recorded even when another one fails.
 
     Raises:
-        PartlyFailed: BuildFailed, with the message of each template that somebody must correct.
+        PartlyFailed: why each template that failed did: BuildFailed, what its registry wants, or what is away.
         Terminal: the run refused its input.
         Transient: the engine, the registry or the index was away.
     """
@@ -69,15 +70,16 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         for name, result in results.items()
         if "error" not in result
     }
-    failed = {
-        name: f"Template {name}: {result['error']['message']}"
+    failed: dict[str, Problem] = {
+        name: failure_of(name, result["error"], log=folder / "out")
         for name, result in results.items()
-        if "error" in result and not result["error"]["transient"]
-    } | unreadable
+        if "error" in result
+    }
+    failed |= {name: to_correct(text, log=folder / "out") for name, text in unreadable.items()}
     held = {
-        name: cause
-        for name, message in failed.items()
-        if (cause := _held_back(document, builds[name], message)) is not None
+        name: note
+        for name, cause in failed.items()
+        if (note := _held_back(document, builds[name], cause)) is not None
     }
     await parts.amend(
         action.version,
@@ -86,12 +88,10 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     )
     if away is not None:
         raise away
-    final = {name: message for name, message in failed.items() if name not in held}
-    if final:
-        fix = f"Correct the template; the whole log is in {folder / 'out'}."
-        raise PartlyFailed(Reason.BUILD_FAILED, final, fix=fix)
+    if final := {name: cause for name, cause in failed.items() if name not in held}:
+        raise PartlyFailed(final)
     lines = [f"{name}: {_told(result)}" for name, result in results.items() if "error" not in result]
-    return ", ".join([*lines, *(f"{name}: {cause.reason}" for name, cause in held.items())])
+    return ", ".join([*lines, *(f"{name}: {note.reason}" for name, note in held.items())])
 
 
 def _unreadable(parts: Parts, document: WorkspaceRuntime, builds: Iterable[TemplateBuild]) -> dict[str, str]:
@@ -105,8 +105,11 @@ def _unreadable(parts: Parts, document: WorkspaceRuntime, builds: Iterable[Templ
     }
 
 
-def _held_back(document: WorkspaceRuntime, build: TemplateBuild, message: str) -> HeldBack | None:
+def _held_back(document: WorkspaceRuntime, build: TemplateBuild, cause: Problem) -> HeldBack | None:
     """Return the note of a failure that stops nobody else; None for one that does."""
+    if not isinstance(cause, Terminal) or cause.reason != Reason.BUILD_FAILED:
+        return None
+    message = cause.message
     if build.base is not None:
         text = f"{message.rstrip('.')}. So this version cannot be tried on the image that is served now."
         return HeldBack(reason=Reason.UNTESTED, message=text, refused=(build.base,), time=datetime.now(UTC))

@@ -62,6 +62,7 @@ class Reason(enum.StrEnum):
     SHAPE_UNSAFE = "ShapeUnsafe"
     # someone must change something
     BUILD_FAILED = "BuildFailed"
+    REGISTRY_REFUSED = "RegistryRefused"
     GATE_FAILED = "GateFailed"
     GATE_MISCONFIGURED = "GateMisconfigured"
     GATE_UNREACHABLE = "GateUnreachable"

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from builder import oci
+from controller.api.conditions import Reason
 from controller.model.delivery import DeliveredImage
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.settings import BasicCredentials
@@ -172,7 +173,7 @@ def _labels(config: bytes, *, where: str) -> Mapping[str, str]:
         return {str(name): str(value) for name, value in labels.items()}
     except (ValueError, AttributeError) as error:
         raise Terminal(
-            "RegistryRefused",
+            Reason.REGISTRY_REFUSED,
             f"The configuration of {where} is none of an image.",
             fix="Push the image again with a current tool.",
         ) from error
@@ -187,13 +188,23 @@ def translated() -> Iterator[None]:
         raise NotFound(str(error)) from error
     except oci.Unavailable as error:
         raise Transient(str(error), retry_after=error.retry_after) from error
+    except oci.ReadOnly as error:
+        raise Transient(str(error)) from error
     except oci.Unauthorized as error:
-        raise Terminal(
-            "CredentialsMissing",
-            str(error),
-            fix="Name a Secret in registry.pushSecretName (to read: pullSecretName), or run docker login for this registry.",
-        ) from error
+        raise unauthorized(str(error)) from error
     except oci.RegistryError as error:
-        raise Terminal(
-            "RegistryRefused", str(error), fix="Check the registry's address and its log."
-        ) from error
+        raise refused(str(error)) from error
+
+
+def unauthorized(message: str) -> Terminal:
+    """Return what it means that a registry wants other credentials."""
+    return Terminal(
+        Reason.CREDENTIALS_MISSING,
+        message,
+        fix="Name a Secret in registry.pushSecretName (to read: pullSecretName), or run docker login for this registry.",
+    )
+
+
+def refused(message: str) -> Terminal:
+    """Return what it means that a registry does not do what it understood."""
+    return Terminal(Reason.REGISTRY_REFUSED, message, fix="Check the registry's address and its log.")

@@ -51,9 +51,9 @@ class Terminal(Problem):
         self.fix = fix
 
 
-class PartlyFailed(Terminal):
-    """Parts of an action failed, each with a message of its own by its name; the rest of it was done."""
+class PartlyFailed(Problem):
+    """Parts of an action failed, each with a cause of its own by its name; the rest of it was done."""
 
-    def __init__(self, reason: str, messages: Mapping[str, str], *, fix: str) -> None:
-        super().__init__(reason, " ".join(messages.values()), fix=fix)
-        self.messages = messages
+    def __init__(self, causes: Mapping[str, Problem]) -> None:
+        super().__init__(" ".join(map(str, causes.values())))
+        self.causes = causes

@@ -87,8 +87,8 @@ def _parts(action: Action, error: Exception) -> Iterator[tuple[Action, Exception
     for part in action.parts:
         if not isinstance(error, PartlyFailed):
             yield part, error
-        elif (message := error.messages.get(part.builds[0].template)) is not None:
-            yield part, Terminal(error.reason, message, fix=error.fix)
+        elif (cause := error.causes.get(part.builds[0].template)) is not None:
+            yield part, cause
 
 
 def _failure(action: Action, error: Exception, count: int, now: datetime) -> Failure:

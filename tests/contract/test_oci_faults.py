@@ -12,6 +12,7 @@ from builder.oci import (
     Client,
     Corrupt,
     Manifest,
+    ReadOnly,
     Reference,
     Refused,
     Unauthorized,
@@ -166,13 +167,13 @@ async def test_a_read_only_registry_is_a_refusal_that_says_so(tmp_path: Path) ->
         async with Client(insecure=True) as client:
             manifest = await client.manifest(reference)
             assert manifest.digest == digest
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(ReadOnly) as refused:
                 await client.upload(other, b"x", digest=sha256_digest(b"x"))
             assert str(refused.value) == (
                 f"{address} answered 405 to POST {other.name}@{sha256_digest(b'x')}. "
                 "It takes no writes: end its read-only mode, or name another registry."
             )
-            with pytest.raises(Refused, match=r"answered 405 to PUT .* It takes no writes"):
+            with pytest.raises(ReadOnly, match=r"answered 405 to PUT .* It takes no writes"):
                 await client.put_manifest(other, manifest.raw, manifest.media_type)
             assert not await client.mount(other, manifest.layers[0].digest, reference)
             with pytest.raises(Refused, match="It does not allow deletion, or is read-only: allow it there"):

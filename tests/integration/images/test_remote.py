@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,20 @@ def test_a_registry_that_is_down_is_tried_again_later(
     ended = remote.cascade(old_wheel, entry)
     assert (ended.code, ended.report["reason"]) == (20, "RegistryUnavailable")
     assert "127.0.0.1:1 cannot be reached" in ended.report["message"]
+
+
+def test_a_full_build_that_a_read_only_registry_does_not_take_is_tried_again_later(
+    run: Run, new_entry: NewEntry, old_wheel: SmallWheel, tmp_path: Path
+) -> None:
+    with running_registry(tmp_path / "maintained", read_only=True) as address:
+        entry = new_entry("kept-out")
+        entry["image"] = f"{address}/{entry['image']}"
+        ended = Run(run.engine, run.out, "Remote", {"insecure": True}, run.index).cascade(old_wheel, entry)
+    assert (ended.code, ended.report["reason"]) == (20, "RegistryReadOnly")
+    assert ended.report["message"] == (
+        f"Template kept-out: {address} answered 405 to POST {entry['image']}@sha256:{sha256(b'{}').hexdigest()}. "
+        "It takes no writes: end its read-only mode, or name another registry."
+    )
 
 
 def test_the_registry_of_the_tests_wants_a_password(place: tuple[str, Path]) -> None:

@@ -258,6 +258,19 @@ def test_what_was_delivered_and_passed_gets_its_tag_and_then_rolls() -> None:
     assert (state.deliveries, len(state.fleet.stale)) == ((), 1)
 
 
+@pytest.mark.parametrize("build", [TELL, {"strategy": "Follow"}])
+@pytest.mark.parametrize("tags", [(), ("latest",)], ids=["never ours", "ours before"])
+def test_a_moving_tag_that_whoever_builds_moved_is_theirs_and_neither_contested_nor_moved(
+    build: dict[str, Any], tags: tuple[str, ...]
+) -> None:
+    image = template_record("0.1.1", "greeter", image=f"{IMAGE}:0.1.1-abc-00000000", image_id=BASE, tags=tags)
+    through = released(templates={**released().templates, "greeter": image})
+    for found, moved in (((), BASE), ((), NEW), ((delivered(version="0.1.1"),), NEW)):
+        world = seen(through, found=found, images={image.image: image.identity, f"{IMAGE}:latest": moved})
+        assert isinstance(classify(asked(**build), world), UpToDate)
+        assert planned(asked(**build), world).actions == ()
+
+
 def test_what_was_delivered_and_failed_is_told_and_another_one_is_tried() -> None:
     note = HeldBack(
         reason="GateFailed", message="Template greeter: turn 1 failed.", refused=(NEW,), time=NOON

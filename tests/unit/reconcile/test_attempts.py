@@ -123,10 +123,27 @@ CASCADE = Cascade(
 
 def test_a_partly_failed_cascade_is_held_against_the_template_that_failed() -> None:
     attempts = Attempts()
-    error = PartlyFailed("BuildFailed", {"greeter": "Template greeter: no."}, fix="Correct the template.")
+    error = PartlyFailed(
+        {"greeter": Terminal("BuildFailed", "Template greeter: no.", fix="Correct the template.")}
+    )
     attempts.failed(CASCADE, error, NOON)
     failed = Failure("BuildFailed", "Template greeter: no. Correct the template.", None)
     assert attempts.failures == {CASCADE.parts[1].key: failed}
+
+
+def test_each_template_of_a_cascade_has_a_cause_of_its_own_and_waits_for_that() -> None:
+    attempts = Attempts()
+    broken = Terminal("BuildFailed", "Template echo: no.", fix="Correct the template.")
+    away = Transient("Template greeter: the registry is away.", retry_after=7)
+    attempts.failed(CASCADE, PartlyFailed({"echo": broken, "greeter": away}), NOON)
+    assert attempts.failures == {
+        CASCADE.parts[0].key: Failure("BuildFailed", "Template echo: no. Correct the template.", None),
+        CASCADE.parts[1].key: Failure(
+            "Building",
+            "Template greeter: the registry is away; trying again.",
+            NOON + timedelta(seconds=7),
+        ),
+    }
 
 
 def test_a_cascade_that_could_not_be_tried_waits_with_all_its_templates() -> None:

@@ -359,8 +359,16 @@ class Machine:
             self.records[action.version] = record
         final = [build.template for build in failed if self._build_held_back(document, build) is None]
         if final:
-            messages = {name: f"Template {name}: pip found nothing." for name in final}
-            raise PartlyFailed(Reason.BUILD_FAILED, messages, fix="Correct the template.")
+            raise PartlyFailed(
+                {
+                    name: Terminal(
+                        Reason.BUILD_FAILED,
+                        f"Template {name}: pip found nothing.",
+                        fix="Correct the template.",
+                    )
+                    for name in final
+                }
+            )
         return f"{len(made) + len(shadows)} images"
 
     def _full_build(self, build: TemplateBuild) -> FullBuild:

@@ -1,0 +1,51 @@
+"""Why a template has no image, and who can do something about it: its keeper, the registry's, or time."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.clients.template_failure import failure_of
+from controller.model.errors import Terminal, Transient
+
+LOG = Path("/state/cascade/x/out")
+
+
+def failed(reason: str, message: str) -> Terminal:
+    cause = failure_of("echo", {"reason": reason, "message": message, "transient": False}, log=LOG)
+    assert isinstance(cause, Terminal)
+    return cause
+
+
+def test_what_the_template_has_wrong_is_for_its_keeper() -> None:
+    cause = failed("BuildFailed", "pip found nothing.")
+    assert cause.reason == "BuildFailed"
+    assert str(cause) == (
+        "Template echo: pip found nothing. Correct the template; the whole log is in /state/cascade/x/out."
+    )
+
+
+def test_credentials_that_a_registry_does_not_take_are_named_with_the_place_to_set_them() -> None:
+    said = "The credentials for r.example are missing, wrong or not allowed to do this."
+    cause = failed("RegistryUnauthorized", said)
+    assert cause.reason == "CredentialsMissing"
+    assert str(cause) == (
+        f"Template echo: {said} Name a Secret in registry.pushSecretName (to read: pullSecretName), or run docker"
+        " login for this registry."
+    )
+
+
+@pytest.mark.parametrize("reason", ["RegistryRefused", "RegistryCorrupt", "RegistryNotFound"])
+def test_what_else_a_registry_refuses_is_not_the_template_s_fault(reason: str) -> None:
+    cause = failed(reason, "r.example answered 400 to PUT r.example/echo:x.")
+    assert cause.reason == "RegistryRefused"
+    assert str(cause) == (
+        "Template echo: r.example answered 400 to PUT r.example/echo:x. Check the registry's address and its log."
+    )
+
+
+@pytest.mark.parametrize("after", [None, 7.0])
+def test_what_passes_by_itself_is_tried_again_when_it_was_said_to_be_over(after: float | None) -> None:
+    error = {"reason": "RegistryReadOnly", "message": "r.example takes no writes.", "transient": True}
+    cause = failure_of("echo", error | ({"retryAfterSeconds": after} if after else {}), log=LOG)
+    assert isinstance(cause, Transient)
+    assert (str(cause), cause.retry_after) == ("Template echo: r.example takes no writes.", after)
