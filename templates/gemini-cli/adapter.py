@@ -75,9 +75,13 @@ class GeminiCliAdapter(BaseAdapter):
         command = (self._program, f"--model={self._model}", *FLAGS)
         async with (
             running(
-                command, settings=SETTINGS, session=conversation.document(), folder=self._folder
+                command,
+                settings=SETTINGS,
+                session=conversation.document(),
+                prompt=turn.text,
+                folder=self._folder,
             ) as process,
-            aclosing(process.events(turn.text)) as events,
+            aclosing(process.events()) as events,
         ):
             async for event in events:
                 if event.get("type") == "message" and event.get("role") == "assistant":
@@ -102,13 +106,13 @@ class GeminiCliAdapter(BaseAdapter):
                 f"{endpoint} refused the key in {KEY_VARIABLE}{f' with HTTP {status}' if status else ''}; "
                 "put a key there that is valid for the model, and restart"
             )
-        errors = [line for line in process.stderr if "Error" in line]
+        errors = [line for line in process.errors if "Error" in line]
         if any("ModelNotFoundError" in line for line in errors):
             return AdapterConfigurationError(
                 f"{endpoint} answered HTTP 404; correct {URL_VARIABLE}, or model {self._model!r} in config.yaml"
             )
         return RuntimeError(
-            f"{PROGRAM} ended with exit code {process.code}: {(said or errors)[-_TEXT_SHOWN:]}"
+            f"{PROGRAM} ended with exit code {process.code}: {(said or '; '.join(errors))[-_TEXT_SHOWN:]}"
         )
 
 

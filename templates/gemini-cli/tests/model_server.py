@@ -2,13 +2,14 @@
 
 What the last message asks for, it does: `remember WORD` lets the shell tool say that word and then repeats what it said,
 `recite` repeats everything that the user said in this conversation, `pause` says one word, waits for `go_on`, and says
-another, `run COMMAND` calls the shell tool with it, `heed …` says how long it is.
+another, `run COMMAND` calls the shell tool with it, `heed …` says how long it is, `speak N` says N lines at once.
 """
 
 import json
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from hashlib import shake_256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Self
 
@@ -114,10 +115,17 @@ def parts(contents: list[dict[str, Any]], server: ModelServer) -> Iterator[dict[
         yield {"text": " second"}
     elif said[-1].startswith("heed"):
         yield {"text": f"{len(said[-1])} characters"}
+    elif said[-1].startswith("speak"):
+        yield {"text": lines(int(said[-1].split()[1]))}
     else:
         verb, _, argument = said[-1].partition(" ")
         command = argument if verb == "run" else f"echo {argument}"
         yield {"functionCall": {"name": SHELL, "args": {"command": command}}}
+
+
+def lines(count: int) -> str:
+    """As many lines of a thousand characters, without what the CLI takes for a loop."""
+    return "".join(f"{shake_256(str(number).encode()).hexdigest(500)}\n" for number in range(count))
 
 
 def said_by_user(contents: list[dict[str, Any]]) -> list[str]:

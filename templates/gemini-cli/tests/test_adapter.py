@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from model_server import MODEL, SHELL, ModelServer
+from model_server import MODEL, SHELL, ModelServer, lines
 from template_workspace import Workspace, complaint, reply, state
 
 Make = Callable[..., Workspace]
@@ -91,8 +91,15 @@ def test_a_cancelled_turn_ends_what_its_tools_started(workspace: Workspace) -> N
     assert not list((workspace.folder / "tmp").iterdir())
 
 
+def test_an_answer_of_hundreds_of_kilobytes_at_once_arrives_whole(workspace: Workspace) -> None:
+    answer = workspace.say("speak 600")
+    assert state(answer) == "completed", complaint(answer)
+    assert reply(answer) == lines(600)
+    assert not list((workspace.folder / "tmp").iterdir())
+
+
 def test_a_long_message_that_ends_like_an_option_is_a_message(workspace: Workspace) -> None:
-    text = f"heed {' '.join(map(str, range(9_000)))}\n--help"
+    text = f"heed {' '.join(map(str, range(50_000)))}\n--help"
     answer = workspace.say(text)
     assert state(answer) == "completed", complaint(answer)
     assert reply(answer) == f"{len(text)} characters"
