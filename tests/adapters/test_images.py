@@ -29,8 +29,7 @@ def in_image(engine: str, image: str, command: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.long
-@pytest.mark.parametrize("name", ["langgraph", "gemini-cli"])
+@pytest.mark.parametrize("name", [pytest.param("langgraph", marks=pytest.mark.long), "gemini-cli"])
 def test_a_template_passes_the_gate_with_a_read_only_root(bench: Bench, engine: str, name: str) -> None:
     image = candidate(bench.lay_out(name, securityContext={"readOnlyRootFilesystem": True}), name, engine)
     config = image["Config"]

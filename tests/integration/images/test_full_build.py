@@ -2,6 +2,7 @@
 
 import io
 import json
+import secrets
 import subprocess
 import sys
 from collections.abc import Callable
@@ -202,7 +203,10 @@ def test_npm_gets_its_packages_where_this_machine_does_and_nothing_of_that_stays
     for name, value in {"USERCONFIG": str(npmrc), "CAFILE": str(ca_file)}.items():
         monkeypatch.setenv(f"NPM_CONFIG_{name}", value)
     monkeypatch.setenv("NPM_TEST_TOKEN", "secret-of-npm")
-    looking = "RUN cat ~/.npmrc $(sed -n s/cafile=//p ~/.npmrc) | tr a-z A-Z > /seen\n"
+    # A build cache does not look at secrets: without a word of its own this step would be the one of an earlier run.
+    looking = (
+        f"RUN : {secrets.token_hex(8)}; cat ~/.npmrc $(sed -n s/cafile=//p ~/.npmrc) | tr a-z A-Z > /seen\n"
+    )
     dockerfile = DOCKERFILE.replace("ENV ADAPTER_MODULE", f"{looking}ENV ADAPTER_MODULE")
     made = run.cascade(old_wheel, new_entry("with-npm", dockerfile=dockerfile)).template("with-npm")
     seen = in_image(made["candidate"], "cat /seen").splitlines()
