@@ -88,15 +88,15 @@ def wheels(devpi: Index, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 @pytest.fixture(scope="module")
 def image(engine: str, registry: str) -> Iterator[str]:
-    name = f"{registry}/tw{secrets.token_hex(3)}-template"
-    yield name
-    remove_leftovers(engine, name)
+    prefix = f"tw{secrets.token_hex(3)}-"
+    yield f"{registry}/{prefix}template"
+    remove_leftovers(engine, prefix)
 
 
 @pytest.fixture(scope="module")
-def repository(  # noqa: PLR0913, PLR0917 -- fixtures of pytest are its arguments
-    engine: str, registry: str, devpi: Index, base_image: str, image: str, tmp_path_factory: pytest.TempPathFactory
-) -> Repository:  # fmt: skip
+def repository(
+    engine: str, devpi: Index, base_image: str, image: str, tmp_path_factory: pytest.TempPathFactory
+) -> Repository:
     folder = tmp_path_factory.mktemp("github")
     source = folder / "repository"
     subprocess.run(["cp", "-r", str(ECHO), str(source)], check=True)
@@ -107,7 +107,7 @@ def repository(  # noqa: PLR0913, PLR0917 -- fixtures of pytest are its argument
     for words in (["init", "-q"], ["add", "."], ["commit", "-q", "-m", "A template"]):
         subprocess.run([*git, *words], check=True)
     client = docker.DockerClient(base_url=engine)
-    base = f"{registry}/python"
+    base = f"{image}-base"
     client.images.get(base_image).tag(base, "3.11-slim")
     client.images.push(base, tag="3.11-slim")
     client.close()
