@@ -218,6 +218,11 @@ class Manifest:
         """Return the pointers to the layers, lowest first; raises Corrupt when they are malformed."""
         return self._descriptors(self.document.get("layers") or [])
 
+    @property
+    def children(self) -> tuple[Descriptor, ...]:
+        """Return the pointers of an index to its manifests, none of an image; raises Corrupt when they are malformed."""
+        return self._descriptors(self.document.get("manifests") or [])
+
     def for_platform(self, platform: Platform) -> Descriptor | None:
         """Return the entry of an index for a platform, or None; a platform without variant takes any."""
         for entry in self.document.get("manifests") or []:

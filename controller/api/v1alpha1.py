@@ -187,6 +187,14 @@ class Package(Document):
     index: Index
 
 
+class Pruning(Document):
+    """Which candidate images are deleted."""
+
+    candidates_older_than_days: Annotated[int, Field(ge=1, le=3_650)]
+    """How old a candidate must be: an image of a version that was neither published nor judged Good and that is neither
+    wanted nor run. A digest that another tag or a kept record names stays, and so does a candidate of unknown age."""
+
+
 class Registry(Document):
     """Where images and release records live."""
 
@@ -202,6 +210,9 @@ class Registry(Document):
     """The Secret whose `ca.crt` verifies the registry's certificate."""
     insecure: bool = False
     """Plain HTTP; only when said."""
+    prune: Pruning | None = None
+    """Which candidate images are deleted once the object is up to date; absent: none. A registry must allow deletion (in
+    docker-registry `storage.delete.enabled: true`); in Engine mode only tags are removed, never an image in use."""
 
 
 class Dispatch(Document):

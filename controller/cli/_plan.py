@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.cli.output import columns
@@ -38,6 +39,7 @@ def table(answer: Preview) -> list[str]:
     lines.append(f"{len(answer.targets)} targets would be replaced, {len(answer.busy)} of them busy.")
     lines += [f"  {target}{' (busy)' if target in answer.busy else ''}" for target in answer.targets]
     lines += [f"  {name} would be left alone: {why}" for name, why in answer.untouched]
+    lines += [f"{old.image} would be deleted: {old.reason}" for old in answer.prunes]
     lines += [f"{name} is held or pinned, and no target is called so" for name in answer.unmatched]
     return lines
 
@@ -48,4 +50,4 @@ async def _preview(file: Path, state: Path | None, secrets: Path | None) -> Prev
         status = saved_status(session.folder)
         history = status.history if status else ()
         found = classify(session.document, observation, history)
-        return preview(session.document, observation, found, history)
+        return preview(session.document, observation, found, history, now=datetime.now(UTC))

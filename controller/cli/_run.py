@@ -14,7 +14,7 @@ from controller.admin.server import Address, Loop, serving
 from controller.api.status import Status
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
-from controller.model.plan import Action, Cascade, Replace
+from controller.model.plan import Action, Cascade, Prune, Replace
 from controller.reconcile.loop import Pass, Reconciler, Result, Stalled
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner
@@ -155,5 +155,7 @@ def _name(action: Action) -> str:
         return f"{kind} {action.target}"
     if isinstance(action, Cascade):
         return f"{kind} {action.version} ({len(action.builds)} images)"
+    if isinstance(action, Prune):
+        return f"{kind} {len(action.images)} old candidates"
     template = getattr(action, "template", None)
     return f"{kind} {action.version}" + (f" {template}" if template else "")

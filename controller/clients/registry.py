@@ -5,8 +5,9 @@ Reading only, and the artifacts that records are: images are pushed by builder r
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,10 @@ from controller.model.errors import NotFound, Terminal, Transient
 from controller.settings import BasicCredentials
 
 DEFAULT_PLATFORM: Final = "linux/amd64"
+DELETION_REFUSED: Final = "DeletionRefused"
 _GHCR: Final = "ghcr.io"
+_HEADS_AT_ONCE: Final = 8
+_INDEX_TYPES: Final = frozenset({oci.MediaType.OCI_INDEX, oci.MediaType.DOCKER_LIST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,46 @@ class Registry:
         """Return all tags of a repository, none for one that does not exist; raises as `digest` does."""
         with translated():
             return await self._client.tags(parse(repository))
+
+    async def standing_on(self, repository: str, tags: Iterable[str]) -> Mapping[str, str]:
+        """Return what must stay for these tags to work, each digest with one of the tags: of an index also its children.
+
+        A tag with nothing behind it, as some registries list after a deletion, keeps nothing. Raises as `digest` does.
+        """
+        turns = asyncio.Semaphore(_HEADS_AT_ONCE)
+
+        async def of(tag: str) -> list[str]:
+            where = parse(f"{repository}:{tag}")
+            async with turns:
+                try:
+                    head = await self._client.head(where)
+                    if head.media_type not in _INDEX_TYPES:
+                        return [head.digest]
+                    index = await self._client.manifest(where.at(head.digest))
+                except oci.NotFound:
+                    return []
+            return [head.digest, *(child.digest for child in index.children)]
+
+        names = sorted(tags)
+        with translated():
+            found = await asyncio.gather(*map(of, names))
+        return {digest: tag for tag, digests in zip(names, found, strict=True) for digest in digests}
+
+    async def delete(self, repository: str, digest: str) -> None:
+        """Delete a manifest and with it every tag on it; an absent one is no error. Raises as `digest` does.
+
+        Raises:
+            Terminal: DeletionRefused, where the registry does not allow it.
+        """
+        with translated():
+            try:
+                await self._client.delete(parse(repository), digest)
+            except oci.Refused as error:
+                raise Terminal(
+                    DELETION_REFUSED,
+                    f"Nothing was pruned: {error}",
+                    fix="In docker-registry set storage.delete.enabled: true; or take registry.prune out of the document.",
+                ) from error
 
     async def artifact(self, reference: str) -> tuple[str, bytes]:
         """Return type and content of a single-file artifact, checked by digest; raises as `digest` does."""

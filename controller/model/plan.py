@@ -225,7 +225,42 @@ class Judge:
         return f"judge/{self.version}"
 
 
-Action = Adopt | Package | Cascade | Probe | Tag | Publish | Dispatch | Replace | Promote | Judge
+@dataclass(frozen=True, slots=True)
+class OldCandidate:
+    """A candidate of a version that is not in use.
+
+    `image` is its reference; `digests` are what stands behind it and nothing kept names: in a registry the manifest, an
+    index before its children; in an engine the image id. `is_shadow` says where in the record it is.
+    """
+
+    version: str
+    template: str
+    image: str
+    digests: tuple[str, ...]
+    reason: str
+    is_shadow: bool = False
+
+    @property
+    def repository(self) -> str:
+        """The image without its tag."""
+        return self.image.rpartition(":")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Prune:
+    """Delete old candidates, while `version` runs everywhere."""
+
+    version: str
+    images: tuple[OldCandidate, ...]
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: one at a time, whatever there is to delete, so that a registry that refuses is asked once."""
+        return f"prune/{self.version}"
+
+
+Action = Adopt | Package | Cascade | Probe | Tag | Publish | Dispatch | Replace | Promote | Judge | Prune
 
 
 @dataclass(frozen=True, slots=True)

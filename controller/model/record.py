@@ -130,6 +130,8 @@ class TemplateRecord(RecordPart):
     somebody else put them there."""
     boot_seconds: Annotated[float, Field(ge=0)] | None = None
     memory_bytes: Annotated[int, Field(ge=0)] | None = None
+    pruned_time: Moment | None = None
+    """When this candidate was given up: deleted, unless something else stood on it. One built later is another one."""
     previous: TemplateRecord | None = None
     """The proven image of the same version that this one follows; it stays in use until this one is proven."""
 
@@ -137,6 +139,12 @@ class TemplateRecord(RecordPart):
     def identity(self) -> str:
         """What names these very bytes where images live: the manifest's digest, else the image id."""
         return self.digest or self.image_id or ""
+
+    @property
+    def pruned(self) -> bool:
+        """Whether this candidate was given up and not built again since."""
+        built, given_up = self.built_time, self.pruned_time
+        return built is not None and given_up is not None and built <= given_up
 
     @property
     def in_use(self) -> TemplateRecord | None:

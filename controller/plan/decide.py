@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
@@ -18,6 +19,7 @@ from controller.model.plan import (
     Probe,
     Progress,
     Promote,
+    Prune,
     Publish,
     Replace,
     Tag,
@@ -26,6 +28,7 @@ from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.delivery import Delivery, answer_due, deliver, undelivered
 from controller.plan.fleet import Fleet, image_of, may_go_now, why_stale
+from controller.plan.prune import pruning
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -54,6 +57,7 @@ AWAITED_RETRY = timedelta(seconds=10)
 """How soon it is looked again whether an image that somebody else builds has arrived."""
 
 NO_TARGETS: Observed[tuple[Target, ...]] = Known(())
+NO_RECORDS: Observed[Mapping[str, ReleaseRecord]] = Known({})
 
 PREPARATIONS = frozenset({"adopt", "package", "cascade", "probe"})
 """Kinds of work that change nothing anybody uses: they may be cut off. Publications and replacements are finished."""
@@ -62,18 +66,19 @@ RELEASE_WORK = PREPARATIONS | {"tag", "publish"}
 """Kinds of work that rely on the bytes that a version's record names."""
 
 
-def decide(
+def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     document: WorkspaceRuntime,
     state: State,
     progress: Progress,
     now: datetime,
     *,
     targets: Observed[tuple[Target, ...]] = NO_TARGETS,
+    records: Observed[Mapping[str, ReleaseRecord]] = NO_RECORDS,
 ) -> Plan:
     """Return what may be done now for an object in `state`; actions under way or failed for good are left out.
 
-    `now` is aware UTC; `targets` are those of the same observation. The plan's actions are independent of each
-    other: all of them may run together.
+    `now` is aware UTC; `targets` and `records` are those of the same observation. The plan's actions are
+    independent of each other: all of them may run together.
     """
     wanted = [*_wanted(document, state), *_begun(state, targets, progress)]
     open_ = [action for action in wanted if action.key not in progress.in_flight]
@@ -86,8 +91,12 @@ def decide(
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
     retries += [time for each in _due_of(state) if (time := answer_due(each)) is not None and time > now]
     backstop = now + (BLOCKED_RETRY if _is_unread(state) else AWAITED_RETRY if _due_of(state) else BACKSTOP)
+    idle = isinstance(state, UpToDate) and not wanted
     return Plan(
-        actions=_together(document, state, ready, progress),
+        actions=(
+            *_together(document, state, ready, progress),
+            *(_pruning(document, progress, now, targets=targets, records=records) if idle else ()),
+        ),
         failed=tuple((action, failure) for action, failure in failed if not _due(failure, now)),
         look_again=min([*retries, backstop]),
         superseded=_superseded(document, state, wanted, progress),
@@ -284,6 +293,22 @@ def _begun(state: State, targets: Observed[tuple[Target, ...]], progress: Progre
     return [
         _ending(target) for target in targets.value if target.in_transition and target.id not in under_way
     ]
+
+
+def _pruning(
+    document: WorkspaceRuntime,
+    progress: Progress,
+    now: datetime,
+    *,
+    targets: Observed[tuple[Target, ...]],
+    records: Observed[Mapping[str, ReleaseRecord]],
+) -> list[Prune]:
+    """Return what may be deleted while nothing goes on. When it fails nothing else does: nobody waits for it."""
+    if progress.in_flight or isinstance(targets, Unknown) or isinstance(records, Unknown):
+        return []
+    action = pruning(document, records.value, targets.value, now)
+    failure = progress.failures.get(action.key) if action is not None else None
+    return [action] if action is not None and (failure is None or _due(failure, now)) else []
 
 
 def _ending(target: Target) -> Replace:

@@ -6,18 +6,21 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
+from controller.model.plan import OldCandidate
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.changes import change_of, changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
 from controller.plan.fleet import guarded, sort_fleet
 from controller.plan.gate import has_failed
+from controller.plan.prune import old_candidates
 from controller.plan.state import Absent, Held, State
 from controller.plan.steering import unmatched
 
@@ -68,6 +71,8 @@ class Preview:
     """Names in the object's holds and pins that no target has."""
     unknown: tuple[str, ...]
     expected_seconds: float | None
+    prunes: tuple[OldCandidate, ...] = ()
+    """The candidates that would be deleted once the object is up to date."""
 
     @property
     def hash(self) -> str:
@@ -96,13 +101,19 @@ class Preview:
             "unmatched": list(self.unmatched),
             "unknown": list(self.unknown),
             "expectedSeconds": self.expected_seconds,
+            "prunes": [{"image": old.image, "reason": old.reason} for old in self.prunes],
         }
 
 
 def preview(
-    document: WorkspaceRuntime, observation: Observation, state: State, history: Iterable[HistoryEntry]
+    document: WorkspaceRuntime,
+    observation: Observation,
+    state: State,
+    history: Iterable[HistoryEntry],
+    *,
+    now: datetime,
 ) -> Preview:
-    """Return what the loop would do from `state` on, given what was observed."""
+    """Return what the loop would do from `state` on, given what was observed; `now` is aware UTC."""
     record = _record(document, observation, state)
     held = isinstance(state, Held)
     stale, untouched = _targets(document, observation, record)
@@ -129,6 +140,7 @@ def preview(
         else (),
         unknown=tuple(_unknown(observation)),
         expected_seconds=_expected_seconds(history),
+        prunes=() if held else _prunes(document, observation, now),
     )
 
 
@@ -136,6 +148,12 @@ def _record(document: WorkspaceRuntime, observation: Observation, state: State) 
     if isinstance(state, Absent) or isinstance(observation.records, Unknown):
         return None
     return observation.records.value.get(document.spec.version)
+
+
+def _prunes(document: WorkspaceRuntime, observation: Observation, now: datetime) -> tuple[OldCandidate, ...]:
+    if isinstance(observation.records, Unknown) or isinstance(observation.targets, Unknown):
+        return ()
+    return old_candidates(document, observation.records.value, observation.targets.value, now)
 
 
 def _served(state: State) -> bool:

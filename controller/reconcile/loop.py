@@ -19,7 +19,7 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.observed import Unknown
-from controller.model.plan import Action, Plan, Probe, Progress, Replace
+from controller.model.plan import Action, Plan, Probe, Progress, Prune, Replace
 from controller.plan.decide import decide
 from controller.plan.state import Held, State, UpToDate, classify
 from controller.reconcile.attempts import Attempts, back_off
@@ -141,7 +141,8 @@ class Reconciler:
                 stalled = turn.status.condition("Stalled")
                 if stalled is not None:
                     return Stalled(stalled.reason, stalled.message, turn.status)
-                if isinstance(turn.state, UpToDate) and not self._tasks:
+                pruning = any(isinstance(action, Prune) for action in turn.plan.actions)
+                if isinstance(turn.state, UpToDate) and not self._tasks and not pruning:
                     return Done(
                         turn.status
                     )  # with work of an earlier version under way, the status would be half the truth
@@ -194,7 +195,9 @@ class Reconciler:
         state, observation = await self._read(stored)
         progress = Progress(frozenset(self._tasks), self._attempts.failures, self.world.waits())
         now = self.clock()
-        plan = decide(stored.document, state, progress, now, targets=observation.targets)
+        plan = decide(
+            stored.document, state, progress, now, targets=observation.targets, records=observation.records
+        )
         starting = frozenset(action.key for action in plan.actions)
         announced = replace(progress, in_flight=progress.in_flight | starting)
         scope = Scope(stored.document, stored.generation, observation, state, plan, announced)

@@ -17,6 +17,7 @@ from controller.act.dispatch import dispatch
 from controller.act.judge import judge
 from controller.act.package import package
 from controller.act.promote import promote, tag
+from controller.act.prune import prune
 from controller.act.publish import publish
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.docker import DockerEngine
@@ -43,6 +44,7 @@ from controller.model.plan import (
     Package,
     Probe,
     Promote,
+    Prune,
     Publish,
     Replace,
     Tag,
@@ -78,6 +80,8 @@ class StandaloneWorld:
     registry: Registry | None
     """The registry of Remote mode; None in Engine mode."""
     image_facts: ImageFacts
+    writing: Registry | None = None
+    """The same registry with the right to write; None in Engine mode."""
     sightings: Sightings = field(default_factory=Sightings)
     _seen: Seen = field(default_factory=dict)
     _unknown_since: dict[str, datetime] = field(default_factory=dict)
@@ -144,6 +148,8 @@ class StandaloneWorld:
                 return await promote(self.parts, document, action)
             case Judge():
                 return await judge(self.parts, action)
+            case Prune():
+                return await prune(self.parts.records, self.writing or self.parts.engine, document, action)
 
     def waits(self) -> Mapping[str, str]:
         """See `World`."""
@@ -265,7 +271,7 @@ async def open_world(
         engine = await stack.enter_async_context(DockerEngine(host.endpoint, host=host.name))
         index = await stack.enter_async_context(index_client(document, settings))
         records: RecordStore
-        registry = bases = None
+        registry = writing = bases = None
         if spec.registry.mode == "Engine":
             records = EngineRecords(engine, spec.registry.artifacts, cache=folder / "blobs")
         else:
@@ -288,7 +294,7 @@ async def open_world(
             base=base,
             say=say,
         )
-        yield StandaloneWorld(parts, registry, ImageFacts(parts, registry, bases))
+        yield StandaloneWorld(parts, registry, ImageFacts(parts, registry, bases), writing)
 
 
 def index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex:

@@ -35,8 +35,9 @@ def running_registry(  # noqa: PLR0913 -- each is one way in which registries di
     tokens: TokenServer | None = None,
     read_only: bool = False,
     disk_bytes: int | None = None,
+    deletes: bool = True,
 ) -> Iterator[str]:
-    """`host:port` of a docker-registry that keeps its data in `folder` and allows deletion.
+    """`host:port` of a docker-registry that keeps its data in `folder`.
 
     Args:
         folder: holds configuration, log and data; give the same one again to find the same images.
@@ -46,6 +47,7 @@ def running_registry(  # noqa: PLR0913 -- each is one way in which registries di
         tls: what it identifies itself with; without it, plain HTTP.
         tokens: who gives the tokens that it asks for, in place of `users`.
         read_only: takes no writes, as during garbage collection.
+        deletes: whether it allows deletion.
         disk_bytes: the size of a disk of its own, which is gone with it; without it, that of `folder`.
 
     Raises:
@@ -55,7 +57,7 @@ def running_registry(  # noqa: PLR0913 -- each is one way in which registries di
     address = f"127.0.0.1:{port or free_port()}"
     storage: dict[str, Any] = {
         "filesystem": {"rootdirectory": str(folder / "data")},
-        "delete": {"enabled": True},
+        "delete": {"enabled": deletes},
     }
     config: dict[str, Any] = {
         "version": 0.1,

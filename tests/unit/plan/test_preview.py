@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from controller.api.status import HistoryEntry
+from controller.cli._plan import table
 from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.plan.preview import Preview, preview
@@ -19,6 +20,7 @@ from tests.unit.simulator.nouns import (
     served,
     target,
     template_inputs,
+    template_record,
     verdict,
 )
 from tests.unit.simulator.virtual_time import NOON
@@ -34,7 +36,7 @@ def shown(
     **spec: Any,  # noqa: ANN401 -- any field of the spec
 ) -> Preview:
     asked = document(version, annotations=annotations, **spec)
-    return preview(asked, seen, classify(asked, seen), history)
+    return preview(asked, seen, classify(asked, seen), history, now=NOON)
 
 
 def test_a_new_version_is_built_published_and_rolled_with_the_busy_last() -> None:
@@ -184,3 +186,16 @@ def test_a_base_or_label_that_cannot_be_read_is_named() -> None:
     plan = shown(observation(record(), bases={"python:3": AWAY}, labels={"sha256:1": AWAY}))
     assert plan.unknown == ("base image python:3: it is away", "labels of image sha256:1: it is away")
     assert {entry.reason for entry in plan.templates} == {"UpToDate"}
+
+
+def test_old_candidates_that_would_be_deleted_are_shown_and_change_no_hash() -> None:
+    built = {"built_time": NOON - timedelta(days=20), "full_build": None}
+    image = template_record("0.0.9", "echo", image="ws/echo:candidate-0", **built)
+    old = record("0.0.9", templates={"echo": image}, published_time=None, verdict=verdict("Failed"))
+    world = observation(record(), old)
+    registry = {"mode": "Engine", "artifacts": "records", "prune": {"candidatesOlderThanDays": 14}}
+    plan, without = shown(world, registry=registry), shown(world)
+    reason = "0.0.9 failed and is not in use; built 20 days ago"
+    assert plan.to_json()["prunes"] == [{"image": "ws/echo:candidate-0", "reason": reason}]
+    assert f"ws/echo:candidate-0 would be deleted: {reason}" in table(plan)
+    assert (without.prunes, without.hash) == ((), plan.hash)

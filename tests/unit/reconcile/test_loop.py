@@ -13,12 +13,13 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal, Transient, Waiting
 from controller.model.observation import Observation
-from controller.model.plan import Action, Cascade, Judge, Package, Probe, Publish, Replace, Tag
+from controller.model.plan import Action, Cascade, Judge, Package, Probe, Prune, Publish, Replace, Tag
 from controller.plan.state import Unproven
 from controller.reconcile.loop import REREAD_ALL_AFTER, Done, Pass, Reconciler, Result, Stalled
 from tests.unit.simulator.ground import Life, life
 from tests.unit.simulator.life import MemoryStore, SimulatedWorld
 from tests.unit.simulator.machine import sha
+from tests.unit.simulator.nouns import record, template_record, verdict
 from tests.unit.simulator.virtual_time import NOON, now, run, seconds
 
 Do = Callable[[Action], Coroutine[Any, Any, None]]
@@ -608,5 +609,44 @@ def test_news_from_outside_is_read_at_once_while_work_is_under_way() -> None:
         assert len(made.world.full_reads) == reads + 1
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+    run(main())
+
+
+def with_old_candidate(made: Scene) -> Scene:
+    """Give the machine a version that failed long ago and that nobody wants."""
+    image = template_record("0.0.9", "echo", image="ws/echo:candidate-0", full_build=None)
+    image = image.model_copy(update={"built_time": NOON - timedelta(days=20)})
+    record_ = record("0.0.9", templates={"echo": image}, published_time=None, verdict=verdict("Failed"))
+    made.world.machine.records["0.0.9"] = record_
+    return made
+
+
+PRUNED = {"mode": "Engine", "artifacts": "records", "prune": {"candidatesOlderThanDays": 14}}
+
+
+def test_old_candidates_are_pruned_once_after_everything_else_and_before_a_single_run_ends() -> None:
+    async def main() -> None:
+        made = with_old_candidate(scene(registry=PRUNED))
+        assert isinstance(await once(made), Done)
+        assert [kind for kind, outcome in made.told if outcome is None][-2:] == ["Judge", "Prune"]
+        assert made.told[-1] == ("Prune", "deleted")
+        assert made.world.machine.records["0.0.9"].templates["echo"].pruned
+        assert isinstance(await once(made), Done)
+        assert len(made.world.times("Prune", "begins")) == 1
+
+    run(main())
+
+
+def test_a_registry_that_forbids_pruning_is_told_once_and_the_object_is_ready_all_the_same() -> None:
+    async def main() -> None:
+        refusal = Terminal("DeletionRefused", "Nothing was pruned.", fix="Allow it.")
+        made = with_old_candidate(scene(before=failing(Prune, refusal), registry=PRUNED))
+        for _ in range(2):
+            result = await once(made)
+            assert isinstance(result, Done)
+            assert result.status.is_true("Ready")
+            assert result.status.condition("Stalled") is None
+        assert [outcome for kind, outcome in made.told if kind == "Prune"] == [None, refusal]
 
     run(main())

@@ -30,6 +30,7 @@ from controller.model.plan import (
     Package,
     Probe,
     Promote,
+    Prune,
     Publish,
     Replace,
     Tag,
@@ -272,6 +273,8 @@ class Machine:
                 return self._promote(document, action)
             case Judge():
                 return self._judge(document, action)
+            case Prune():
+                return self._prune(document, action)
 
     def _built_once(self, what: str, seconds: float) -> Generator[float, None, None]:
         assert what not in self.under_construction, f"two builds of one input at a time: {what}"
@@ -522,6 +525,16 @@ class Machine:
         yield 0.2
         self._judged(action.version, "Good", Reason.UP_TO_DATE, "every target has proven it")
         return f"{action.version} is the last known good"
+
+    def _prune(self, document: WorkspaceRuntime, action: Prune) -> Steps:
+        assert self.fleet_has_proven(document, action.version), "pruned while there was work"
+        yield 0.2
+        for old in action.images:
+            assert not any(box.version == old.version for box in self.boxes.values()), f"{old.version} runs"
+            record = self.records[old.version]
+            given_up = record.templates[old.template].model_copy(update={"pruned_time": self.now()})
+            self.records[old.version] = record.with_template(old.template, given_up)
+        return "deleted"
 
     def fleet_has_proven(self, document: WorkspaceRuntime, version: str) -> bool:
         """Whether all targets run it whose template has an image of it that may be run."""

@@ -1,0 +1,273 @@
+"""Which candidates may be deleted: old ones that nothing kept names, and nothing else."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.observed import Known
+from controller.model.plan import Action, Failure, OldCandidate, Progress, Prune
+from controller.model.record import FullBuild, PlatformImage, ReleaseRecord, TemplateRecord
+from controller.model.target import Phase, Target
+from controller.plan.decide import decide
+from controller.plan.fleet import sort_fleet
+from controller.plan.prune import PRUNED_AT_ONCE, old_candidates, pruning
+from controller.plan.state import UpToDate
+from tests.unit.simulator.ground import document, sha
+from tests.unit.simulator.nouns import AWAY, record, succession, target, verdict
+from tests.unit.simulator.virtual_time import NOON
+
+REPOSITORY = "registry.example/ws/echo"
+LONG_AGO = NOON - timedelta(days=20)
+RELEASED = record("0.1.0")
+
+
+def digest(name: str) -> str:
+    return f"sha256:{sha(name)}"
+
+
+def asked(days: int | None = 14, mode: str = "Remote") -> WorkspaceRuntime:
+    prune = {"prune": {"candidatesOlderThanDays": days}} if days else {}
+    echo = {"name": "echo", "image": REPOSITORY, "build": {"directory": "echo"}}
+    artifacts = "registry.example/ws/artifacts" if mode == "Remote" else "records"
+    return document("0.1.0", templates=[echo], registry={"mode": mode, "artifacts": artifacts, **prune})
+
+
+def candidate(name: str = "a", **changes: Any) -> TemplateRecord:  # noqa: ANN401 -- any field
+    fields = {
+        "image": f"{REPOSITORY}:candidate-{sha(name)[:8]}",
+        "digest": digest(name),
+        "image_id": digest(f"configuration of {name}"),
+        "built_time": LONG_AGO,
+        **changes,
+    }
+    return TemplateRecord(**fields)
+
+
+def abandoned(
+    image: TemplateRecord | None = None,
+    version: str = "0.0.9",
+    **changes: Any,  # noqa: ANN401 -- any field
+) -> ReleaseRecord:
+    """A version that failed and that nobody wants, with one image."""
+    fields = {
+        "templates": {"echo": image or candidate()},
+        "published_time": None,
+        "verdict": verdict("Failed"),
+        **changes,
+    }
+    return record(version, **fields)
+
+
+def index(name: str, *children: str) -> TemplateRecord:
+    platforms = {
+        f"linux/{child}": PlatformImage(digest=digest(child), image_id=digest(f"id of {child}"))
+        for child in children
+    }
+    return candidate(name, platforms=platforms)
+
+
+def old(
+    *records: ReleaseRecord, targets: Sequence[Target] = (), wanted: WorkspaceRuntime | None = None
+) -> tuple[OldCandidate, ...]:
+    by_version = {each.version: each for each in (RELEASED, *records)}
+    return old_candidates(wanted or asked(), by_version, targets, NOON)
+
+
+def test_the_old_candidate_of_a_failed_version_goes_and_the_reason_is_told() -> None:
+    reason = "0.0.9 failed and is not in use; built 20 days ago"
+    image = candidate()
+    assert old(abandoned()) == (OldCandidate("0.0.9", "echo", image.image, (digest("a"),), reason),)
+
+
+def test_without_the_field_nothing_is_pruned() -> None:
+    assert old(abandoned(), wanted=asked(None)) == ()
+
+
+def test_an_engine_loses_the_tag_of_the_image_id() -> None:
+    found = old(abandoned(candidate(digest=None)), wanted=asked(mode="Engine"))
+    assert [each.digests for each in found] == [(candidate().image_id,)]
+
+
+def test_a_shadow_goes_as_a_candidate_does() -> None:
+    found = old(abandoned(templates={}, shadows={"echo": candidate()}))
+    assert [each.is_shadow for each in found] == [True]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        abandoned(candidate(built_time=NOON - timedelta(days=13))),
+        abandoned(candidate(built_time=None)),
+        abandoned(candidate(image=f"{REPOSITORY}:0.0.9-nogit-00000000")),
+        abandoned(candidate(image=f"{REPOSITORY}-of-others:candidate-00000000")),
+        abandoned(candidate(digest=None)),
+        abandoned(candidate(pruned_time=NOON)),
+        abandoned(verdict=verdict("Good")),
+        abandoned(published_time=NOON),
+        abandoned(publisher="team/another"),
+        abandoned(version="0.1.0"),
+    ],
+    ids=[
+        "young",
+        "of unknown age",
+        "released",
+        "elsewhere",
+        "without digest",
+        "given up before",
+        "of a good version",
+        "of a published version",
+        "of another object",
+        "of the wanted version",
+    ],
+)
+def test_a_candidate_stays_that_is(kept: ReleaseRecord) -> None:
+    assert old(kept) == ()
+
+
+@pytest.mark.parametrize(
+    "user",
+    [
+        target(version=None, image_id=candidate().image_id),
+        target(version=None, image=f"{REPOSITORY}@{digest('a')}"),
+        target(version="0.0.9"),
+        target(pin="0.0.9"),
+        target(succession=succession(Phase.SWITCHING, version="0.0.9")),
+    ],
+    ids=["its image id", "its digest", "its version", "a pin", "a replacement under way"],
+)
+def test_a_candidate_stays_that_a_target_needs_by(user: Target) -> None:
+    assert old(abandoned(), targets=[user]) == ()
+    assert len(old(abandoned(), targets=[target()])) == 1
+
+
+@pytest.mark.parametrize(
+    "naming",
+    [
+        candidate("b", previous=candidate("a")),
+        candidate("b", taken=(digest("a"),)),
+        candidate("b", full_build=FullBuild(image="x:full", digest=digest("a"), inputs_sha256=sha("x"))),
+        index("b", "a"),
+    ],
+    ids=["previous", "taken", "full build", "child"],
+)
+def test_a_candidate_stays_that_a_kept_record_names_as_its(naming: TemplateRecord) -> None:
+    good = abandoned(naming, "0.0.8", verdict=verdict("Good"))
+    assert old(abandoned(), good) == ()
+    as_shadow = good.model_copy(update={"templates": {}, "shadows": good.templates})
+    assert old(abandoned(), as_shadow) == ()
+
+
+def test_an_index_goes_before_its_children_and_without_those_that_something_kept_has() -> None:
+    gone = abandoned(index("whole", "amd64", "arm64"))
+    assert old(gone)[0].digests == (digest("whole"), *sorted([digest("amd64"), digest("arm64")]))
+    kept = abandoned(index("kept", "arm64"), version="0.0.8", verdict=verdict("Good"))
+    assert old(gone, kept)[0].digests == (digest("whole"), digest("amd64"))
+    whole = abandoned(candidate("whole"), version="0.0.8", verdict=verdict("Good"))
+    assert old(gone, whole) == ()
+
+
+def test_what_was_built_again_after_it_was_given_up_goes_again() -> None:
+    before = candidate(pruned_time=LONG_AGO - timedelta(days=1))
+    assert len(old(abandoned(before))) == 1
+
+
+def test_the_oldest_go_first_and_a_bounded_number_at_once() -> None:
+    records = {
+        f"0.0.{each}": abandoned(
+            candidate(str(each), built_time=LONG_AGO - timedelta(hours=each)), f"0.0.{each}"
+        )
+        for each in range(PRUNED_AT_ONCE + 5)
+    }
+    action = pruning(asked(), records, (), NOON)
+    assert action is not None
+    assert [each.version for each in action.images] == [
+        f"0.0.{each}" for each in range(PRUNED_AT_ONCE + 4, 4, -1)
+    ]
+
+
+def planned(
+    *in_flight: str, targets: Sequence[Target] = (), failure: Failure | None = None, read: bool = True
+) -> tuple[Action, ...]:
+    records = {each.version: each for each in (RELEASED, abandoned())}
+    plan = decide(
+        asked(),
+        UpToDate(RELEASED, sort_fleet(RELEASED, targets)),
+        Progress(frozenset(in_flight), {"prune/0.1.0": failure} if failure else {}),
+        NOON,
+        targets=Known(tuple(targets)),
+        records=Known(records) if read else AWAY,
+    )
+    assert plan.failed == ()
+    return plan.actions
+
+
+def test_it_is_planned_when_all_is_up_to_date_and_nothing_else_goes_on() -> None:
+    assert [type(each) for each in planned()] == [Prune]
+    assert planned("replace/docker/local/ws-1|x") == ()
+    assert planned(read=False) == ()
+    begun = target(succession=succession(Phase.SWITCHING))
+    assert not any(isinstance(each, Prune) for each in planned(targets=[begun]))
+
+
+def test_a_refusal_is_no_condition_and_is_not_asked_for_again() -> None:
+    assert planned(failure=Failure("DeletionRefused", "no", None)) == ()
+    assert planned(failure=Failure("Promoting", "away", NOON + timedelta(seconds=1))) == ()
+    assert len(planned(failure=Failure("Promoting", "away", NOON))) == 1
+
+
+NAMES = st.sampled_from("abcdef")
+
+
+@st.composite
+def images(draw: st.DrawFn) -> TemplateRecord:
+    previous = candidate(draw(NAMES)) if draw(st.booleans()) else None
+    image = index(draw(NAMES), *draw(st.lists(NAMES, max_size=2, unique=True)))
+    build = FullBuild(image="x:full", digest=digest(draw(NAMES)), inputs_sha256=sha("x"))
+    return image.model_copy(
+        update={
+            "previous": previous,
+            "full_build": build if draw(st.booleans()) else None,
+            "taken": (digest(draw(NAMES)),) if draw(st.booleans()) else (),
+            "built_time": draw(st.sampled_from([LONG_AGO, NOON, None])),
+        }
+    )
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> dict[str, ReleaseRecord]:
+    return {
+        version: abandoned(
+            draw(images()),
+            version,
+            verdict=draw(st.sampled_from([verdict("Good"), verdict("Failed"), None])),
+            published_time=draw(st.sampled_from([NOON, None])),
+            shadows={"other": draw(images())} if draw(st.booleans()) else {},
+        )
+        for version in draw(st.lists(st.sampled_from(["0.0.6", "0.0.7", "0.0.8", "0.1.0"]), unique=True))
+    }
+
+
+def mentioned(image: TemplateRecord) -> str:
+    """All that the image names, as text: told apart from how the planner reads it."""
+    return image.model_dump_json()
+
+
+@given(histories())
+def test_no_digest_is_ever_deleted_that_anything_kept_names(records: dict[str, ReleaseRecord]) -> None:
+    found = old_candidates(asked(), records, (), NOON)
+    going = {(each.version, each.template) for each in found}
+    doomed = {each for one in found for each in one.digests}
+    for version, each in records.items():
+        named = [*each.templates.items(), *each.shadows.items()]
+        in_use = each.published_time or version == "0.1.0" or (each.verdict and each.verdict.value == "Good")
+        for name, image in named:
+            if in_use or image.built_time != LONG_AGO:
+                assert (version, name) not in going
+                assert not any(digest in mentioned(image) for digest in doomed)
+            elif image.previous is not None:
+                assert not any(digest in mentioned(image.previous) for digest in doomed)
