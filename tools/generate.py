@@ -105,6 +105,9 @@ def _object_of(schema: Mapping[str, Any], field: Mapping[str, Any]) -> tuple[Map
         return schema["$defs"][field["$ref"].rsplit("/", 1)[1]], ""
     if field.get("type") == "array":
         return _object_of(schema, field["items"])[0], "[]"
+    for each in field.get("anyOf", ()):
+        if "$ref" in each:
+            return _object_of(schema, each)
     return None, ""
 
 

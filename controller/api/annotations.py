@@ -56,8 +56,9 @@ def checked(annotations: dict[str, str]) -> dict[str, str]:
     """
     for name in annotations:
         if name.startswith(f"{GROUP}/") and name not in MEANINGS:
-            close = difflib.get_close_matches(name, list(MEANINGS), n=1, cutoff=0.0)
-            raise ValueError(f"unknown annotation {name}; did you mean {close[0]}?")
+            close = difflib.get_close_matches(name, list(MEANINGS), n=1, cutoff=0.85)
+            hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(MEANINGS))}"
+            raise ValueError(f"unknown annotation {name}; {hint}")
     for name in (ANNOTATION_HOLD_TARGETS, ANNOTATION_PIN_TARGETS):
         _by_target(annotations, name)
     for template, request in requests(annotations).items():

@@ -182,8 +182,8 @@ class Package(Document):
     version_ceiling: PackageVersion | None = None
     """Versions at or above this one are refused: a guard against a stray high version."""
     signing: Signing | None = None
-    """Whether release records are signed, and with what. PEP 740 attestations are another thing: the publish workflow's
-    official action makes them."""
+    """Whether release records are signed, and with what. PEP 740 attestations are another thing, and `wsr` makes
+    none: see docs/releasing.md, Attestations."""
     index: Index
 
 

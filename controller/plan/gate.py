@@ -38,16 +38,22 @@ def look(
     """Return where the document's templates stand with `record`; `images` are those that were observed."""
     spec, inputs = document.spec, observation.templates
     held: dict[str, HeldBack] = {}
-    ours = []
+    ours: list[Template] = []
     for template in spec.templates:
         cause = _held_back(template, record, inputs.get(template.name))
         if cause is not None:
             held[template.name] = cause
+            if template.build.ours and cause.reason != Reason.BUILD_FAILED:
+                ours.append(_to_mend(template))
         elif template.build.ours:
             ours.append(template)
     built_here = spec.model_copy(update={"templates": ours})
     builds = build_needed(document.model_copy(update={"spec": built_here}), record, observation)
-    unproven = [each.name for each in ours if not _is_proven(record.templates.get(each.name))]
+    unproven = [
+        each.name
+        for each in ours
+        if each.name not in held and not _is_proven(record.templates.get(each.name))
+    ]
     untested: dict[str, str] = {}
     for template in spec.templates if record.published_time is None else ():
         if template.build.ours or template.name in held or _is_proven(_shadow(template, record)):
@@ -60,6 +66,12 @@ def look(
         elif template.gate != "AllowUntested":
             untested[template.name] = build
     return Gate(builds, tuple(unproven), untested, held)
+
+
+def _to_mend(template: Template) -> Template:
+    """Return a template whose image was refused as one that a corrected folder rebuilds, whatever `rebuildOn` says."""
+    rebuild_on = sorted({*template.build.rebuild_on, "Template"})
+    return template.model_copy(update={"build": template.build.model_copy(update={"rebuild_on": rebuild_on})})
 
 
 def has_passed(template: Template, record: ReleaseRecord) -> bool:

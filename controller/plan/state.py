@@ -328,7 +328,8 @@ def _released(
         return Blocked("targets", observation.targets.reason)
     due = deliveries(document.spec, record, observation)
     left_out = _left_out(record, due, gate)
-    ready = record.without(left_out)
+    # What was refused at the gate is not rolled: whoever may fail alone keeps the image that is in use.
+    ready = record.in_use.without(left_out)
     fleet = sort_fleet(ready, observation.targets.value, left_out=left_out)
     if not fleet.settled:
         return Stale(ready, fleet, due)

@@ -11,7 +11,7 @@ from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import Dispatch, Judge, Plan, Probe, Progress, Promote, Replace, Tag
-from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord
+from controller.model.record import Dispatched, FullBuild, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.decide import AWAITED_RETRY, decide
 from controller.plan.state import (
     Held,
@@ -323,6 +323,51 @@ def test_a_template_that_failed_and_may_stays_behind_alone() -> None:
     assert isinstance(
         classify(asked("AllowFailure", **OURS), seen(failed_alone(), targets=Known(done))), UpToDate
     )
+
+
+def with_one_in_use() -> ReleaseRecord:
+    """A version whose second template has a proven image, and a newer one that was refused at the gate."""
+    failed = failed_alone()
+    refused = failed.templates["greeter"]
+    good = template_record("0.1.1", "greeter", image=f"{IMAGE}:0.1.1-nogit-00000000", image_id=NEW)
+    templates = {**failed.templates, "greeter": refused.model_copy(update={"previous": good})}
+    return failed.model_copy(update={"templates": templates})
+
+
+def test_an_image_that_was_refused_later_is_neither_rolled_nor_tagged_and_the_one_in_use_stays() -> None:
+    running = target("ws-2", "0.1.1", template="greeter", image_id=NEW)
+    world = seen(
+        with_one_in_use(),
+        targets=Known((target("ws-1", "0.1.1"), running)),
+        images={f"{IMAGE}:latest": NEW, f"{IMAGE}:0.1.1-nogit-00000000": NEW},
+    )
+    assert isinstance(classify(asked("AllowFailure", **OURS), world), UpToDate)
+
+
+@pytest.mark.parametrize("rebuild_on", [["Version"], ["Version", "Template"]])
+def test_a_template_that_was_refused_is_built_again_once_its_folder_was_corrected(
+    rebuild_on: list[str],
+) -> None:
+    refused = failed_alone()
+    full = FullBuild(image=f"{IMAGE}:full-0", digest=BASE, inputs_sha256=inputs("greeter"))
+    templates = {
+        **refused.templates,
+        "greeter": refused.templates["greeter"].model_copy(update={"full_build": full}),
+    }
+    failed = refused.model_copy(update={"templates": templates})
+    greeter = failed.templates["greeter"]
+    there = {greeter.image: greeter.identity}
+    wanted = asked("AllowFailure", **OURS, rebuildOn=rebuild_on)
+    same = seen(failed, images=there)
+    assert not isinstance(classify(wanted, same), Unbuilt)
+    corrected = seen(
+        failed,
+        images=there,
+        templates={"echo": Known(parts_of(inputs("echo"))), "greeter": Known(parts_of(sha("corrected")))},
+    )
+    state = classify(wanted, corrected)
+    assert isinstance(state, Unbuilt)
+    assert [(each.template, each.rebuild) for each in state.builds] == [("greeter", True)]
 
 
 def test_a_template_that_must_pass_is_probed_again_when_its_gate_says_so_by_now() -> None:
