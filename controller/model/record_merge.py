@@ -94,7 +94,9 @@ def _template(one: TemplateRecord | None, other: TemplateRecord | None) -> Templ
         return older
     newer = rest[0]
     if newer.identity != older.identity:
-        return newer
+        # Who built it had not seen the earlier one pass: that one stays in use until this one has.
+        forgot = newer.in_use is None and older.in_use is not None
+        return newer.following(older) if forgot else newer
     return _joined(newer, older).model_copy(
         update={
             "tags": tuple(sorted({*older.tags, *newer.tags})),

@@ -171,10 +171,12 @@ def test_a_verdict_by_a_clock_that_is_behind_is_not_taken_for_one_that_was_taken
     assert merged(again, again).failed
 
 
-def test_an_image_built_again_takes_the_place_of_the_proven_one() -> None:
+def test_an_image_built_again_takes_the_place_of_the_proven_one_which_stays_in_use_meanwhile() -> None:
     old = template(built=1, image="0.1.1-x", proven=True)
     new = template("2", built=2)
-    assert merged(record(templates={"echo": old}), record(templates={"echo": new})).templates["echo"] == new
+    both = merged(record(templates={"echo": old}), record(templates={"echo": new})).templates["echo"]
+    assert (both.image, both.proven, both.in_use) == (new.image, False, old)
+    assert both == new.following(old)
 
 
 def test_the_same_image_stored_again_stands_under_its_candidate_name_and_stays_proven() -> None:
