@@ -96,11 +96,15 @@ def _template(one: TemplateRecord | None, other: TemplateRecord | None) -> Templ
     if newer.identity != older.identity:
         # Who built it had not seen the earlier one pass: that one stays in use until this one has.
         forgot = newer.in_use is None and older.in_use is not None
-        return newer.following(older) if forgot else newer
-    return _joined(newer, older).model_copy(
+        return _with_tags_of(newer, newer.following(older)) if forgot else newer
+    return _with_tags_of(older, _with_tags_of(newer, _joined(newer, older)))
+
+
+def _with_tags_of(known: TemplateRecord, template: TemplateRecord) -> TemplateRecord:
+    return template.model_copy(
         update={
-            "tags": tuple(sorted({*older.tags, *newer.tags})),
-            "taken": tuple(sorted({*older.taken, *newer.taken})),
+            "tags": tuple(sorted({*known.tags, *template.tags})),
+            "taken": tuple(sorted({*known.taken, *template.taken})),
         }
     )
 
