@@ -180,6 +180,9 @@ def test_an_immutable_tag_that_somebody_else_moved_before_the_promotion_is_never
     assert ended.lines(f"{tag} is immutable and stands for {foreign}, not for {ours}")
     assert registry.digest(tag) == foreign
     assert registry.digest("latest") in {latest, ours}
+    registry.delete(foreign)
+    scene.desk.run()
+    assert_promoted(remote, version)
 
 
 def immutable(scene: Scene, version: str) -> str:
