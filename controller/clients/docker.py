@@ -137,11 +137,8 @@ class DockerEngine:
         """
 
         def greet() -> None:
-            client = open_client(self.endpoint, connections=1, timeout_seconds=_CALL_SECONDS)
-            try:
-                client.ping()
-            finally:
-                client.close()
+            # To open a client is to ask the engine for its version.
+            open_client(self.endpoint, connections=1, timeout_seconds=_CALL_SECONDS).close()
 
         await self._in_thread(f"reach the engine at {self.endpoint} anew", greet)
 

@@ -29,6 +29,11 @@ class ContainerState(enum.StrEnum):
         """Whether the engine keeps a process of it alive, or is about to start one again."""
         return self in {ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING}
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it had a process, which is gone."""
+        return self in {ContainerState.EXITED, ContainerState.DEAD}
+
 
 @dataclass(frozen=True, slots=True)
 class PublishedPort:

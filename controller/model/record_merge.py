@@ -97,7 +97,7 @@ def _template(one: TemplateRecord | None, other: TemplateRecord | None) -> Templ
         # Who built it had not seen the earlier one pass: that one stays in use until this one has.
         forgot = newer.in_use is None and older.in_use is not None
         return _with_tags_of(newer, newer.following(older)) if forgot else newer
-    return _with_tags_of(older, _with_tags_of(newer, _joined(newer, older)))
+    return _with_tags_of(older, _joined(newer, older))
 
 
 def _with_tags_of(known: TemplateRecord, template: TemplateRecord) -> TemplateRecord:

@@ -94,7 +94,7 @@ def _ended(listed: Iterable[ContainerSummary], prefix: str) -> frozenset[str]:
     return frozenset(
         one.id
         for one in listed
-        if one.state in {ContainerState.EXITED, ContainerState.DEAD}
+        if one.state.has_ended
         and one.name.removeprefix(NEXT_PREFIX).removeprefix(PREV_PREFIX).startswith(prefix)
     )
 

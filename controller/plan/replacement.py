@@ -122,8 +122,8 @@ class Member:
 
         A runtime ends with 0 on SIGTERM and never else; no first process of a container gets a signal from itself.
         """
-        ended = self.state in {ContainerState.EXITED, ContainerState.DEAD}
-        return ended and self.exit_code in _STOPPED_CODES and not (self.oom_killed or self.error)
+        told_to = self.exit_code in _STOPPED_CODES and not (self.oom_killed or self.error)
+        return self.state.has_ended and told_to
 
     @classmethod
     def of(cls, inspection: Mapping[str, Any]) -> Member:
