@@ -1,0 +1,98 @@
+"""The base of all parts of the document, and what more than one of them is made of: names, addresses, versions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from controller.api.version import checked_version
+
+NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+"""A DNS label (RFC 1123), as Kubernetes asks of object names."""
+URL_PATTERN: Final = r"^https?://[^\s@]+$"
+SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
+"""A DNS subdomain (RFC 1123), as Kubernetes asks of Secret names."""
+DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+MODULE_PATTERN: Final = r"^[a-z_][a-z0-9_]*$"
+ARTIFACTS_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
+VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
+TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+ENDPOINT_PATTERN: Final = r"^unix:///.+$"
+PUBLIC_KEY_PATTERN: Final = r"^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$"
+PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
+GITHUB_PATTERN: Final = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
+PLATFORM_PATTERN: Final = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
+
+PATTERN_WORDS: Final[Mapping[str, str]] = {
+    NAME_PATTERN: "must consist of lower-case letters, digits and '-', and begin and end with a letter or digit",
+    URL_PATTERN: "must be an http:// or https:// address without credentials",
+    SUBDOMAIN_PATTERN: "must be the name of a Secret: lower-case letters, digits, '-' and '.'",
+    DISTRIBUTION_PATTERN: "must be a distribution name: letters, digits, '.', '_' and '-'",
+    MODULE_PATTERN: "must be an import name: lower-case letters, digits and '_', not beginning with a digit",
+    ARTIFACTS_PATTERN: "must be a repository without a tag or digest (Remote) or a volume name (Engine)",
+    VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and '_', not beginning with a digit",
+    TAG_PATTERN: "must be an image tag: up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'",
+    ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock",
+    PUBLIC_KEY_PATTERN: "must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----",
+    PLATFORM_PATTERN: "must be a platform, as in linux/arm64",
+    PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
+    GITHUB_PATTERN: "must be a repository of GitHub, as in OWNER/NAME",
+}
+"""What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""
+
+RENAMED: Final[Mapping[str, str]] = {
+    "readOnlyRoot": "securityContext.readOnlyRootFilesystem",
+    "memoryMegabytes": 'resources.limits.memory, as in "512Mi"',
+}
+"""Fields of earlier releases, with what to write instead."""
+
+REPOSITORY: Final = re.compile(
+    r"(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+)
+"""An image repository without tag or digest (OCI distribution specification, `name`)."""
+_VERSION_OF_AN_IMAGE: Final = re.compile(r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+
+
+class Document(BaseModel):
+    """Base of all parts of the document: camelCase outside, unknown fields refused, values never coerced."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        serialize_by_alias=True,
+        validate_by_name=False,
+        use_attribute_docstrings=True,
+    )
+
+
+def _repository(value: str) -> str:
+    if REPOSITORY.fullmatch(value) is None:
+        raise ValueError(
+            f"{value!r} is not an image repository; write it without a tag or digest, as in registry.example/team/name"
+        )
+    return value
+
+
+def _image(value: str) -> str:
+    found = REPOSITORY.match(value)
+    rest = value[found.end() :] if found else value
+    if not rest or _VERSION_OF_AN_IMAGE.fullmatch(rest) is None:
+        raise ValueError(
+            f"{value!r} is not the name of an image; write it with a tag or digest, as in registry.example/team/name:tag"
+        )
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
+PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(checked_version)]
+ImageRepository = Annotated[str, Field(max_length=255), AfterValidator(_repository)]
+ImageName = Annotated[str, Field(max_length=512), AfterValidator(_image)]
+Platform = Annotated[str, Field(max_length=64, pattern=PLATFORM_PATTERN)]
+Url = Annotated[str, Field(max_length=2048, pattern=URL_PATTERN)]
+SecretName = Annotated[str, Field(max_length=253, pattern=SUBDOMAIN_PATTERN)]

@@ -1,0 +1,75 @@
+"""The whole document: its identity, and what is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+
+from controller.api import annotations as annotated
+from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD, ANNOTATION_TAKE_OVER
+from controller.api.v1alpha1._base import Document, Name
+from controller.api.v1alpha1.spec import Spec
+
+
+class Metadata(Document):
+    """The object's identity."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, strict=True)
+
+    name: Name
+    namespace: Name = "default"
+    annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
+    """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets`, `/rebuild` and
+    `/take-over`."""
+
+    @property
+    def hold(self) -> str | None:
+        """Why all work on the object is held; None when it is not."""
+        return self.annotations.get(ANNOTATION_HOLD)
+
+    @property
+    def takes_over(self) -> str | None:
+        """The object whose package and tags are this one's now, as NAMESPACE/NAME; None when there is none."""
+        return self.annotations.get(ANNOTATION_TAKE_OVER)
+
+    @property
+    def held_targets(self) -> Mapping[str, str]:
+        """The reason of each target that is held here, by its name or its id."""
+        return annotated.held_targets(self.annotations)
+
+    @property
+    def pinned_targets(self) -> Mapping[str, str]:
+        """The version of each target that is pinned here, by its name or its id."""
+        return annotated.pinned_targets(self.annotations)
+
+    def request_for(self, template: str) -> str | None:
+        """Return what names the request for a new build of a template; None when there is none."""
+        requests = annotated.requests(self.annotations)
+        return requests.get(template, requests.get(annotated.ALL_TEMPLATES))
+
+
+class WorkspaceRuntime(Document):
+    """The whole document."""
+
+    api_version: Literal["runtime.molecule.ai/v1alpha1"]
+    kind: Literal["WorkspaceRuntime"]
+    metadata: Metadata
+    spec: Spec
+
+    @model_validator(mode="after")
+    def _requests_name_templates(self) -> WorkspaceRuntime:
+        known = [template.name for template in self.spec.templates]
+        for name in annotated.requests(self.metadata.annotations):
+            if name not in {*known, annotated.ALL_TEMPLATES}:
+                raise ValueError(
+                    f'annotation {ANNOTATION_REBUILD} names {name!r}, which is no template of this document; write "*" or '
+                    f"one of {', '.join(known)}"
+                )
+        return self
+
+    @property
+    def key(self) -> str:
+        """`NAMESPACE/NAME`."""
+        return f"{self.metadata.namespace}/{self.metadata.name}"

@@ -1,0 +1,70 @@
+"""How a candidate is booted at the gate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from controller.api.quantity import memory_bytes, nano_cpus
+from controller.api.v1alpha1._base import VARIABLE_PATTERN, Document
+
+
+def _checked_by(read: Callable[[object], int]) -> Callable[[object], object]:
+    """Return what refuses in one sentence what `read` cannot read, and keeps the rest as it was typed."""
+
+    def checked(value: object) -> object:
+        read(value)
+        return value
+
+    return checked
+
+
+Cpu = Annotated[str | int | float, BeforeValidator(_checked_by(nano_cpus))]
+Memory = Annotated[str | int, BeforeValidator(_checked_by(memory_bytes))]
+
+
+class EnvironmentVariable(Document):
+    """One environment variable of a probe."""
+
+    name: Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=256)]
+    value: Annotated[str, Field(max_length=32_768)] = ""
+
+
+class Limits(Document):
+    """The most that a candidate may use."""
+
+    cpu: Cpu | None = None
+    """CPU time, as in 500m or 2; default: no limit."""
+    memory: Memory | None = None
+    """Memory, as in 512Mi; a candidate that needs more is killed and fails. Default: no limit."""
+
+
+class Resources(Document):
+    """What a candidate may use."""
+
+    limits: Limits = Limits()
+
+
+class SecurityContext(Document):
+    """As whom and on what a candidate runs."""
+
+    run_as_user: Annotated[int, Field(ge=0, le=2_147_483_647)] | None = None
+    """The numeric user; default: the image's own."""
+    read_only_root_filesystem: bool = False
+    """A read-only root file system with a tmpfs on /tmp and /run, as tier-limited workspaces have; /configs stays
+    writable."""
+
+
+class Probe(Document):
+    """How a candidate is booted at the gate: as production boots it."""
+
+    model: Literal["Required", "WithoutTools", "None"] = "Required"
+    """What the candidate must do with a model, which a stand-in plays. Required: call it, run a tool for it, and carry on
+    the conversation. WithoutTools: the same without a tool. None: nothing; the gate then cannot see an agent that does
+    not reach its model or forgets what was said, and the candidate may reach the network."""
+    env: Annotated[list[EnvironmentVariable], Field(max_length=100)] = []
+    """Environment beside the image's own and beside the addresses and keys of the stand-in, which it overrides."""
+    resources: Resources = Resources()
+    security_context: SecurityContext = SecurityContext()
