@@ -14,7 +14,7 @@ import click
 from controller.api.v1alpha1 import Package, WorkspaceRuntime
 from controller.clients.git import Repository
 from controller.clients.github import GitHub
-from controller.clients.index import PackageIndex
+from controller.clients.index import PackageIndex, index_client
 from controller.model.errors import Terminal, Transient
 from controller.model.release import Change
 from controller.plan.release import INPUTS, TAG_PREFIX, Next, Nothing, Size, decide_release, newest_tag
@@ -222,8 +222,6 @@ def _index(
         return PackageIndex(ask.index), package
     if document is None:
         return None, package
-    from controller.standalone.world import index_client  # noqa: PLC0415 -- it brings every client of an engine along
-
     return index_client(document, settings), package
 
 

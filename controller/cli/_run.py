@@ -18,7 +18,7 @@ from controller.model.plan import Action, Cascade, Prune, Replace
 from controller.reconcile.loop import Pass, Reconciler, Result, Stalled
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner
-from controller.standalone.world import watch
+from controller.standalone.watching import watch
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,9 +18,10 @@ from packaging.utils import (
 from packaging.version import InvalidVersion
 
 from builder import index as simple
+from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal, Transient
 from controller.model.package import IndexFile, Release, ServedPackage
-from controller.settings import BasicCredentials
+from controller.settings import BasicCredentials, Settings
 
 _SDIST_SUFFIXES: Final = (".tar.gz", ".zip")
 
@@ -103,6 +104,17 @@ def _version(package: str, filename: str) -> str | None:
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion):
         return None
     return str(version) if name == canonicalize_name(package) else None
+
+
+def index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex:
+    """Return the client of the document's index, not yet entered; raises Terminal for a Secret that cannot be used."""
+    index = document.spec.package.index
+    name, ca_name = index.credentials_secret_name, index.ca_secret_name
+    return PackageIndex(
+        index.simple_url,
+        credentials=BasicCredentials.of_reader(settings.secret(name)) if name else None,
+        ca_file=settings.secret(ca_name).get("ca.crt") if ca_name else None,
+    )
 
 
 @contextmanager

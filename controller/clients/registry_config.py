@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from builder import oci
-from controller.api.v1alpha1 import Registry
-from controller.clients.registry import translated
+from controller.api.v1alpha1 import Registry, WorkspaceRuntime
+from controller.clients.registry import RegistryAccess, translated
 from controller.model.errors import Terminal
 from controller.settings import BasicCredentials, Settings
 
@@ -63,6 +63,24 @@ def pull_credentials(registry: Registry, settings: Settings, *, image: str) -> M
     if settings.ghcr is not None and host == "ghcr.io":
         return {"username": settings.ghcr.username, "password": settings.ghcr.password}
     return None
+
+
+def access_of(document: WorkspaceRuntime, settings: Settings, *, reading: bool) -> RegistryAccess:
+    """Return how to reach the document's registry; raises Terminal as `registry_secret`."""
+    registry = document.spec.registry
+    hosts = {
+        name.split("/", 1)[0]
+        for name in (registry.artifacts, *(each.image for each in document.spec.templates))
+    }
+    return RegistryAccess(
+        host=registry.artifacts.split("/", 1)[0],
+        insecure=registry.insecure,
+        ca_file=settings.secret(registry.ca_secret_name).get("ca.crt") if registry.ca_secret_name else None,
+        secret=registry_secret(registry, settings, hosts=frozenset(hosts), reading=reading),
+        ghcr=settings.ghcr,
+        docker_config=settings.docker_config,
+        helper_environment=settings.child_environment,
+    )
 
 
 def registry_secret(

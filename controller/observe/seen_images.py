@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from builder.contract import unmet_requirements
+from controller.clients.bounded import bounded
 from controller.clients.records import RecordStore
 from controller.model.errors import Problem
 from controller.model.observed import Known, Observed, Unknown
@@ -34,7 +35,7 @@ class SeenImages:
     async def _of_image(self, identity: str, read: ReadLabels, now: datetime) -> Observed[Mapping[str, str]]:
         if identity not in self._labels:
             try:
-                self._labels[identity] = await read()
+                self._labels[identity] = await bounded(read())
             except Problem as problem:
                 return Unknown(str(problem), now)
         return Known(self._labels[identity])
@@ -57,7 +58,7 @@ class SeenImages:
         key = (build.inventory.sha256, tuple(requires))
         if key not in self._unmet:
             try:
-                inventory = await records.get_blob(build.inventory)
+                inventory = await bounded(records.get_blob(build.inventory))
             except Problem:
                 return ()
             self._unmet[key] = tuple(

@@ -25,9 +25,11 @@ from controller.clients.stand_in import StandIn
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.plan import Adopt, Package, Publish
 from controller.model.record import ReleaseRecord
+from controller.reconcile.image_facts import ImageFacts
+from controller.reconcile.release_world import ReleaseWorld
 from controller.settings import Settings
-from controller.standalone.image_facts import ImageFacts
-from controller.standalone.world import StandaloneWorld, watch
+from controller.standalone.watching import watch
+from controller.standalone.world import StandaloneWorld
 from tests.contract.publishing import Made, Proxy, make_release, proxy_before
 from tests.parts.index import Index
 from tests.parts.small_wheel import make_wheel
@@ -155,7 +157,7 @@ async def test_what_is_waited_for_wakes_the_loop(place: Place, tmp_path: Path) -
     wake = asyncio.Event()
     watching = asyncio.create_task(
         watch(
-            StandaloneWorld(place.parts, None, ImageFacts(place.parts, None, None)),
+            StandaloneWorld(ReleaseWorld(place.parts, None, ImageFacts(place.parts, None, None))),
             tmp_path / "runtime.yaml",
             wake,
         )

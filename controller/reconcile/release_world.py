@@ -1,0 +1,208 @@
+"""What every world has in common, wherever its targets run: releases are read here, and brought to where targets get them.
+
+Records, images, templates, source and index are read side by side; of the actions all are done here but those that
+change a target.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from controller.act.adopt import adopt
+from controller.act.cascade import cascade
+from controller.act.dispatch import dispatch
+from controller.act.judge import judge
+from controller.act.package import package
+from controller.act.promote import promote, tag
+from controller.act.prune import prune
+from controller.act.publish import publish
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.clients.parts import Parts
+from controller.clients.registry import Registry
+from controller.model.delivery import DeliveredImage
+from controller.model.observation import Observation
+from controller.model.observed import Known, Observed, Unknown
+from controller.model.package import ServedPackage
+from controller.model.plan import (
+    Adopt,
+    Cascade,
+    Dispatch,
+    Judge,
+    Package,
+    Probe,
+    Promote,
+    Prune,
+    Publish,
+    Tag,
+)
+from controller.model.record import ReleaseRecord, TemplateInputs
+from controller.model.target import Target
+from controller.observe.deliveries import Seen, read_deliveries
+from controller.observe.images import read_engine_images, read_registry_images
+from controller.observe.index import read_package
+from controller.observe.source import read_source, read_template
+from controller.plan.tags import all_tags
+from controller.reconcile.gate import gate
+from controller.reconcile.image_facts import ImageFacts
+from controller.reconcile.readings import Readings
+
+Records = Observed[Mapping[str, ReleaseRecord]]
+ReleaseAction = Adopt | Cascade | Dispatch | Judge | Package | Probe | Promote | Prune | Publish | Tag
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseWorld:
+    """The part of a `World` that is about releases.
+
+    `registry` is that of Remote mode, None in Engine mode, and `writing` the same with the right to write.
+    """
+
+    parts: Parts
+    registry: Registry | None
+    image_facts: ImageFacts
+    writing: Registry | None = None
+    readings: Readings = field(default_factory=Readings)
+    _seen: Seen = field(default_factory=dict)
+
+    async def observe(
+        self,
+        document: WorkspaceRuntime,
+        targets: Awaitable[tuple[Target, ...]],
+        *,
+        earlier: Observation | None,
+        record: bool = False,
+    ) -> Observation:
+        """Read the world as `World.observe` says; what nothing depends on now is not read. `targets` reads the targets."""
+        now = datetime.now(UTC)
+        read = self.readings
+        if earlier is not None:
+            records = earlier.records
+            if record and isinstance(records, Known):
+                rereading = self._reread(records.value, document.spec.version)
+                records = await read.value("release records", rereading, now)
+            return replace(earlier, records=records, targets=await read.value("targets", targets, now))
+        async with asyncio.TaskGroup() as group:
+            reading_targets = group.create_task(read.value("targets", targets, now))
+            observation = await self._releases(document, reading_targets, now)
+        return await self.image_facts.added_to(observation, document, now=now)
+
+    async def perform(self, document: WorkspaceRuntime, action: ReleaseAction) -> str:  # noqa: C901, PLR0911 -- one line for each
+        """Do one action to its end and return one line about it. Raises a Problem when it did not succeed."""
+        match action:
+            case Adopt():
+                return await adopt(self.parts, document, action)
+            case Package():
+                self.parts.runs.prepare("cascade")
+                return await package(self.parts, document, action)
+            case Cascade():
+                self.parts.runs.prepare("publish")
+                return await cascade(self.parts, document, action)
+            case Probe():
+                return await gate(self.parts, document, action)
+            case Tag():
+                return await tag(self.parts, document, action)
+            case Publish():
+                return await publish(self.parts, document, action)
+            case Dispatch():
+                return await dispatch(self.parts, document, action)
+            case Promote():
+                return await promote(self.parts, document, action)
+            case Judge():
+                return await judge(self.parts, action)
+            case Prune():
+                return await prune(self.parts.records, self.writing or self.parts.engine, document, action)
+
+    async def _releases(
+        self, document: WorkspaceRuntime, targets: Awaitable[Observed[tuple[Target, ...]]], now: datetime
+    ) -> Observation:
+        """Read all that is read while the targets are."""
+        read, spec = self.readings, document.spec
+        records: Records = await read.value("release records", self.parts.records.records(), now)
+        record = records.value.get(spec.version) if isinstance(records, Known) else None
+        public = record is not None and record.published_time is not None
+        async with asyncio.TaskGroup() as group:
+            images = group.create_task(read.observed("images", self._images(document, record, now), now))
+            templates = group.create_task(self._templates(document, now))
+            source = None if public else group.create_task(self._source(document, now))
+            index = None if public else group.create_task(self._index(document, now))
+        return Observation(
+            source=source.result() if source else None,
+            index=index.result() if index else None,
+            records=records,
+            images=images.result(),
+            templates=templates.result(),
+            targets=await targets,
+            deliveries=await self._deliveries(document, record, images.result(), now),
+        )
+
+    async def _reread(
+        self, records: Mapping[str, ReleaseRecord], version: str
+    ) -> Mapping[str, ReleaseRecord]:
+        """Return `records` with that of one version as it is now."""
+        others = {known: record for known, record in records.items() if known != version}
+        return others | dict(await self.parts.records.records({version}))
+
+    async def _images(
+        self, document: WorkspaceRuntime, record: ReleaseRecord | None, now: datetime
+    ) -> Observed[Mapping[str, str]]:
+        if self.registry is None:
+            return await read_engine_images(self.parts.engine, now=now)
+        references = {
+            f"{template.image}:{tag}" for template in document.spec.templates for tag in all_tags(template)
+        }
+        if record is not None:
+            # Shadows stand in at the gate, which is behind a version that is public.
+            shadows = record.shadows.values() if record.published_time is None else ()
+            references |= {template.image for template in (*record.templates.values(), *shadows)}
+        return await read_registry_images(self.registry, references, now=now)
+
+    async def _templates(
+        self, document: WorkspaceRuntime, now: datetime
+    ) -> Mapping[str, Observed[TemplateInputs]]:
+        readings = {
+            template.name: read_template(
+                self.parts.base / template.build.directory, template.build.args, now=now
+            )
+            for template in document.spec.templates
+            if template.build.ours
+        }
+        return await self.readings.each("template", readings, now)
+
+    async def _deliveries(
+        self,
+        document: WorkspaceRuntime,
+        record: ReleaseRecord | None,
+        images: Observed[Mapping[str, str]],
+        now: datetime,
+    ) -> Mapping[str, Observed[tuple[DeliveredImage, ...]]]:
+        """Look at what somebody else built, once the version that they build is public."""
+        registry = self.registry
+        if registry is None or isinstance(images, Unknown) or record is None or record.published_time is None:
+            return {}
+
+        async def of(template: Template) -> Observed[tuple[DeliveredImage, ...]]:
+            return await read_deliveries(
+                registry,
+                template,
+                moving=images.value,
+                version=None if template.name in record.templates else record.version,
+                platform=(await self.parts.platforms(template.build))[0],
+                seen=self._seen,
+                now=now,
+            )
+
+        readings = {
+            template.name: of(template) for template in document.spec.templates if not template.build.ours
+        }
+        return await self.readings.each("deliveries of", readings, now)
+
+    async def _source(self, document: WorkspaceRuntime, now: datetime) -> Observed[str]:
+        directory = self.parts.base / document.spec.source.directory
+        return await self.readings.observed("source", read_source(directory, now=now), now)
+
+    async def _index(self, document: WorkspaceRuntime, now: datetime) -> Observed[ServedPackage]:
+        reading = read_package(self.parts.index, document.spec.package.name, now=now)
+        return await self.readings.observed("index", reading, now)

@@ -1,0 +1,52 @@
+"""What wakes the loop on one machine: the document's file, the engine's events, and what actions under way wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+from controller.standalone.world import StandaloneWorld
+
+
+async def watch(world: StandaloneWorld, file: Path, wake: asyncio.Event) -> None:
+    """Set `wake` whenever the document's file, a container of the engine or what we wait for changes; runs until cancelled."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_watch_file(file, wake))
+        group.create_task(_watch_engine(world, wake))
+        group.create_task(_watch_news(world.parts.news, wake))
+
+
+async def _watch_file(file: Path, wake: asyncio.Event) -> None:
+    """Compare the file's identity twice a second: works on every file system, and for editors that rename."""
+    last = _stamp(file)
+    while True:
+        await asyncio.sleep(0.5)
+        current = _stamp(file)
+        if current != last:
+            last = current
+            wake.set()
+
+
+def _stamp(file: Path) -> tuple[int, int, int] | None:
+    with contextlib.suppress(OSError):
+        facts = file.stat()
+        return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+    return None
+
+
+async def _watch_news(news: asyncio.Event, wake: asyncio.Event) -> None:
+    while True:
+        await news.wait()
+        news.clear()
+        wake.set()
+
+
+async def _watch_engine(world: StandaloneWorld, wake: asyncio.Event) -> None:
+    async for event in world.parts.engine.events():
+        if event.container_id:
+            world.sightings.touch(event.container_id, datetime.now(UTC))
+        else:  # the connection began or was lost: events were missed
+            world.sightings.forget_all()
+        wake.set()
