@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from controller.api.field_error import FieldError
 from controller.api.names import (
     ANNOTATION_HOLD,
     ANNOTATION_HOLD_TARGETS,
@@ -51,28 +52,36 @@ def checked(annotations: dict[str, str]) -> dict[str, str]:
     """Return `annotations`; those of other groups are nobody's business here.
 
     Raises:
-        ValueError: one of ours is unknown or malformed. It is never ignored: a slip in its name must not leave
+        FieldError: one of ours is unknown or malformed. It is never ignored: a slip in its name must not leave
             unguarded what its author believes to be held.
     """
     for name in annotations:
         if name.startswith(f"{GROUP}/") and name not in MEANINGS:
             close = difflib.get_close_matches(name, list(MEANINGS), n=1, cutoff=0.85)
             hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(sorted(MEANINGS))}"
-            raise ValueError(f"unknown annotation {name}; {hint}")
-    for name in (ANNOTATION_HOLD_TARGETS, ANNOTATION_PIN_TARGETS):
-        _by_target(annotations, name)
+            raise FieldError(f"unknown annotation; {hint}", name)
+    _check_reasons(annotations)
     for template, request in requests(annotations).items():
         if not request.strip():
-            raise ValueError(f"{ANNOTATION_REBUILD}: {template}: a request needs a name; write any text")
+            raise FieldError(f"{template}: a request needs a name; write any text", ANNOTATION_REBUILD)
     taken_over = annotations.get(ANNOTATION_TAKE_OVER)
     if taken_over is not None and _OBJECT.fullmatch(taken_over) is None:
-        raise ValueError(f"{ANNOTATION_TAKE_OVER} must be an object as NAMESPACE/NAME, got {taken_over!r}")
+        raise FieldError(f"must be an object as NAMESPACE/NAME, got {taken_over!r}", ANNOTATION_TAKE_OVER)
     for target, version in pinned_targets(annotations).items():
         try:
             checked_version(version)
         except ValueError as error:
-            raise ValueError(f"{ANNOTATION_PIN_TARGETS}: {target}: {error}") from None
+            raise FieldError(f"{target}: {error}", ANNOTATION_PIN_TARGETS) from None
     return annotations
+
+
+def _check_reasons(annotations: Mapping[str, str]) -> None:
+    cure = "a hold needs a reason, for whoever wonders; write one, or remove it"
+    if not annotations.get(ANNOTATION_HOLD, "a reason").strip():
+        raise FieldError(cure, ANNOTATION_HOLD)
+    for target, reason in held_targets(annotations).items():
+        if not reason.strip():
+            raise FieldError(f"{target}: {cure}", ANNOTATION_HOLD_TARGETS)
 
 
 def held_targets(annotations: Mapping[str, str]) -> Mapping[str, str]:
@@ -94,8 +103,8 @@ def _by_target(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
     values = _by_key(annotations, name)
     for target in values:
         if _TARGET.fullmatch(target) is None:
-            raise ValueError(
-                f"{name}: {target!r} is no target; write a container's name, or docker/HOST/CONTAINER"
+            raise FieldError(
+                f"{target!r} is no target; write a container's name, or docker/HOST/CONTAINER", name
             )
     return values
 
@@ -108,7 +117,7 @@ def _by_key(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
     def unrepeated(pairs: list[tuple[str, object]]) -> dict[str, object]:
         values = dict(pairs)
         if len(values) != len(pairs):
-            raise ValueError(f"{name}: a {each} stands twice among {', '.join(sorted(values))}; keep one")
+            raise FieldError(f"a {each} stands twice among {', '.join(sorted(values))}; keep one", name)
         return values
 
     try:
@@ -117,5 +126,5 @@ def _by_key(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
         values = None
     if not isinstance(values, dict) or not all(isinstance(value, str) for value in values.values()):
         shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-        raise ValueError(f"{name} must be JSON that gives each {each} {_WANTED[name]}, got {shown!r}")
+        raise FieldError(f"must be JSON that gives each {each} {_WANTED[name]}, got {shown!r}", name)
     return values

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from controller.api.field_error import FieldError
 from controller.api.v1alpha1 import PATTERN_WORDS, RENAMED, WorkspaceRuntime
 
 Path = tuple[str | int, ...]
@@ -79,7 +80,9 @@ def unreadable(error: yaml.YAMLError, *, file: str) -> InvalidDocument:
 
 
 def _problem(node: yaml.Node | None, details: ErrorDetails) -> tuple[int, Path, str]:
-    path = tuple(part for part in details["loc"] if part != "[key]")
+    error = details.get("ctx", {}).get("error")
+    inner = error.path if isinstance(error, FieldError) else ()
+    path = (*(part for part in details["loc"] if part != "[key]"), *inner)
     line, found = _locate(node, path)
     return line, path, _message(path, details, found)
 

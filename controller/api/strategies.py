@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Final, Literal
+
+from controller.api.field_error import FieldError
 
 Strategy = Literal["Append", "Dockerfile", "Dispatch", "Follow"]
 Gate = Literal["Required", "AllowFailure", "AllowUntested"]
@@ -20,51 +22,80 @@ _TAKES: Final = {
     "directory": ("Append", "Dockerfile"),
     "args": ("Append", "Dockerfile"),
     "dispatch": ("Dispatch",),
+    "fullBuild": ("Append", "Dockerfile"),
 }
 """Fields of `build` that go with some strategies only."""
 _NEEDS: Final = {
     "Append": ("directory", "name the template's folder there"),
     "Dockerfile": ("directory", "name the template's folder there"),
-    "Dispatch": ("dispatch", "name there the repository to tell, as in dispatch: {repository: OWNER/NAME}"),
+    "Dispatch": ("dispatch", "name there the repository to tell, as in {repository: OWNER/NAME}"),
 }
 
 
-def check_build(strategy: Strategy, given: Collection[str]) -> None:
-    """Check which fields of `build` are given (by their names) for a strategy.
+def check_build(
+    strategy: Strategy, given: Collection[str], *, platforms: Sequence[str], rebuild_on: Sequence[str]
+) -> None:
+    """Check which fields of `build` are given (by their names in the document) for a strategy.
 
     Raises:
-        ValueError: one is missing, or is one that the strategy has no use for; what to do.
+        FieldError: one is missing, or is or holds what the strategy has no use for; what to do.
     """
     for field, takers in _TAKES.items():
         if field in given and strategy not in takers:
-            raise ValueError(
-                f"strategy {strategy} takes no {field}: {_WHY[strategy]}; remove it, or use strategy {' or '.join(takers)}"
+            raise FieldError(
+                f"nobody reads it with strategy {strategy}: {_WHY[strategy]}; remove it, or use strategy"
+                f" {' or '.join(takers)}",
+                field,
             )
     needed, cure = _NEEDS.get(strategy, ("", ""))
     if needed and needed not in given:
-        raise ValueError(f"strategy {strategy} needs {needed}; {cure}")
+        raise FieldError(f"strategy {strategy} needs it; {cure}", needed)
+    if strategy in OURS:
+        return
+    if len(platforms) > 1:
+        raise FieldError(
+            f"has {len(platforms)} entries, and with strategy {strategy} only the one that the gate boots is read:"
+            f" {_WHY[strategy]}, for whichever platforms they like; keep one",
+            "platforms",
+        )
+    if "Base" in rebuild_on:
+        raise FieldError(
+            f"nobody looks at the base with strategy {strategy}: {_WHY[strategy]}; remove Base",
+            "rebuildOn",
+            list(rebuild_on).index("Base"),
+        )
 
 
-def check_template(strategy: Strategy, *, gate: Gate, promote: bool, tags: Collection[str]) -> None:
+def check_template(
+    strategy: Strategy, *, gate: Gate, promote: bool, tags: Collection[str], pre_release_tags: Collection[str]
+) -> None:
     """Check what else a template asks for against its strategy.
 
     Raises:
-        ValueError: it asks for what the strategy cannot do; what to do.
+        FieldError: it asks for what the strategy cannot do; what to do.
     """
     if strategy in OURS:
         if gate == "AllowUntested":
-            raise ValueError(
-                f"gate AllowUntested is for strategies Dispatch and Follow; with strategy {strategy} every image is tested, "
-                "so use Required or AllowFailure"
+            raise FieldError(
+                f"AllowUntested is for strategies Dispatch and Follow; with strategy {strategy} every image is tested, "
+                "so use Required or AllowFailure",
+                "gate",
             )
         return
     if promote:
-        raise ValueError(
-            f"promote: true goes with images that are built here; with strategy {strategy} the moving tags are moved by "
-            "whoever builds them, so remove it"
+        raise FieldError(
+            f"true goes with images that are built here; with strategy {strategy} the moving tags are moved by "
+            "whoever builds them, so remove it",
+            "promote",
+        )
+    if pre_release_tags:
+        raise FieldError(
+            f"nobody reads it with strategy {strategy}: the moving tags are moved by whoever builds the image; remove it",
+            "preReleaseTags",
         )
     if not tags:
-        raise ValueError(
+        raise FieldError(
             f"strategy {strategy} watches the moving tags and tries new versions on the image under the first of them; "
-            "name at least one in tags"
+            "name at least one",
+            "tags",
         )

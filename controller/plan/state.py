@@ -154,9 +154,9 @@ def classify(
     if spec.suspend:
         return Held(Reason.SUSPENDED, "The object is suspended; set spec.suspend to false to go on.")
     if document.metadata.hold is not None:
-        because = f": {document.metadata.hold}" if document.metadata.hold else ""
+        because = document.metadata.hold
         return Held(
-            Reason.HELD, f"The object is held{because}. Remove its annotation {ANNOTATION_HOLD} to go on."
+            Reason.HELD, f"The object is held: {because}. Remove its annotation {ANNOTATION_HOLD} to go on."
         )
     if isinstance(observation.records, Unknown):
         return Blocked("release records", observation.records.reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
+from pydantic.alias_generators import to_camel
 
 from controller.api.strategies import OURS, Strategy, check_build
 from controller.api.v1alpha1._base import GITHUB_PATTERN, Document, ImageName, Platform, SecretName
@@ -43,13 +44,15 @@ class Build(Document):
     """The platforms of the image, as linux/arm64; of several (Remote mode) it is an index. One is built in full here, and
     it alone is booted at the gate: the engine's own, else the first; `fullBuild` has the others. Another list takes
     effect with the next image. The variable MOLECULE_IMAGE_PLATFORM names one for all templates instead. Default: the
-    engine's own, on arm64 Macs linux/amd64."""
+    engine's own, on arm64 Macs linux/amd64. With Dispatch and Follow it has one entry, the one that the gate boots."""
     full_build: ImageName | None = None
     """Where the full builds for the further platforms are: an image, or an index of several, that the template's
-    Dockerfile gave on such a machine, and that was pushed there. It is read for each release and never run here."""
+    Dockerfile gave on such a machine, and that was pushed there. It is read for each release and never run here. Append
+    and Dockerfile only."""
     rebuild_on: Annotated[list[Literal["Version", "Template", "Base"]], Field(max_length=3)] = ["Version"]
     """What makes a new image: a new Version (always), a changed Template folder, a Base image that moved. The rest shows
-    as UpdateAvailable until it is named here, or asked for once with annotation `runtime.molecule.ai/rebuild`."""
+    as UpdateAvailable until it is named here, or asked for once with annotation `runtime.molecule.ai/rebuild`. With
+    Dispatch and Follow, Template lets another image of the same version be taken, and Base is refused."""
 
     @property
     def ours(self) -> bool:
@@ -58,5 +61,6 @@ class Build(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Build:
-        check_build(self.strategy, [name for name in self.model_fields_set if getattr(self, name)])
+        given = {to_camel(name) for name in self.model_fields_set if getattr(self, name)}
+        check_build(self.strategy, given, platforms=self.platforms or (), rebuild_on=self.rebuild_on)
         return self

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from controller.api import annotations as annotated
+from controller.api.field_error import FieldError
 from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD, ANNOTATION_TAKE_OVER
 from controller.api.v1alpha1._base import Document, Name
 from controller.api.v1alpha1.spec import Spec
@@ -60,16 +61,22 @@ class WorkspaceRuntime(Document):
 
     @model_validator(mode="after")
     def _requests_name_templates(self) -> WorkspaceRuntime:
-        known = [template.name for template in self.spec.templates]
+        ours = {template.name: template.build.ours for template in self.spec.templates}
         for name in annotated.requests(self.metadata.annotations):
-            if name not in {*known, annotated.ALL_TEMPLATES}:
-                raise ValueError(
-                    f'annotation {ANNOTATION_REBUILD} names {name!r}, which is no template of this document; write "*" or '
-                    f"one of {', '.join(known)}"
+            if name not in {*ours, annotated.ALL_TEMPLATES}:
+                raise _unanswerable(
+                    f'{name!r} is no template of this document; write "*" or one of {", ".join(ours)}'
                 )
+            if not ours.get(name, any(ours.values())):
+                whose = "all images" if name == annotated.ALL_TEMPLATES else f"the image of template {name}"
+                raise _unanswerable(f"somebody else builds {whose}; ask them, and remove this")
         return self
 
     @property
     def key(self) -> str:
         """`NAMESPACE/NAME`."""
         return f"{self.metadata.namespace}/{self.metadata.name}"
+
+
+def _unanswerable(message: str) -> FieldError:
+    return FieldError(message, "metadata", "annotations", ANNOTATION_REBUILD)

@@ -7,6 +7,7 @@ from typing import Annotated
 from packaging.version import Version
 from pydantic import Field, model_validator
 
+from controller.api.field_error import FieldError
 from controller.api.v1alpha1._base import Document, PackageVersion
 from controller.api.v1alpha1.build import Build
 from controller.api.v1alpha1.package import Package
@@ -37,68 +38,84 @@ class Spec(Document):
     rollout: Rollout = Rollout()
 
     @model_validator(mode="after")
-    def _with_full_builds(self) -> Spec:
-        for template in self.templates:
-            problem = self._platforms_problem(template.build)
-            if problem:
-                raise ValueError(f"template {template.name}: {problem}")
+    def _consistent(self) -> Spec:
+        for key in ("name", "image"):
+            _unique([getattr(template, key) for template in self.templates], "templates", key=key)
+        _unique([host.name for host in self.targets.docker_hosts], "targets", "dockerHosts", key="name")
+        self._check_version()
+        self._check_artifacts()
+        for number, template in enumerate(self.templates):
+            self._check_image(template, "templates", number)
+            self._check_platforms(template.build, "templates", number, "build")
         return self
 
-    def _platforms_problem(self, build: Build) -> str | None:
-        """Return what is wrong with the platforms of a template, and the cure."""
-        count = len(build.platforms or ())
-        if len(set(build.platforms or ())) < count:
-            return "build.platforms names a platform twice; keep one of them"
-        if count > 1 and self.registry.mode == "Engine":
-            return (
-                f"build.platforms names {count} platforms, and an engine has images of one; keep one,"
-                " or use registry.mode: Remote"
-            )
-        if count > 1 and build.full_build is None:
-            return (
-                f"build.platforms names {count} platforms, and only one is built here; name in build.fullBuild"
-                " the image or index that has the full builds for the others"
-            )
-        if count < 2 and build.full_build is not None:  # noqa: PLR2004 -- further ones are two or more
-            return "build.fullBuild is for further platforms, and build.platforms names none; name them, or remove it"
-        if build.full_build is not None and not _names_host(build.full_build):
-            return f"build.fullBuild {build.full_build!r} names no registry host; write HOST/REPOSITORY:TAG"
-        return None
-
-    @model_validator(mode="after")
-    def _consistent(self) -> Spec:
-        _unique("templates", [template.name for template in self.templates])
-        _unique("templates", [template.image for template in self.templates], key="image")
-        _unique("targets.dockerHosts", [host.name for host in self.targets.docker_hosts])
+    def _check_version(self) -> None:
         ceiling = self.package.version_ceiling
         if ceiling is not None and Version(self.version) >= Version(ceiling):
-            raise ValueError(
-                f"version {self.version} is at or above package.versionCeiling {ceiling}; correct the version, or raise the ceiling"
+            raise FieldError(
+                f"{self.version} is at or above package.versionCeiling {ceiling}; correct it, or raise the ceiling",
+                "version",
             )
-        if self.registry.mode == "Engine":
-            for template in self.templates:
-                if not template.build.ours:
-                    raise ValueError(
-                        f"template {template.name}: strategy {template.build.strategy} needs registry.mode: Remote; nobody"
-                        " else can deliver an image to one engine"
-                    )
+
+    def _check_artifacts(self) -> None:
+        artifacts = self.registry.artifacts
+        if self.registry.mode == "Engine" and ("/" in artifacts or ":" in artifacts):
+            raise FieldError(
+                f"{artifacts!r} must be a volume name in Engine mode; use letters, digits, '.', '_' and '-'",
+                "registry",
+                "artifacts",
+            )
+
+    def _check_image(self, template: Template, *at: str | int) -> None:
         if self.registry.mode == "Remote":
-            for template in self.templates:
-                if not _names_host(template.image):
-                    raise ValueError(
-                        f"template {template.name}: image {template.image!r} names no registry host;"
-                        " write HOST/REPOSITORY, or use registry.mode: Engine"
-                    )
-        elif "/" in self.registry.artifacts or ":" in self.registry.artifacts:
-            raise ValueError(
-                f"registry.artifacts {self.registry.artifacts!r} must be a volume name in Engine mode; use letters, digits, '.', '_' and '-'"
+            if not _names_host(template.image):
+                raise FieldError(
+                    f"{template.image!r} names no registry host; write HOST/REPOSITORY, or use registry.mode: Engine",
+                    *at,
+                    "image",
+                )
+        elif not template.build.ours:
+            raise FieldError(
+                f"{template.build.strategy} needs registry.mode: Remote; nobody else can deliver an image to one engine",
+                *at,
+                "build",
+                "strategy",
             )
-        return self
+
+    def _check_platforms(self, build: Build, *at: str | int) -> None:
+        names = build.platforms or []
+        count = len(names)
+        if len(set(names)) < count:
+            twice = next(number for number, name in enumerate(names) if name in names[:number])
+            raise FieldError(f"{names[twice]!r} stands twice; keep one", *at, "platforms", twice)
+        if count > 1 and self.registry.mode == "Engine":
+            raise FieldError(
+                f"names {count} platforms, and an engine has images of one; keep one, or use registry.mode: Remote",
+                *at,
+                "platforms",
+            )
+        if count > 1 and build.full_build is None:
+            raise FieldError(
+                f"names {count} platforms, and only one is built here; name in fullBuild the image or index that has"
+                " the full builds for the others",
+                *at,
+                "platforms",
+            )
+        if build.full_build is None:
+            return
+        if count <= 1:
+            raise FieldError(
+                "is for further platforms, and platforms names none; name them, or remove it",
+                *at,
+                "fullBuild",
+            )
+        if not _names_host(build.full_build):
+            raise FieldError(
+                f"{build.full_build!r} names no registry host; write HOST/REPOSITORY:TAG", *at, "fullBuild"
+            )
 
 
-def _unique(field: str, values: list[str], *, key: str = "name") -> None:
-    seen: set[str] = set()
-    for value in values:
-        if value in seen:
-            raise ValueError(f"{field}: {key} {value!r} stands twice; each entry needs its own")
-        seen.add(value)
+def _unique(values: list[str], *at: str, key: str) -> None:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise FieldError(f"{value!r} stands twice; each entry needs its own", *at, number, key)

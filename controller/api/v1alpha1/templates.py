@@ -21,7 +21,7 @@ class Template(Document):
     tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = ["latest"]
     """Moving tags, besides the immutable one; a dev, pre- or local release moves none of them."""
     pre_release_tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = []
-    """The moving tags that a dev, pre- or local release moves instead."""
+    """The moving tags that a dev, pre- or local release moves instead. Append and Dockerfile only."""
     promote: bool = True
     """Whether this object owns the moving tags. With Dispatch and Follow they are moved by whoever builds the image: it is
     false there, and true is refused."""
@@ -45,5 +45,11 @@ class Template(Document):
 
     @model_validator(mode="after")
     def _consistent(self) -> Template:
-        check_template(self.build.strategy, gate=self.gate, promote=self.promote, tags=self.tags)
+        check_template(
+            self.build.strategy,
+            gate=self.gate,
+            promote=self.promote,
+            tags=self.tags,
+            pre_release_tags=self.pre_release_tags,
+        )
         return self

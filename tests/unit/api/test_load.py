@@ -72,19 +72,22 @@ def annotated(name: str, value: str) -> str:
 def test_holds_and_pins_on_the_object_are_read() -> None:
     metadata = load(annotated("hold", "an audit"), file="runtime.yaml").metadata
     assert (metadata.hold, metadata.held_targets, metadata.pinned_targets) == ("an audit", {}, {})
-    held = '{"ws-1": "a demo", "docker/local/ws-2": ""}'
+    held = '{"ws-1": "a demo", "docker/local/ws-2": "an audit"}'
     metadata = load(annotated("hold-targets", held), file="runtime.yaml").metadata
-    assert (metadata.hold, metadata.held_targets) == (None, {"ws-1": "a demo", "docker/local/ws-2": ""})
+    assert (metadata.hold, metadata.held_targets) == (
+        None,
+        {"ws-1": "a demo", "docker/local/ws-2": "an audit"},
+    )
     metadata = load(annotated("pin-targets", '{"ws-1": "0.1.5"}'), file="runtime.yaml").metadata
     assert metadata.pinned_targets == {"ws-1": "0.1.5"}
     metadata = load(annotated("rebuild", '{"*": "CVE-2026-1"}'), file="runtime.yaml").metadata
     assert metadata.request_for("echo") == "CVE-2026-1"
-    assert load(annotated("hold", ""), file="runtime.yaml").metadata.request_for("echo") is None
+    assert load(VALID, file="runtime.yaml").metadata.request_for("echo") is None
 
 
 def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -> None:
     assert refusal(annotated("rebuild", '{"ecko": "CVE-2026-1"}')) == (
-        "runtime.yaml:1: document: annotation runtime.molecule.ai/rebuild names 'ecko', which is no template of this "
+        "runtime.yaml:7: metadata.annotations.runtime.molecule.ai/rebuild: 'ecko' is no template of this "
         'document; write "*" or one of echo, more'
     )
 
@@ -96,7 +99,7 @@ def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -
             "hold-targets",
             "ws-1, ws-2",
             (
-                "runtime.molecule.ai/hold-targets must be JSON that gives each target a reason, as in "
+                "must be JSON that gives each target a reason, as in "
                 """{"ws-0123456789ab": "a customer demo until five"}, got 'ws-1, ws-2'"""
             ),
         ),
@@ -104,7 +107,7 @@ def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -
             "pin-targets",
             '["ws-1"]',
             (
-                "runtime.molecule.ai/pin-targets must be JSON that gives each target a version, as in "
+                "must be JSON that gives each target a version, as in "
                 """{"ws-0123456789ab": "0.1.5"}, got '["ws-1"]'"""
             ),
         ),
@@ -112,52 +115,62 @@ def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -
             "pin-targets",
             '{"ws-1": 1}',
             (
-                "runtime.molecule.ai/pin-targets must be JSON that gives each target a version, as in "
+                "must be JSON that gives each target a version, as in "
                 """{"ws-0123456789ab": "0.1.5"}, got '{"ws-1": 1}'"""
             ),
         ),
         (
             "pin-targets",
             '{"ws-1": "0.01"}',
-            "runtime.molecule.ai/pin-targets: ws-1: '0.01' is not normalised; write '0.1'",
+            "ws-1: '0.01' is not normalised; write '0.1'",
         ),
         (
             "hold-targets",
             '{"my workspace": "x"}',
-            "runtime.molecule.ai/hold-targets: 'my workspace' is no target; write a container's name, or docker/HOST/CONTAINER",
+            "'my workspace' is no target; write a container's name, or docker/HOST/CONTAINER",
         ),
         (
             "hold-targets",
             '{"ws-1": "x", "ws-1": "y"}',
-            "runtime.molecule.ai/hold-targets: a target stands twice among ws-1; keep one",
+            "a target stands twice among ws-1; keep one",
+        ),
+        ("hold", "", "a hold needs a reason, for whoever wonders; write one, or remove it"),
+        ("hold", " ", "a hold needs a reason, for whoever wonders; write one, or remove it"),
+        (
+            "hold-targets",
+            '{"ws-1": ""}',
+            "ws-1: a hold needs a reason, for whoever wonders; write one, or remove it",
         ),
         (
             "rebuild",
             "langgraph",
             (
-                "runtime.molecule.ai/rebuild must be JSON that gives each template the name of a request, as in "
+                "must be JSON that gives each template the name of a request, as in "
                 """{"langgraph": "CVE-2026-1"}, got 'langgraph'"""
             ),
         ),
         (
             "rebuild",
             '{"echo": " "}',
-            "runtime.molecule.ai/rebuild: echo: a request needs a name; write any text",
+            "echo: a request needs a name; write any text",
         ),
         (
             "rebuild",
             '{"*": "x", "*": "y"}',
-            "runtime.molecule.ai/rebuild: a template stands twice among *; keep one",
+            "a template stands twice among *; keep one",
         ),
         (
             "hold-target",
             '{"ws-1": "x"}',
-            "unknown annotation runtime.molecule.ai/hold-target; did you mean runtime.molecule.ai/hold-targets?",
+            "unknown annotation; did you mean runtime.molecule.ai/hold-targets?",
         ),
     ],
 )
 def test_an_annotation_of_ours_that_nobody_could_keep_is_refused(name: str, value: str, message: str) -> None:
-    assert refusal(annotated(name, value)) == f"runtime.yaml:5: metadata.annotations: {message}"
+    assert (
+        refusal(annotated(name, value))
+        == f"runtime.yaml:7: metadata.annotations.runtime.molecule.ai/{name}: {message}"
+    )
 
 
 def test_defaults_are_the_documented_ones() -> None:
@@ -197,26 +210,26 @@ def test_the_mode_is_remote_unless_the_document_says_engine() -> None:
         ("platforms: [linux/amd64]", None),
         (
             "platforms: [linux/amd64, linux/arm64, linux/amd64]",
-            "build.platforms names a platform twice; keep one of them",
+            "platforms[2]: 'linux/amd64' stands twice; keep one",
         ),
         (
             "platforms: [linux/amd64, linux/arm64]",
             (
-                "build.platforms names 2 platforms, and only one is built here; name in build.fullBuild the image or index "
+                "platforms: names 2 platforms, and only one is built here; name in fullBuild the image or index "
                 "that has the full builds for the others"
             ),
         ),
         (
             "platforms: [linux/amd64], fullBuild: 'ghcr.io/x/echo:of-arm'",
-            "build.fullBuild is for further platforms, and build.platforms names none; name them, or remove it",
+            "fullBuild: is for further platforms, and platforms names none; name them, or remove it",
         ),
         (
             "fullBuild: 'ghcr.io/x/echo:of-arm'",
-            "build.fullBuild is for further platforms, and build.platforms names none; name them, or remove it",
+            "fullBuild: is for further platforms, and platforms names none; name them, or remove it",
         ),
         (
             "platforms: [linux/amd64, linux/arm64], fullBuild: 'x/echo:of-arm'",
-            "build.fullBuild 'x/echo:of-arm' names no registry host; write HOST/REPOSITORY:TAG",
+            "fullBuild: 'x/echo:of-arm' names no registry host; write HOST/REPOSITORY:TAG",
         ),
     ],
 )
@@ -227,13 +240,13 @@ def test_further_platforms_need_a_full_build_that_somebody_else_made(build: str,
     if message is None:
         assert load(text, file="runtime.yaml").spec.templates
     else:
-        assert refusal(text) == f"runtime.yaml:4: spec: template echo: {message}"
+        assert refusal(text) == f"runtime.yaml:10: spec.templates[0].build.{message}"
 
 
 def test_an_engine_has_images_of_one_platform() -> None:
     several = "{directory: echo, platforms: [linux/amd64, linux/arm64]}"
     assert refusal(with_("{directory: echo}", several)) == (
-        "runtime.yaml:4: spec: template echo: build.platforms names 2 platforms, and an engine has images of one; "
+        "runtime.yaml:10: spec.templates[0].build.platforms: names 2 platforms, and an engine has images of one; "
         "keep one, or use registry.mode: Remote"
     )
 
@@ -499,7 +512,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
             "{mode: Engine, artifacts: records}",
             "{artifacts: ghcr.io/x/a}",
             (
-                "4: spec: template echo: image 'ws/echo' names no registry host; write HOST/REPOSITORY, or use"
+                "10: spec.templates[0].image: 'ws/echo' names no registry host; write HOST/REPOSITORY, or use"
                 " registry.mode: Engine"
             ),
         ),
@@ -507,7 +520,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
             "artifacts: records",
             "artifacts: ghcr.io/x/records",
             (
-                "4: spec: registry.artifacts 'ghcr.io/x/records' must be a volume name in Engine mode; use letters,"
+                "8: spec.registry.artifacts: 'ghcr.io/x/records' must be a volume name in Engine mode; use letters,"
                 " digits, '.', '_' and '-'"
             ),
         ),
@@ -515,19 +528,19 @@ def test_an_engine_has_images_of_one_platform() -> None:
             "{index: {",
             '{versionCeiling: "0.1.0", index: {',
             (
-                "4: spec: version 0.1.0 is at or above package.versionCeiling 0.1.0; correct the version, or raise the"
+                "5: spec.version: 0.1.0 is at or above package.versionCeiling 0.1.0; correct it, or raise the"
                 " ceiling"
             ),
         ),
         (
             "name: more",
             "name: echo",
-            "4: spec: templates: name 'echo' stands twice; each entry needs its own",
+            "11: spec.templates[1].name: 'echo' stands twice; each entry needs its own",
         ),
         (
             "image: ws/more",
             "image: ws/echo",
-            "4: spec: templates: image 'ws/echo' stands twice; each entry needs its own",
+            "11: spec.templates[1].image: 'ws/echo' stands twice; each entry needs its own",
         ),
         # keys
         (

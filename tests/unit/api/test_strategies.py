@@ -27,57 +27,90 @@ def read(template: str) -> WorkspaceRuntime:
     return load(DOCUMENT.replace("TEMPLATE", template), file="runtime.yaml")
 
 
+HERE = "the image is built here from directory"
+CI = "its repository's own CI builds the image"
+THEY = "somebody else builds the image"
+
+
 @pytest.mark.parametrize(
     ("template", "message"),
     [
         (
-            "build: {args: {A: b}}",
-            "12: spec.templates[0].build: strategy Append needs directory; name the template's folder there",
+            "build:\n        args: {A: b}",
+            "12: spec.templates[0].build.directory: strategy Append needs it; name the template's folder there",
         ),
         (
             "build: {strategy: Dockerfile}",
-            "12: spec.templates[0].build: strategy Dockerfile needs directory; name the template's folder there",
+            "12: spec.templates[0].build.directory: strategy Dockerfile needs it; name the template's folder there",
         ),
         (
             "build: {strategy: Dispatch}",
             (
-                "12: spec.templates[0].build: strategy Dispatch needs dispatch; name there the repository to tell, as in"
-                " dispatch: {repository: OWNER/NAME}"
+                "12: spec.templates[0].build.dispatch: strategy Dispatch needs it; name there the repository to tell, as in"
+                " {repository: OWNER/NAME}"
             ),
         ),
         (
-            f"build: {{strategy: Dispatch, directory: echo, {TELL}}}",
+            f"build:\n        strategy: Dispatch\n        directory: echo\n        {TELL}",
             (
-                "12: spec.templates[0].build: strategy Dispatch takes no directory: its repository's own CI builds the image;"
+                f"14: spec.templates[0].build.directory: nobody reads it with strategy Dispatch: {CI};"
                 " remove it, or use strategy Append or Dockerfile"
             ),
         ),
         (
             "build: {strategy: Follow, directory: echo}",
             (
-                "12: spec.templates[0].build: strategy Follow takes no directory: somebody else builds the image; remove it, or"
+                f"12: spec.templates[0].build.directory: nobody reads it with strategy Follow: {THEY}; remove it, or"
                 " use strategy Append or Dockerfile"
             ),
         ),
         (
             "build: {strategy: Follow, args: {A: b}}",
             (
-                "12: spec.templates[0].build: strategy Follow takes no args: somebody else builds the image; remove it, or use"
+                f"12: spec.templates[0].build.args: nobody reads it with strategy Follow: {THEY}; remove it, or use"
                 " strategy Append or Dockerfile"
             ),
         ),
         (
             f"build: {{strategy: Follow, {TELL}}}",
             (
-                "12: spec.templates[0].build: strategy Follow takes no dispatch: somebody else builds the image; remove it, or"
+                f"12: spec.templates[0].build.dispatch: nobody reads it with strategy Follow: {THEY}; remove it, or"
                 " use strategy Dispatch"
             ),
         ),
         (
             f"build: {{directory: echo, {TELL}}}",
             (
-                "12: spec.templates[0].build: strategy Append takes no dispatch: the image is built here from directory; remove"
+                f"12: spec.templates[0].build.dispatch: nobody reads it with strategy Append: {HERE}; remove"
                 " it, or use strategy Dispatch"
+            ),
+        ),
+        (
+            "build: {strategy: Follow, fullBuild: 'registry.example/team/echo:arm'}",
+            (
+                f"12: spec.templates[0].build.fullBuild: nobody reads it with strategy Follow: {THEY}; remove it, or"
+                " use strategy Append or Dockerfile"
+            ),
+        ),
+        (
+            "build:\n        strategy: Follow\n        platforms: [linux/amd64, linux/arm64]",
+            (
+                "14: spec.templates[0].build.platforms: has 2 entries, and with strategy Follow only the one that the gate"
+                f" boots is read: {THEY}, for whichever platforms they like; keep one"
+            ),
+        ),
+        (
+            f"build:\n        strategy: Dispatch\n        {TELL}\n        rebuildOn: [Version,\n          Base]",
+            (
+                f"16: spec.templates[0].build.rebuildOn[1]: nobody looks at the base with strategy Dispatch: {CI};"
+                " remove Base"
+            ),
+        ),
+        (
+            "preReleaseTags: [next]\n      build: {strategy: Follow}",
+            (
+                "12: spec.templates[0].preReleaseTags: nobody reads it with strategy Follow: the moving tags are moved by"
+                " whoever builds the image; remove it"
             ),
         ),
         (
@@ -91,42 +124,72 @@ def read(template: str) -> WorkspaceRuntime:
         (
             "promote: true\n      build: {strategy: Follow}",
             (
-                "10: spec.templates[0]: promote: true goes with images that are built here; with strategy Follow the moving tags"
-                " are moved by whoever builds them, so remove it"
+                "12: spec.templates[0].promote: true goes with images that are built here; with strategy Follow the moving"
+                " tags are moved by whoever builds them, so remove it"
             ),
         ),
         (
-            "tags: []\n      build: {strategy: Follow}",
+            "build: {strategy: Follow}\n      tags: []",
             (
-                "10: spec.templates[0]: strategy Follow watches the moving tags and tries new versions on the image under the"
-                " first of them; name at least one in tags"
+                "13: spec.templates[0].tags: strategy Follow watches the moving tags and tries new versions on the image under"
+                " the first of them; name at least one"
             ),
         ),
         (
-            "gate: AllowUntested\n      build: {directory: echo}",
+            "build: {directory: echo}\n      gate: AllowUntested",
             (
-                "10: spec.templates[0]: gate AllowUntested is for strategies Dispatch and Follow; with strategy Append every"
+                "13: spec.templates[0].gate: AllowUntested is for strategies Dispatch and Follow; with strategy Append every"
                 " image is tested, so use Required or AllowFailure"
             ),
         ),
     ],
 )
-def test_a_field_that_goes_with_another_strategy_is_refused(template: str, message: str) -> None:
+def test_a_field_that_goes_with_another_strategy_is_refused_on_its_own_line(
+    template: str, message: str
+) -> None:
     with pytest.raises(InvalidDocument) as caught:
         read(template)
     assert str(caught.value) == f"runtime.yaml:{message}"
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        "{strategy: Follow, platforms: [linux/arm64], rebuildOn: [Version, Template]}",
+        f"{{strategy: Dispatch, {TELL}, platforms: [linux/arm64], rebuildOn: [Template]}}",
+    ],
+)
+def test_what_is_read_of_an_image_that_somebody_else_builds_is_taken(build: str) -> None:
+    assert read(f"build: {build}").spec.templates[0].build.platforms == ["linux/arm64"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "whose"),
+    [('{"echo": "CVE-1"}', "the image of template echo"), ('{"*": "CVE-1"}', "all images")],
+)
+def test_a_request_that_nobody_here_can_answer_is_refused(request_: str, whose: str) -> None:
+    text = DOCUMENT.replace("TEMPLATE", "build: {strategy: Follow}").replace(
+        "metadata: {name: molecule-runtime}",
+        f"metadata:\n  name: molecule-runtime\n  annotations:\n    runtime.molecule.ai/rebuild: '{request_}'",
+    )
+    with pytest.raises(InvalidDocument) as caught:
+        load(text, file="runtime.yaml")
+    assert str(caught.value) == (
+        f"runtime.yaml:6: metadata.annotations.runtime.molecule.ai/rebuild: somebody else builds {whose}; ask them, and"
+        " remove this"
+    )
+
+
 def test_nobody_else_can_deliver_to_one_engine() -> None:
-    text = DOCUMENT.replace("TEMPLATE", "build: {strategy: Follow}")
+    text = DOCUMENT.replace("TEMPLATE", "build:\n        strategy: Follow")
     text = text.replace(
         "mode: Remote, artifacts: registry.example/team/artifacts", "mode: Engine, artifacts: x"
     )
     with pytest.raises(InvalidDocument) as caught:
         load(text, file="runtime.yaml")
     assert str(caught.value) == (
-        "runtime.yaml:4: spec: template echo: strategy Follow needs registry.mode: Remote; nobody else can deliver an image"
-        " to one engine"
+        "runtime.yaml:13: spec.templates[0].build.strategy: Follow needs registry.mode: Remote; nobody else can deliver an"
+        " image to one engine"
     )
 
 

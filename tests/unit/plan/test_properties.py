@@ -120,7 +120,9 @@ def make_anew(store: MemoryStore, machine: Machine, happening: Happening) -> Non
         case "base":
             machine.base = f"sha256:{sha(happening.what)}"
         case "request":
-            store.annotate(rebuild=json.dumps({happening.what: f"of second {happening.at:g}"}))
+            theirs = [each.name for each in store.document.spec.templates if not each.build.ours]
+            if happening.what not in theirs:  # nobody here could answer it: the document would be refused
+                store.annotate(rebuild=json.dumps({happening.what: f"of second {happening.at:g}"}))
 
 
 def stopping(store: MemoryStore, kind: str) -> tuple[Callable[[], None], Callable[[], None]]:
@@ -215,7 +217,8 @@ async def lived(scenario: Scenario) -> None:
         machine.bad_builds = scenario.bad_builds
     machine.others.labelled = scenario.labelled
     greeter = {"gate": scenario.greeter["gate"], "build": dict(scenario.greeter["build"])}
-    greeter["build"]["rebuildOn"] = scenario.rebuild_on
+    ours = "strategy" not in greeter["build"]
+    greeter["build"]["rebuildOn"] = [each for each in scenario.rebuild_on if ours or each != "Base"]
     echo = {"build": {"directory": "echo", "rebuildOn": scenario.rebuild_on}}
     templates = [
         {"name": name, "image": f"registry.example/{name}", **more}
@@ -237,6 +240,7 @@ async def lived(scenario: Scenario) -> None:
         result = await whole.live()
     ends_well(whole, result)
     if result.status.condition("Stalled") is not None and not theirs.build.ours:
+        world.crashes_at = frozenset()  # whoever watches would have to start again, as `live` does
         await whole.watch(HOURS)  # what comes after its time is still taken
     writes = len(store.written)
     await whole.watch(HOURS)

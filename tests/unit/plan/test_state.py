@@ -82,15 +82,14 @@ def test_a_suspended_object_is_held_whatever_else_is_true() -> None:
     assert state.by_owner
 
 
-@pytest.mark.parametrize(
-    ("reason", "words"), [("an audit", "The object is held: an audit."), ("", "The object is held.")]
-)
-def test_an_object_with_a_hold_is_held_whatever_else_is_true(reason: str, words: str) -> None:
-    held = document(annotations={"runtime.molecule.ai/hold": reason})
+def test_an_object_with_a_hold_is_held_whatever_else_is_true() -> None:
+    held = document(annotations={"runtime.molecule.ai/hold": "an audit"})
     state = classify(held, observation(record(), targets=Known((target("ws-1", "0.0.9"),))))
     assert isinstance(state, Held)
     assert state.by_owner
-    assert state.message == f"{words} Remove its annotation runtime.molecule.ai/hold to go on."
+    assert state.message == (
+        "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+    )
 
 
 def test_a_failed_version_is_not_held_by_its_owner() -> None:
