@@ -117,7 +117,11 @@ def _held_back(document: WorkspaceRuntime, build: TemplateBuild, cause: Problem)
     if gate != "AllowFailure":
         return None
     return HeldBack(
-        reason=Reason.BUILD_FAILED, message=message, refused=(build.inputs_sha256,), time=datetime.now(UTC)
+        reason=Reason.BUILD_FAILED,
+        message=message,
+        refused=(build.inputs_sha256,),
+        request=build.request,
+        time=datetime.now(UTC),
     )
 
 

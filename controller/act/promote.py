@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,23 +32,18 @@ async def tag(parts: Parts, document: WorkspaceRuntime, action: Tag) -> str:
         Transient: the registry or engine was away.
     """
     record = await parts.records.get(action.version)
+    used = record.in_use.templates
     wanted = {
-        template.name: await _immutable(parts, template, record)
+        template.name: await _immutable(parts, template, record.version, used[template.name])
         for template in document.spec.templates
         if template.name in action.templates
     }
-    moves = [
-        {"from": _source(record.templates[name]), "to": image, "move": False}
-        for name, image in wanted.items()
-    ]
+    moves = [{"from": used[name].exact, "to": image, "move": False} for name, image in wanted.items()]
     await _run(parts, document, key=action.key, moves=moves)
 
     def tagged(current: ReleaseRecord) -> ReleaseRecord:
         for name, image in wanted.items():
-            if current.templates[name].identity == record.templates[name].identity:
-                current = current.with_template(
-                    name, current.templates[name].model_copy(update={"image": image})
-                )
+            current = _named(current, name, used[name].identity, image)
         return current
 
     await parts.amend(action.version, tagged, wheel_sha256=record.wheel.sha256)
@@ -66,7 +62,7 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
     images = {template.name: template.image for template in document.spec.templates}
     moves = [
         {
-            "from": _source(record.in_use.templates[move.template]),
+            "from": record.in_use.templates[move.template].exact,
             "to": f"{images[move.template]}:{move.tag}",
             "move": True,
             "expect": move.expected,
@@ -94,21 +90,26 @@ def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:
     return record
 
 
-async def _immutable(parts: Parts, template: Template, record: ReleaseRecord) -> str:
-    recorded = record.templates[template.name]
-    if ":candidate-" not in recorded.image:
+def _named(record: ReleaseRecord, name: str, identity: str, image: str) -> ReleaseRecord:
+    """Record under which reference the image in use is found, unless another one is in use by now."""
+    recorded = record.templates[name]
+    used = recorded.in_use
+    if used is None or used.identity != identity:
+        return record
+    named = used.model_copy(update={"image": image})
+    return record.with_template(
+        name, named if used is recorded else recorded.model_copy(update={"previous": named})
+    )
+
+
+async def _immutable(parts: Parts, template: Template, version: str, recorded: TemplateRecord) -> str:
+    if not recorded.is_candidate:
         return recorded.image
     commit = recorded.commit
     if template.build.ours:
         commit = await commit_of(parts.base / template.build.directory)
     inputs = recorded.image.rsplit("candidate-", 1)[1]
-    return f"{template.image}:{immutable_tag(record.version, commit or NO_COMMIT, inputs)}"
-
-
-def _source(template: TemplateRecord) -> str:
-    """Return what names exactly this image: by digest in a registry, by image id in an engine."""
-    repository = template.image.rsplit(":", 1)[0]
-    return f"{repository}@{template.digest}" if template.digest else template.image_id or template.image
+    return f"{template.image}:{immutable_tag(version, commit or NO_COMMIT, inputs)}"
 
 
 async def _run(
@@ -123,7 +124,8 @@ async def _run(
         "tags": list(moves),
         "owners": [owner for owner in (document.key, document.metadata.takes_over) if owner],
     }
-    path = folder / f"{key.split('/', 1)[0]}.json"
+    # A name of its own: tags of several templates, each for itself, are set at the same time.
+    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     await asyncio.to_thread(_write, path, json.dumps(content, indent=1))
     arguments = (f"--inputs={path}", f"--engine={parts.engine.endpoint}")
     await parts.runs.run(Run("promote", arguments, {"key": key}), progress=parts.say)

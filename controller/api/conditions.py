@@ -43,6 +43,7 @@ class Reason(enum.StrEnum):
     AWAITING_DELIVERY = "AwaitingDelivery"
     DISPATCH_REFUSED = "DispatchRefused"
     DISPATCH_SILENT = "DispatchSilent"
+    IMAGE_GONE = "ImageGone"
     # no image exists yet to try a version on
     UNTESTED = "Untested"
     # a template failed and may

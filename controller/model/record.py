@@ -141,6 +141,17 @@ class TemplateRecord(RecordPart):
         return self.digest or self.image_id or ""
 
     @property
+    def exact(self) -> str:
+        """A name for these very bytes, by digest in a registry and by id in an engine: a tag may be somebody else's by now."""
+        repository = self.image.rpartition(":")[0]
+        return f"{repository}@{self.digest}" if self.digest else self.image_id or self.image
+
+    @property
+    def is_candidate(self) -> bool:
+        """Whether it has no immutable tag yet."""
+        return ":candidate-" in self.image
+
+    @property
     def pruned(self) -> bool:
         """Whether this candidate was given up and not built again since."""
         built, given_up = self.built_time, self.pruned_time
@@ -191,6 +202,8 @@ class HeldBack(RecordPart):
     message: str
     refused: tuple[str, ...]
     """What failed, as what it is known by: an image by its digest, a build by the hash of its inputs."""
+    request: str | None = None
+    """The newest request for a new build that a failed build answered: another one asks for another build."""
     time: Moment
 
 
@@ -264,6 +277,14 @@ class ReleaseRecord(RecordPart):
         """Return the record with the image that stands in for one template's at the gate."""
         return self.model_copy(update={"shadows": {**self.shadows, name: shadow}})
 
+    def delivered(self, name: str, image: TemplateRecord) -> Self:
+        """Return the record with an image that somebody else built, dated after the telling that it answers."""
+        sent = self.dispatches.get(name)
+        if sent is not None and image.built_time is not None:
+            answered = sent.sent_time + timedelta(milliseconds=1)
+            image = image.model_copy(update={"built_time": max(image.built_time, answered)})
+        return self.with_template(name, image)
+
     def without(self, names: Collection[str]) -> Self:
         """Return the record as if these templates had no image: what may go on of a release that they are held back from."""
         kept = {name: template for name, template in self.templates.items() if name not in names}
@@ -280,8 +301,13 @@ class ReleaseRecord(RecordPart):
         return self.model_copy(update={"held_back": {**others, name: dated}})
 
     def dispatched(self, name: str, sent: Dispatched) -> Self:
-        """Return the record with the note that somebody was told to build a template's image."""
-        dated = sent.model_copy(update={"sent_time": self._after_resumed(sent.sent_time)})
+        """Return the record with the note that somebody was told to build a template's image, or another one.
+
+        An image that is recorded answered what was told before, so this is dated after it, whosever clock said when.
+        """
+        image = self.templates.get(name)
+        built = [image.built_time] if image is not None and image.built_time is not None else []
+        dated = sent.model_copy(update={"sent_time": self._after_resumed(sent.sent_time, *built)})
         return self.model_copy(update={"dispatches": {**self.dispatches, name: dated}})
 
     def published(self, time: datetime) -> Self:

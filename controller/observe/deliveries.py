@@ -14,7 +14,7 @@ from controller.model.errors import NotFound, Problem
 from controller.model.observed import Known, Observed, Unknown
 
 Seen = MutableMapping[str, DeliveredImage]
-"""Images that were looked at, by a reference that does not change what it names: a digest, or an immutable tag."""
+"""Images that were looked at, by reference and digest: whoever pushes may move any tag of theirs."""
 
 
 async def read_deliveries(  # noqa: PLR0913 -- each says one thing about what to read
@@ -33,23 +33,24 @@ async def read_deliveries(  # noqa: PLR0913 -- each says one thing about what to
     `version`, tags are listed too, for those that an image of it has got.
     """
 
-    async def look(reference: str, digest: str | None) -> DeliveredImage | None:
-        key = f"{reference}@{digest}" if digest else reference
-        if key not in seen:
-            try:
+    async def look(reference: str, digest: str | None = None) -> DeliveredImage | None:
+        try:
+            digest = digest or await registry.digest(reference)
+            key = f"{reference}@{digest}"
+            if key not in seen:
                 seen[key] = await registry.delivered(
                     reference, digest=digest, platform=platform or DEFAULT_PLATFORM
                 )
-            except NotFound:
-                return None
+        except NotFound:
+            return None
         return seen[key]
 
     moved = [f"{template.image}:{tag}" for tag in template.tags]
     wanted = [(reference, digest) for reference in moved if (digest := moving.get(reference)) is not None]
     try:
         tags = tags_of_version(version, await registry.tags(template.image)) if version is not None else []
-        named = [(f"{template.image}:{tag}", None) for tag in tags if tag not in template.tags]
-        found = await asyncio.gather(*(look(*each) for each in [*wanted, *named]))
+        named = [f"{template.image}:{tag}" for tag in tags if tag not in template.tags]
+        found = await asyncio.gather(*(look(*each) for each in wanted), *(look(each) for each in named))
     except Problem as problem:
         return Unknown(str(problem), now)
     images: dict[str, DeliveredImage] = {}

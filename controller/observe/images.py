@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from controller.clients.docker import DockerEngine
 from controller.clients.registry import Registry
@@ -22,17 +23,35 @@ async def read_engine_images(engine: DockerEngine, *, now: datetime) -> Observed
 
 
 async def read_registry_images(
-    registry: Registry, references: Iterable[str], *, now: datetime
+    registry: Registry,
+    references: Iterable[str],
+    *,
+    recorded: Mapping[str, str] = MappingProxyType({}),
+    now: datetime,
 ) -> Observed[Mapping[str, str]]:
-    """Return the manifest digest of each of `references` that exists, by one HEAD each, all at once."""
-    wanted = sorted(set(references))
+    """Return the manifest digest of each of `references` that exists, by one HEAD each, all at once.
+
+    `recorded` are digests by the reference that they should be under. One that is under none is looked for by itself: a
+    tag may be gone, or stand for something else by now, while the image is still there.
+    """
     try:
-        digests = await asyncio.gather(*(_digest(registry, reference) for reference in wanted))
+        found = await _digests(registry, {*references, *recorded})
+        lost = {
+            f"{reference.rpartition(':')[0]}@{digest}"
+            for reference, digest in recorded.items()
+            if digest and digest not in found.values()
+        }
+        return Known({**found, **await _digests(registry, lost)})
     except Problem as problem:
         return Unknown(str(problem), now)
-    return Known(
-        {reference: digest for reference, digest in zip(wanted, digests, strict=True) if digest is not None}
-    )
+
+
+async def _digests(registry: Registry, references: Iterable[str]) -> Mapping[str, str]:
+    wanted = sorted(references)
+    digests = await asyncio.gather(*(_digest(registry, reference) for reference in wanted))
+    return {
+        reference: digest for reference, digest in zip(wanted, digests, strict=True) if digest is not None
+    }
 
 
 async def _digest(registry: Registry, reference: str) -> str | None:

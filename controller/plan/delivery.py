@@ -1,8 +1,12 @@
-"""What is due of the images that somebody else builds once a version is public: tell them, wait, probe what comes. Pure."""
+"""What is due of single images once a version is public, while all others go on. Pure.
+
+Whoever builds an image is told, waited for, and what comes is probed; and an image that stays in use, although its template
+has no newer one that passed, keeps its immutable tag.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -13,7 +17,7 @@ from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import Action, Dispatch, Failure, Probe, Tag
-from controller.model.record import Dispatched, HeldBack, ReleaseRecord
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.gate import FAILURES
 
 
@@ -21,14 +25,16 @@ from controller.plan.gate import FAILURES
 class Delivery:
     """One template whose image of a public version is not there, or not all of the way.
 
-    `ready` means that an earlier image of this very version is recorded, which targets go on with. `untagged`: the
-    recorded image lacks its immutable tag. `found` is to be probed. `refused` is why what was delivered last did not
-    pass. `dispatch` is whom to tell, None while it cannot be known whether that is needed, and `sent` that it was done.
+    `ready` means that nobody waits for it: targets go on with an image that is there, or were never to get one.
+    `untagged` is the version whose record has the image that lacks its immutable tag. `gone` is what was delivered, and
+    deleted from the registry since, None while that cannot be known. `found` is to be probed. `refused` is why what was delivered last did not pass.
+    `dispatch` is whom to tell, None while it cannot be known whether that is needed, and `sent` that it was done.
     """
 
     template: str
     ready: bool = False
-    untagged: bool = False
+    untagged: str | None = None
+    gone: TemplateRecord | None = None
     found: DeliveredImage | None = None
     refused: HeldBack | None = None
     dispatch: Told | None = None
@@ -43,17 +49,37 @@ def deliveries(spec: Spec, record: ReleaseRecord, observation: Observation) -> t
     return tuple(delivery for delivery in due if delivery is not None)
 
 
+def retagged(
+    templates: Iterable[Template], releases: Sequence[ReleaseRecord], images: Mapping[str, str]
+) -> tuple[Delivery, ...]:
+    """Return those of `templates` whose image in use lacks its immutable tag.
+
+    `releases` are the wanted one and then the good ones, newest first: an image is in use until a newer one passes.
+    """
+    due: list[Delivery] = []
+    for template in templates:
+        used = ((each.version, each.in_use.templates.get(template.name)) for each in releases)
+        version, image = next(((version, image) for version, image in used if image is not None), ("", None))
+        if image is None or image.image.rpartition(":")[0] != template.image:
+            continue
+        if image.is_candidate or images.get(image.image) != image.identity:
+            # Before it has its tag, no target can be brought to it.
+            waited_for = image.is_candidate and version == releases[0].version
+            due.append(Delivery(template.name, ready=not waited_for, untagged=version))
+    return tuple(due)
+
+
 def deliver(record: ReleaseRecord, due: Iterable[Delivery]) -> list[Action]:
     """Return what is to be done about `due` now; nothing for an image that is only awaited."""
     actions: list[Action] = []
     for each in due:
-        if each.untagged:
-            actions.append(Tag(record.version, (each.template,), "this image was delivered and passed"))
+        if each.untagged is not None:
+            actions.append(Tag(each.untagged, (each.template,), "this image passed and lacks its tag"))
         elif each.found is not None:
             reason = f"{each.found.reference} may be {record.version}"
             actions.append(Probe(record.version, each.template, each.found.digest, reason, each.found))
         elif each.dispatch is not None and each.refused is None and each.sent is None:
-            actions.append(_dispatch(record, each.template, each.dispatch))
+            actions.append(_dispatch(record, each.template, each.dispatch, again=each.gone is not None))
     return actions
 
 
@@ -70,19 +96,36 @@ def undelivered(record: ReleaseRecord, delivery: Delivery, now: datetime) -> tup
     if refused is not None and delivery.found is None:
         probe = Probe(record.version, delivery.template, refused.refused[-1], "another one must be delivered")
         return probe, Failure(refused.reason, refused.message, None)
+    if delivery.gone is not None and told is None and delivery.found is None:
+        probe = Probe(record.version, delivery.template, delivery.gone.identity, "it must be delivered again")
+        text = f"{is_gone(record, delivery.template, delivery.gone)} Push it again, or another one of {record.version}."
+        return probe, Failure(Reason.IMAGE_GONE, text, None)
     time = answer_due(delivery)
     if time is None or time > now or told is None or sent is None:
         return None
+    lost = f" after its image ({delivery.gone.image}) was deleted" if delivery.gone is not None else ""
     message = (
-        f"Template {delivery.template}: {told.repository} was told of {record.version} (correlation id"
+        f"Template {delivery.template}: {told.repository} was told of {record.version}{lost} (correlation id"
         f" {sent.correlation_id}) and delivered no image within {told.timeout_seconds} s."
         " Look at its workflow runs; `wsr resume` tells it once more."
     )
     return _dispatch(record, delivery.template, told), Failure(Reason.DISPATCH_SILENT, message, None)
 
 
-def _dispatch(record: ReleaseRecord, template: str, told: Told) -> Dispatch:
-    reason = f"{told.repository} builds its image"
+def is_gone(record: ReleaseRecord, template: str, image: TemplateRecord) -> str:
+    """Return the words for an image that somebody delivered and somebody deleted."""
+    return (
+        f"Template {template}: its image of {record.version}, {image.image}@{image.identity}, was deleted from the registry."
+        " What runs it goes on; nothing else can be brought to it."
+    )
+
+
+def _dispatch(record: ReleaseRecord, template: str, told: Told, *, again: bool = False) -> Dispatch:
+    reason = (
+        f"its image was deleted, and {told.repository} builds it"
+        if again
+        else f"{told.repository} builds its image"
+    )
     return Dispatch(record.version, template, record.wheel.sha256, told.repository, reason)
 
 
@@ -90,27 +133,35 @@ def _due(
     template: Template, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
 ) -> Delivery | None:
     recorded = record.templates.get(template.name)
-    if recorded is not None and recorded.image.rpartition(":")[0] == template.image:
-        if images.get(recorded.image) == recorded.identity:
-            if "Template" not in template.build.rebuild_on:
-                return None
-            found = _found(template, record, observation, but={recorded.identity})
-            return Delivery(template.name, ready=True, found=found) if found else None
-        if recorded.identity in images.values():
-            return Delivery(template.name, untagged=True)
+    if recorded is not None and recorded.image.rpartition(":")[0] != template.image:
+        recorded = None
+    if recorded is not None and images.get(recorded.image) == recorded.identity:
+        if "Template" not in template.build.rebuild_on:
+            return None
+        found = _found(template, record, observation, but={recorded.identity})
+        return Delivery(template.name, ready=True, found=found) if found else None
+    if recorded is not None and recorded.identity in images.values():
+        return Delivery(template.name, untagged=record.version)
     note = record.held_back.get(template.name)
     refused = note if note is not None and note.reason in FAILURES else None
     found = _found(template, record, observation, but=())
-    if refused is not None and found is None and template.gate == "AllowFailure":
+    if refused is not None and found is None and recorded is None and template.gate == "AllowFailure":
         return None
     seen = isinstance(observation.deliveries.get(template.name), Known)
     return Delivery(
         template.name,
+        gone=recorded if seen else None,
         found=found,
         refused=refused,
         dispatch=template.build.dispatch if seen else None,
-        sent=record.dispatches.get(template.name),
+        sent=_unanswered(record.dispatches.get(template.name), recorded),
     )
+
+
+def _unanswered(sent: Dispatched | None, delivered: TemplateRecord | None) -> Dispatched | None:
+    """Return the telling that no image has answered yet: one from before `delivered` was answered by it."""
+    time = delivered.built_time if delivered is not None else None
+    return None if sent is not None and time is not None and sent.sent_time <= time else sent
 
 
 def _found(

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.observation import Observation
-from controller.model.observed import Known, Observed
+from controller.model.observed import Known
 from controller.model.plan import TemplateBuild
-from controller.model.record import HeldBack, ReleaseRecord, TemplateInputs, TemplateRecord
-from controller.plan.changes import build_needed
+from controller.model.record import HeldBack, ReleaseRecord, TemplateRecord
+from controller.plan.changes import build_needed, question_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +36,15 @@ def look(
     document: WorkspaceRuntime, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
 ) -> Gate:
     """Return where the document's templates stand with `record`; `images` are those that were observed."""
-    spec, inputs = document.spec, observation.templates
+    spec = document.spec
     held: dict[str, HeldBack] = {}
     ours: list[Template] = []
     for template in spec.templates:
-        cause = _held_back(template, record, inputs.get(template.name))
+        cause = stays_behind(document, template, record, observation)
         if cause is not None:
             held[template.name] = cause
             if template.build.ours and cause.reason != Reason.BUILD_FAILED:
-                ours.append(_to_mend(template))
+                ours.append(to_mend(template))
         elif template.build.ours:
             ours.append(template)
     built_here = spec.model_copy(update={"templates": ours})
@@ -68,7 +68,7 @@ def look(
     return Gate(builds, tuple(unproven), untested, held)
 
 
-def _to_mend(template: Template) -> Template:
+def to_mend(template: Template) -> Template:
     """Return a template whose image was refused as one that a corrected folder rebuilds, whatever `rebuildOn` says."""
     rebuild_on = sorted({*template.build.rebuild_on, "Template"})
     return template.model_copy(update={"build": template.build.model_copy(update={"rebuild_on": rebuild_on})})
@@ -99,10 +99,14 @@ FAILURES = frozenset({Reason.BUILD_FAILED, Reason.GATE_FAILED, Reason.GATE_MISCO
 """Why a template is held back; anything else that is noted of it is no failure of its image."""
 
 
-def _held_back(
-    template: Template, record: ReleaseRecord, inputs: Observed[TemplateInputs] | None
+def stays_behind(
+    document: WorkspaceRuntime, template: Template, record: ReleaseRecord, observation: Observation
 ) -> HeldBack | None:
-    """Return why an AllowFailure template stays behind; None once what failed was replaced by something else."""
+    """Return why an AllowFailure template stays behind; None once something else is to take the place of what failed.
+
+    An image that was refused stays so until another one is built; a build that failed until its inputs are others, or a
+    person asks for a new one.
+    """
     if not has_failed(template, record):
         return None
     cause = record.held_back[template.name]
@@ -117,6 +121,10 @@ def _held_back(
             if recorded is not None and not recorded.proven and recorded.identity in cause.refused
             else None
         )
+    request = question_of(document, template, record, observation).request
+    if request is not None and request != cause.request:
+        return None
+    inputs = observation.templates.get(template.name)
     current = inputs.value.sha256 if isinstance(inputs, Known) else None
     return cause if current is None or current in cause.refused else None
 

@@ -42,7 +42,9 @@ def with_passed(
     facts = {"proven": True, "boot_seconds": outcome.boot_seconds, "memory_bytes": outcome.memory_bytes}
     proven = image.model_copy(update=facts)
     record = record.holding_back(template.name, None)
-    if template.build.ours or delivered is not None:
+    if delivered is not None:
+        return record.delivered(template.name, proven)
+    if template.build.ours:
         return record.with_template(template.name, proven)
     return record.with_shadow(template.name, proven)
 

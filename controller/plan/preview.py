@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from controller.api.conditions import Reason
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.observation import Observation
@@ -19,7 +20,7 @@ from controller.model.target import Target
 from controller.plan.changes import change_of, changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
 from controller.plan.fleet import guarded, sort_fleet
-from controller.plan.gate import has_failed
+from controller.plan.gate import has_failed, stays_behind, to_mend
 from controller.plan.prune import old_candidates
 from controller.plan.state import Absent, Held, State
 from controller.plan.steering import unmatched
@@ -168,12 +169,17 @@ def _template(
     *,
     held: bool,
 ) -> TemplatePreview:
-    if record is not None and not held and has_failed(template, record):
-        return TemplatePreview(template.name, build=False, reason="HeldBack", before=None, after=None)
+    behind = (
+        stays_behind(document, template, record, observation) if record is not None and not held else None
+    )
     question = question_of(document, template, record, observation)
     unread = record is not None and isinstance(observation.images, Unknown)
-    changes = () if unread else changes_of(template, question)
+    unbuilt = behind is not None and behind.reason == Reason.BUILD_FAILED
+    asked = template if behind is None else to_mend(template)
+    changes = () if unread or unbuilt else changes_of(asked, question)
     change, update = change_of(changes), update_of(changes)
+    if behind is not None and (change is None or not change.builds):
+        return TemplatePreview(template.name, build=False, reason="HeldBack", before=None, after=None)
     return TemplatePreview(
         template.name,
         build=change is not None and change.builds and not held,

@@ -19,7 +19,7 @@ from controller.model.observed import Known, Observed, Unknown
 from controller.model.package import Release
 from controller.model.plan import TagMove, TemplateBuild
 from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
-from controller.plan.delivery import Delivery, deliveries
+from controller.plan.delivery import Delivery, deliveries, retagged
 from controller.plan.fleet import Fleet, LeftOut, sort_fleet
 from controller.plan.gate import Gate, look
 from controller.plan.monotonic import refusal
@@ -274,7 +274,7 @@ def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: 
     for release in (*asked, *_good_newest_first(records)):
         recorded = release.templates.get(template)
         image = recorded.in_use if recorded is not None else None
-        if image is not None and not _is_candidate(image):
+        if image is not None and not image.is_candidate:
             return image.image
     return None
 
@@ -309,12 +309,8 @@ def _with_record(
     return _released(document, record, observation, gate, history)
 
 
-def _is_candidate(template: TemplateRecord) -> bool:
-    return ":candidate-" in template.image
-
-
 def _lacks_immutable_tag(template: TemplateRecord, images: Mapping[str, str]) -> bool:
-    return _is_candidate(template) or images.get(template.image) != template.identity
+    return template.is_candidate or images.get(template.image) != template.identity
 
 
 def _released(
@@ -326,15 +322,17 @@ def _released(
 ) -> State:
     if isinstance(observation.targets, Unknown):
         return Blocked("targets", observation.targets.reason)
-    due = deliveries(document.spec, record, observation)
+    records = observation.records.value if isinstance(observation.records, Known) else {}
+    images = observation.images.value if isinstance(observation.images, Known) else {}
+    behind = [each for each in document.spec.templates if each.build.ours and each.name in gate.held_back]
+    kept = retagged(behind, (record, *_good_newest_first(records)), images)
+    due = (*deliveries(document.spec, record, observation), *kept)
     left_out = _left_out(record, due, gate)
     # What was refused at the gate is not rolled: whoever may fail alone keeps the image that is in use.
     ready = record.in_use.without(left_out)
-    fleet = sort_fleet(ready, observation.targets.value, left_out=left_out)
+    fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out)
     if not fleet.settled:
         return Stale(ready, fleet, due)
-    records = observation.records.value if isinstance(observation.records, Known) else {}
-    images = observation.images.value if isinstance(observation.images, Known) else {}
     moves, contests = lagging(document, ready, records, images, history)
     if moves:
         return Unpromoted(ready, fleet, _templates(moves), moves, due)

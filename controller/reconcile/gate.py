@@ -63,7 +63,7 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
 def _image(template: Template, record: ReleaseRecord, action: Probe) -> str:
     if action.delivered is not None:
         return f"{template.image}@{action.digest}"
-    return (record.templates if template.build.ours else record.shadows)[template.name].image
+    return (record.templates if template.build.ours else record.shadows)[template.name].exact
 
 
 def _raise_what_holds_no_version(record: ReleaseRecord, template: Template, outcome: ProbeFailed) -> None:

@@ -44,6 +44,7 @@ from controller.observe.deliveries import Seen, read_deliveries
 from controller.observe.images import read_engine_images, read_registry_images
 from controller.observe.index import read_package
 from controller.observe.source import read_source, read_template
+from controller.plan.state import image_for_new
 from controller.plan.tags import all_tags
 from controller.reconcile.gate import gate
 from controller.reconcile.image_facts import ImageFacts
@@ -124,7 +125,7 @@ class ReleaseWorld:
         record = records.value.get(spec.version) if isinstance(records, Known) else None
         public = record is not None and record.published_time is not None
         async with asyncio.TaskGroup() as group:
-            images = group.create_task(read.observed("images", self._images(document, record, now), now))
+            images = group.create_task(read.observed("images", self._images(document, records, now), now))
             templates = group.create_task(self._templates(document, now))
             source = None if public else group.create_task(self._source(document, now))
             index = None if public else group.create_task(self._index(document, now))
@@ -146,18 +147,25 @@ class ReleaseWorld:
         return others | dict(await self.parts.records.records({version}))
 
     async def _images(
-        self, document: WorkspaceRuntime, record: ReleaseRecord | None, now: datetime
+        self, document: WorkspaceRuntime, records: Records, now: datetime
     ) -> Observed[Mapping[str, str]]:
         if self.registry is None:
             return await read_engine_images(self.parts.engine, now=now)
         references = {
             f"{template.image}:{tag}" for template in document.spec.templates for tag in all_tags(template)
         }
-        if record is not None:
+        known = records.value if isinstance(records, Known) else {}
+        for template in document.spec.templates:
+            used = image_for_new(known, document.spec.version, template.name)
+            if used is not None and used.rpartition(":")[0] == template.image:
+                references.add(used)
+        recorded: dict[str, str] = {}
+        if (record := known.get(document.spec.version)) is not None:
             # Shadows stand in at the gate, which is behind a version that is public.
             shadows = record.shadows.values() if record.published_time is None else ()
-            references |= {template.image for template in (*record.templates.values(), *shadows)}
-        return await read_registry_images(self.registry, references, now=now)
+            references |= {shadow.image for shadow in shadows}
+            recorded = {image.image: image.identity for image in record.templates.values()}
+        return await read_registry_images(self.registry, references, recorded=recorded, now=now)
 
     async def _templates(
         self, document: WorkspaceRuntime, now: datetime
@@ -188,7 +196,7 @@ class ReleaseWorld:
                 registry,
                 template,
                 moving=images.value,
-                version=None if template.name in record.templates else record.version,
+                version=None if _is_served(record, template.name, images.value) else record.version,
                 platform=(await self.parts.platforms(template.build))[0],
                 seen=self._seen,
                 now=now,
@@ -206,3 +214,9 @@ class ReleaseWorld:
     async def _index(self, document: WorkspaceRuntime, now: datetime) -> Observed[ServedPackage]:
         reading = read_package(self.parts.index, document.spec.package.name, now=now)
         return await self.readings.observed("index", reading, now)
+
+
+def _is_served(record: ReleaseRecord, template: str, images: Mapping[str, str]) -> bool:
+    """Whether the image that is recorded of a template is there, under whatever name."""
+    recorded = record.templates.get(template)
+    return recorded is not None and recorded.identity in images.values()

@@ -11,6 +11,7 @@ from controller.api.status import Condition, Status
 from controller.model.observed import Unknown
 from controller.model.plan import Failure
 from controller.model.record import ReleaseRecord
+from controller.plan.delivery import Delivery
 from controller.plan.fleet import Fleet
 from controller.plan.gate import has_failed, has_passed, was_tried
 from controller.plan.state import (
@@ -166,15 +167,25 @@ def _stage(scope: Scope) -> Verdict:
         case Stale(fleet=fleet):
             return _rolling(scope, fleet)
         case Undelivered(deliveries=due):
-            names = _names([each.template for each in due])
-            text = f"Version {version} is awaited from whoever builds: {names}."
-            return Verdict("False", Reason.AWAITING_DELIVERY, text)
+            return _undelivered(version, due)
         case Unpromoted(fleet=Fleet(missed=())):
             text = f"Version {version} runs everywhere and is being promoted."
             return Verdict("False", Reason.PROMOTING, text)
         case _:
             text = f"Version {version} runs wherever it may and is being promoted."
             return Verdict("False", Reason.PROMOTING, text)
+
+
+def _undelivered(version: str, due: Sequence[Delivery]) -> Verdict:
+    names = _names([each.template for each in due])
+    if all(each.untagged for each in due):
+        text = f"Images are getting their immutable tags: {names}."
+        return Verdict("False", Reason.PROMOTING, text)
+    gone = _names([each.template for each in due if each.gone is not None])
+    text = f"Version {version} is awaited from whoever builds: {names}"
+    if not gone:
+        return Verdict("False", Reason.AWAITING_DELIVERY, f"{text}.")
+    return Verdict("False", Reason.IMAGE_GONE, f"{text}; deleted from the registry: {gone}.")
 
 
 def _publishing(scope: Scope) -> Verdict:

@@ -9,6 +9,7 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template
 from controller.model.plan import Action, Failure, Tag
 from controller.model.record import ReleaseRecord
+from controller.plan.delivery import is_gone
 from controller.plan.gate import has_failed
 from controller.plan.state import Stale, Undelivered, Unpromoted, Unproven
 from controller.status.scope import Scope
@@ -33,6 +34,9 @@ def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) 
     if isinstance(scope.state, Unproven) and template.name in scope.state.untested:
         return Standing("Untested", Reason.UNTESTED, scope.state.untested[template.name])
     image = record.templates.get(template.name)
+    gone = _gone(scope, template, record)
+    if gone is not None:
+        return gone
     if image is not None and image.proven:
         return Standing("Proven", image.reason)
     if note is not None and has_failed(template, record):
@@ -51,6 +55,22 @@ def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) 
     said = f" {note.message}" if note is not None else ""
     text = f"No image of {record.version} has been delivered{told}.{said}"
     return Standing("Awaited", Reason.AWAITING_DELIVERY, text)
+
+
+def _gone(scope: Scope, template: Template, record: ReleaseRecord) -> Standing | None:
+    """Return what to say of an image that was delivered and is not in its registry any more."""
+    state = scope.state
+    due = state.deliveries if isinstance(state, Stale | Unpromoted | Undelivered) else ()
+    lost = next((each for each in due if each.template == template.name and each.gone is not None), None)
+    if lost is None or lost.gone is None:
+        return None
+    failure = failure_of(scope, template.name)
+    if failure is not None:
+        return Standing("Awaited", failure.reason, failure.message)
+    told = (
+        f" Whoever builds it was told again (correlation id {lost.sent.correlation_id})." if lost.sent else ""
+    )
+    return Standing("Awaited", Reason.IMAGE_GONE, is_gone(record, template.name, lost.gone) + told)
 
 
 def failure_of(scope: Scope, name: str) -> Failure | None:

@@ -1,5 +1,6 @@
 """Templates that somebody else builds, or that may fail: what is due of each, and whom it keeps waiting."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from controller.model.observed import Known
 from controller.model.plan import Dispatch, Judge, Plan, Probe, Progress, Promote, Replace, Tag
 from controller.model.record import Dispatched, FullBuild, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.decide import AWAITED_RETRY, decide
+from controller.plan.preview import preview
 from controller.plan.state import (
     Held,
     Stale,
@@ -297,6 +299,101 @@ def test_a_second_image_of_the_same_version_is_taken_where_templates_may_rebuild
     assert len([each for each in plan.actions if isinstance(each, Probe)]) == probes
 
 
+def lost(**changes: Any) -> Observation:  # noqa: ANN401 -- any field of an observation, and more `images`
+    """A world where what was delivered five minutes before noon is in the registry under no name any more."""
+    image = template_record(
+        "0.1.1",
+        "greeter",
+        image=f"{IMAGE}:0.1.1-nogit-0",
+        image_id=SHADOW,
+        built_time=NOON - timedelta(minutes=5),
+        reason="Delivered",
+    )
+    sent = changes.pop("sent", Dispatched(correlation_id="abc", sent_time=NOON - timedelta(hours=1)))
+    through = released(
+        templates={**released().templates, "greeter": image}, dispatches={"greeter": sent} if sent else {}
+    )
+    images = {image.image: "", **changes.pop("images", {})}
+    return seen(through, images=images, **changes)
+
+
+def test_whoever_built_an_image_that_was_deleted_is_told_again_and_has_its_time_again() -> None:
+    plan = planned(asked(), lost())
+    (dispatch,) = plan.actions
+    assert isinstance(dispatch, Dispatch)
+    assert dispatch.reason == "its image was deleted, and team/greeter builds it"
+    assert plan.failed == ()
+    told = lost(sent=Dispatched(correlation_id="abc", sent_time=NOON))
+    early, late = planned(asked(), told, minutes=9.9), planned(asked(), told, minutes=10)
+    assert (early.actions, early.failed, early.look_again) == ((), (), NOON + timedelta(minutes=10))
+    ((action, failure),) = late.failed
+    assert isinstance(action, Dispatch)
+    assert failure.reason == "DispatchSilent"
+    assert failure.message == (
+        f"Template greeter: team/greeter was told of 0.1.1 after its image ({IMAGE}:0.1.1-nogit-0) was deleted"
+        " (correlation id abc) and delivered no image within 600 s. Look at its workflow runs; `wsr resume` tells it"
+        " once more."
+    )
+
+
+def test_an_image_that_was_deleted_and_is_only_followed_says_so_until_another_one_is_pushed() -> None:
+    plan = planned(asked(strategy="Follow"), lost(sent=None))
+    assert plan.actions == ()
+    ((_, failure),) = plan.failed
+    assert (failure.reason, failure.retry_time) == ("ImageGone", None)
+    assert failure.message == (
+        f"Template greeter: its image of 0.1.1, {IMAGE}:0.1.1-nogit-0@{SHADOW}, was deleted from the registry. What runs"
+        " it goes on; nothing else can be brought to it. Push it again, or another one of 0.1.1."
+    )
+    (probe,) = planned(asked(strategy="Follow"), lost(sent=None, found=(delivered(version="0.1.1"),))).actions
+    assert isinstance(probe, Probe)
+
+
+def test_an_image_is_not_gone_while_the_registry_cannot_be_read() -> None:
+    for build in ({"strategy": "Follow"}, TELL):
+        plan = planned(asked(**build), lost(found=None))
+        assert (plan.actions, plan.failed) == ((), ())
+
+
+def test_an_image_that_is_there_without_its_tag_gets_it_again_and_nobody_is_told() -> None:
+    (tag,) = planned(asked(), lost(images={f"{IMAGE}@{SHADOW}": SHADOW})).actions
+    assert tag == Tag("0.1.1", ("greeter",), "this image passed and lacks its tag")
+
+
+def test_targets_that_run_a_deleted_image_are_left_alone_and_no_other_one_is_brought_to_it() -> None:
+    there = target("ws-2", "0.1.1", template="greeter", image_id=SHADOW)
+    behind = target("ws-3", "0.1.0", template="greeter")
+    state = classify(asked(), lost(targets=Known((there, behind))))
+    assert isinstance(state, Undelivered)
+    assert state.fleet.up_to_date == (there,)
+    assert [(left.target.name, left.reason) for left in state.fleet.missed] == [("ws-3", "AwaitingDelivery")]
+
+
+def test_a_deleted_image_stays_due_when_the_next_one_fails_and_may() -> None:
+    note = HeldBack(
+        reason="GateFailed", message="Template greeter: turn 1 failed.", refused=(NEW,), time=NOON
+    )
+    world = lost()
+    assert isinstance(world.records, Known)
+    refused = {
+        version: record.holding_back("greeter", note) for version, record in world.records.value.items()
+    }
+    state = classify(asked("AllowFailure"), replace(world, records=Known(refused)))
+    assert isinstance(state, Undelivered)
+
+
+def test_what_is_told_after_a_delivery_is_dated_after_it_and_a_delivery_after_what_it_answers() -> None:
+    ahead, behind = NOON + timedelta(hours=1), NOON - timedelta(hours=1)
+    told = released().dispatched("greeter", Dispatched(correlation_id="a", sent_time=ahead))
+    image = template_record("0.1.1", "greeter", built_time=NOON)
+    answered = told.delivered("greeter", image)
+    built = answered.templates["greeter"].built_time
+    assert built is not None
+    assert built > ahead
+    again = answered.dispatched("greeter", Dispatched(correlation_id="a", sent_time=behind))
+    assert again.dispatches["greeter"].sent_time > built
+
+
 def failed_alone(reason: str = "GateFailed", refused: str = "") -> ReleaseRecord:
     """A version whose second template, which is built here, failed with its candidate."""
     candidate = template_record("0.1.1", "greeter", image=f"{IMAGE}:candidate-0", proven=False)
@@ -342,6 +439,48 @@ def test_an_image_that_was_refused_later_is_neither_rolled_nor_tagged_and_the_on
         images={f"{IMAGE}:latest": NEW, f"{IMAGE}:0.1.1-nogit-00000000": NEW},
     )
     assert isinstance(classify(asked("AllowFailure", **OURS), world), UpToDate)
+
+
+@pytest.mark.parametrize("gone", [f"{IMAGE}:0.1.1-nogit-00000000", f"{IMAGE}:candidate-1"])
+def test_the_image_in_use_of_a_template_that_was_refused_later_gets_its_lost_tag_again(gone: str) -> None:
+    refused = with_one_in_use()
+    greeter = refused.templates["greeter"]
+    assert greeter.previous is not None
+    used = greeter.previous.model_copy(update={"image": gone})
+    templates = {**refused.templates, "greeter": greeter.model_copy(update={"previous": used})}
+    world = seen(
+        refused.model_copy(update={"templates": templates}),
+        targets=Known((target("ws-1", "0.1.1"), target("ws-2", "0.1.0", template="greeter"))),
+        images={f"{IMAGE}:latest": NEW, gone: NEW if "candidate" in gone else ""},
+    )
+    actions = planned(asked("AllowFailure", **OURS), world).actions
+    (tag,) = [each for each in actions if isinstance(each, Tag)]
+    assert tag == Tag("0.1.1", ("greeter",), "this image passed and lacks its tag")
+    rolled = [each for each in actions if isinstance(each, Replace)]
+    assert len(rolled) == (0 if "candidate" in gone else 1), "nobody is brought to what has no tag yet"
+
+
+def test_the_earlier_image_of_a_template_that_was_left_out_gets_its_lost_tag_again() -> None:
+    note = HeldBack(
+        reason="BuildFailed", message="pip found nothing.", refused=(inputs("greeter"),), time=NOON
+    )
+    earlier = released(
+        "0.1.0",
+        templates={
+            **released("0.1.0").templates,
+            "greeter": template_record("0.1.0", "greeter", image=f"{IMAGE}:0.1.0-nogit-0", image_id=NEW),
+        },
+    )
+    left_out = released(held_back={"greeter": note}, verdict=verdict("Good", 1))
+    done: dict[str, Any] = {
+        "targets": Known((target("ws-1", "0.1.1"),)),
+        "templates": {"greeter": Known(parts_of(inputs("greeter")))},
+    }
+    there = seen(earlier, left_out, **done)
+    assert isinstance(classify(asked("AllowFailure", **OURS), there), UpToDate)
+    world = seen(earlier, left_out, images={f"{IMAGE}:0.1.0-nogit-0": ""}, **done)
+    (tag,) = planned(asked("AllowFailure", **OURS), world).actions
+    assert tag == Tag("0.1.0", ("greeter",), "this image passed and lacks its tag")
 
 
 @pytest.mark.parametrize("rebuild_on", [["Version"], ["Version", "Template"]])
@@ -392,6 +531,40 @@ def test_a_build_that_failed_is_tried_again_once_its_inputs_are_others() -> None
         templates={"echo": Known(parts_of(inputs("echo"))), "greeter": Known(parts_of(sha("corrected")))},
     )
     assert isinstance(classify(asked("AllowFailure", **OURS), corrected), Unbuilt)
+
+
+def test_a_build_that_failed_is_tried_again_once_for_each_request_that_asks_for_it() -> None:
+    refused = (inputs("greeter"),)
+    note = HeldBack(reason="BuildFailed", message="pip found nothing.", refused=refused, time=NOON)
+    broken = released(held_back={"greeter": note}, **UNPUBLISHED)
+
+    def requested(request: str) -> WorkspaceRuntime:
+        plain = asked("AllowFailure", **OURS).model_dump(mode="json")
+        plain["metadata"]["annotations"] = {"runtime.molecule.ai/rebuild": json.dumps({"greeter": request})}
+        return WorkspaceRuntime.model_validate(plain)
+
+    state = classify(requested("again"), seen(broken))
+    assert isinstance(state, Unbuilt)
+    (build,) = state.builds
+    assert (build.template, build.reason, build.request, build.rebuild) == (
+        "greeter",
+        "Requested",
+        "again",
+        True,
+    )
+    preview_ = preview(requested("again"), seen(broken), state, (), now=NOON)
+    assert [each.reason for each in preview_.templates] == ["UpToDate", "Requested"]
+
+    failed_again = broken.holding_back("greeter", note.model_copy(update={"request": "again"}))
+    through = seen(failed_again)
+    state = classify(requested("again"), through)
+    assert isinstance(state, Unpublished)
+    assert [each.reason for each in preview(requested("again"), through, state, (), now=NOON).templates] == [
+        "UpToDate",
+        "HeldBack",
+    ]
+    assert isinstance(classify(requested("once more"), through), Unbuilt)
+    assert isinstance(classify(asked("AllowFailure", **OURS), seen(broken.resumed(NOON))), Unbuilt)
 
 
 def test_a_rollback_goes_to_a_version_that_every_template_has_an_image_of() -> None:

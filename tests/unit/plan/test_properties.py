@@ -134,8 +134,7 @@ def stopping(store: MemoryStore, kind: str) -> tuple[Callable[[], None], Callabl
 
 def forget_one_image(machine: Machine) -> None:
     for reference in sorted(machine.images)[:1]:
-        gone = machine.images[reference]
-        machine.images = {name: image for name, image in machine.images.items() if image != gone}
+        machine.delete(machine.images[reference])
 
 
 @dataclass(frozen=True)

@@ -239,11 +239,18 @@ class Machine:
 
     # --- acting
 
-    def deliver(self, template: Template, version: str | None, *, edition: int = 1) -> str:
+    def deliver(
+        self, template: Template, version: str | None, *, edition: int = 1, tag: str | None = None
+    ) -> str:
         """Let somebody push an image of a version, or the one that was there before all; its digest."""
-        image = self.others.push(template, self.records[version] if version else None, edition=edition)
+        record = self.records[version] if version else None
+        image = self.others.push(template, record, edition=edition, tag=tag)
         self._pushed(image)
         return image.digest
+
+    def delete(self, identity: str) -> None:
+        """Let somebody delete an image with all its tags."""
+        self.images = {name: image for name, image in self.images.items() if image != identity}
 
     def _pushed(self, image: DeliveredImage) -> None:
         self.images[image.reference] = image.digest
@@ -405,7 +412,11 @@ class Machine:
             return None
         text = f"Template {build.template}: pip found nothing."
         return HeldBack(
-            reason=Reason.BUILD_FAILED, message=text, refused=(build.inputs_sha256,), time=self.now()
+            reason=Reason.BUILD_FAILED,
+            message=text,
+            refused=(build.inputs_sha256,),
+            request=build.request,
+            time=self.now(),
         )
 
     def _probe(self, document: WorkspaceRuntime, action: Probe) -> Steps:
@@ -437,7 +448,11 @@ class Machine:
             self.others.probed.add(action.digest)
             name = f"{template.image}:candidate-{sha(action.digest)[:8]}"
             theirs = TemplateRecord(
-                image=name, digest=action.digest, image_id=delivered.image_id, reason="Delivered"
+                image=name,
+                digest=action.digest,
+                image_id=delivered.image_id,
+                reason="Delivered",
+                built_time=self.now(),
             )
         self.records[action.version] = with_passed(record, template, action, passed, delivered=theirs)
         return "booted and answered two turns"
@@ -445,7 +460,9 @@ class Machine:
     def _dispatch(self, document: WorkspaceRuntime, action: Dispatch) -> Steps:
         record = self.records[action.version]
         assert record.published_time is not None, "told whoever builds of what nobody can install yet"
-        assert action.template not in record.dispatches, f"{action.repository} was told twice"
+        there = [each.identity for each in record.templates.values() if each.identity in self.images.values()]
+        gone = action.template in record.templates and record.templates[action.template].identity not in there
+        assert gone or action.template not in record.dispatches, f"{action.repository} was told twice"
         yield 1.0
         self.others.told.append((action.version, action.template))
         self.others.build(self._template(document, action.template), record, now=self.seconds())
@@ -461,8 +478,8 @@ class Machine:
 
     def _tag(self, document: WorkspaceRuntime, action: Tag) -> Steps:
         for name in action.templates:
-            recorded = self.records[action.version].templates[name]
-            assert recorded.proven, f"{name} was tagged unproven"
+            recorded = self.records[action.version].in_use.templates[name]
+            assert recorded.identity in self.images.values(), f"{name} was tagged and does not exist"
             reference = recorded.image
             if ":candidate-" in reference:
                 inputs = reference.rsplit("candidate-", 1)[1]
@@ -473,7 +490,10 @@ class Machine:
             self.images[reference] = recorded.identity
             yield 0.5
             tagged = recorded.model_copy(update={"image": reference})
-            self.records[action.version] = self.records[action.version].with_template(name, tagged)
+            record = self.records[action.version]
+            if not record.templates[name].proven:
+                tagged = record.templates[name].model_copy(update={"previous": tagged})
+            self.records[action.version] = record.with_template(name, tagged)
         return "immutable"
 
     def _publish(self, document: WorkspaceRuntime, action: Publish) -> Steps:

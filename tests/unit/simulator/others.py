@@ -32,11 +32,13 @@ class Others:
         if seconds is not None:
             self._due.append((now + seconds, template, record))
 
-    def push(self, template: Template, record: ReleaseRecord | None, *, edition: int = 1) -> DeliveredImage:
-        """Push an image of a version, or one from before all versions."""
+    def push(
+        self, template: Template, record: ReleaseRecord | None, *, edition: int = 1, tag: str | None = None
+    ) -> DeliveredImage:
+        """Push an image of a version, or one from before all versions; with `tag` under that one alone."""
         version = record.version if record else "0.0.9"
         digest = "sha256:" + hashlib.sha256(f"{template.name} {version} {edition}".encode()).hexdigest()
-        reference = f"{template.image}:{template.tags[0]}"
+        reference = f"{template.image}:{tag or template.tags[0]}"
         says = version if self.labelled and record else None
         self.pushed[digest] = DeliveredImage(reference, digest, digest, version=says)
         self.holds[digest] = version

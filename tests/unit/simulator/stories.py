@@ -328,6 +328,44 @@ def _followed(stage: Stage) -> list[Event]:
     ]
 
 
+def _image_of_greeter(stage: Stage) -> str:
+    return stage.machine.records["0.1.1"].templates["greeter"].identity
+
+
+def _deleted_and_told(stage: Stage) -> list[Event]:
+    """Whoever was told delivers, and not a second time before its time is over."""
+    machine, template = stage.machine, stage.whole.store.document.spec.templates[1]
+
+    def deleted() -> None:
+        machine.delete(_image_of_greeter(stage))
+        del machine.others.takes["greeter"]
+
+    late = "whoever builds greeter pushes an image of 0.1.1 under the tag 0.1.1 alone"
+    return [
+        stage.at(120.0, "somebody deletes the image of greeter from the registry", deleted),
+        stage.at(900.0, late, lambda: machine.deliver(template, "0.1.1", edition=2, tag="0.1.1")),
+    ]
+
+
+def _deleted_and_followed(stage: Stage) -> list[Event]:
+    machine, template = stage.machine, stage.whole.store.document.spec.templates[1]
+    delete = "somebody deletes the image of greeter from the registry"
+    return [
+        stage.at(120.0, delete, lambda: machine.delete(_image_of_greeter(stage))),
+        stage.at(180.0, "somebody pushes it again", lambda: machine.deliver(template, "0.1.1")),
+    ]
+
+
+def _tag_of_the_held_back(stage: Stage) -> list[Event]:
+    machine = stage.machine
+    machine.bad_at_gate.add(("0.1.1", "greeter"))
+
+    def deleted() -> None:
+        del machine.images[machine.records["0.1.0"].templates["greeter"].image]
+
+    return [stage.at(60.0, "somebody deletes the immutable tag that greeter runs under", deleted)]
+
+
 def _no_image_yet(stage: Stage) -> list[Event]:
     template = stage.whole.store.document.spec.templates[1]
     del stage.machine.images[f"{template.image}:latest"]
@@ -355,6 +393,23 @@ STORIES = {
     ),
     "follow": Story(
         "A template that somebody else builds and pushes, twice", _followed, _FOLLOW, before=_first_image
+    ),
+    "dispatch-deleted": Story(
+        "An image that somebody delivered is deleted, and whoever builds it is told again",
+        _deleted_and_told,
+        _DISPATCH,
+        before=_first_image,
+    ),
+    "follow-deleted": Story(
+        "An image that is only followed is deleted, and pushed again by somebody",
+        _deleted_and_followed,
+        _FOLLOW,
+        before=_first_image,
+    ),
+    "held-back-tag-deleted": Story(
+        "The immutable tag of a template that was held back is set again",
+        _tag_of_the_held_back,
+        _MAY_FAIL,
     ),
     "allow-failure": Story("A template that fails and may is held back alone", _gate_fails, _MAY_FAIL),
     "untested": Story(
