@@ -7,10 +7,10 @@ import signal
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from controller.admin.server import Address, Loop, serving
 from controller.api.status import Status
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
@@ -19,6 +19,9 @@ from controller.reconcile.loop import Pass, Reconciler, Result, Stalled
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner
 from controller.standalone.watching import watch
+
+if TYPE_CHECKING:
+    from controller.admin.server import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,9 @@ async def _run(file: Path, state: Path | None, secrets: Path | None, progress: P
 
 
 async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -> int:
+    stored = await session.store.read()
+    if stored.status.resolved_version != stored.document.spec.version:
+        session.world.parts.runs.prepare("package")  # most likely what is to be done first
     wake = asyncio.Event()
     narrator = _Narrator(progress)
     loop = Reconciler(
@@ -89,6 +95,8 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
 def _hooks(
     session: Session, loop: Reconciler, narrator: _Narrator, listen: tuple[str, int]
 ) -> AbstractAsyncContextManager[Address]:
+    from controller.admin.server import Address, Loop, serving  # noqa: PLC0415 -- a web server takes long to import
+
     secret = session.world.parts.settings.secret_of_hooks()
     told = Loop(loop.look_anew, lambda: narrator.last is not None)
     return serving(Address(*listen), secret=secret, loop=told)

@@ -57,6 +57,7 @@ class Run:
 
 
 _SLOW_IMPORTS: Final = {
+    "package": ("builder.verbs.package",),
     "cascade": ("builder.verbs.cascade",),
     "publish": ("builder.verbs.publish", "builder.stages._upload"),
 }

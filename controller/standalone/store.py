@@ -40,8 +40,12 @@ def read_document(file: Path) -> WorkspaceRuntime:
     Raises:
         Terminal: Invalid; the message has one line per problem, each with file, line, path, cause and cure.
     """
+    return _parsed(file, _text(file))
+
+
+def _text(file: Path) -> str:
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise Terminal(
             "Invalid", f"{file}: there is no such file.", fix="Name the document with -f FILE."
@@ -50,6 +54,9 @@ def read_document(file: Path) -> WorkspaceRuntime:
         raise Terminal(
             "Invalid", f"{file}: cannot be read: {error}.", fix="Make it a readable UTF-8 text file."
         ) from None
+
+
+def _parsed(file: Path, text: str) -> WorkspaceRuntime:
     try:
         return load(text, file=str(file))
     except InvalidDocument as error:
@@ -61,6 +68,15 @@ def object_folder(state: Path, document: WorkspaceRuntime) -> Path:
     return state / "objects" / f"{document.metadata.namespace}.{document.metadata.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What the file held when it was read last."""
+
+    text: str
+    document: WorkspaceRuntime
+    spec_sha256: str
+
+
 @dataclass
 class FileStore:
     """The `ObjectStore` of a document in `file`, with its state under `folder` (see `object_folder`)."""
@@ -68,12 +84,17 @@ class FileStore:
     file: Path
     folder: Path
     _saved: _Saved | None = field(default=None, init=False)
+    _last: _Reading | None = field(default=None, init=False)
 
     async def read(self) -> StoredObject:
         """See `ObjectStore`. The generation grows by one when the spec's content changed."""
-        document = read_document(self.file)
+        text = _text(self.file)
+        if self._last is None or self._last.text != text:
+            # A pass follows every action, and reading YAML takes longer than most of what a pass does.
+            document = _parsed(self.file, text)
+            self._last = _Reading(text, document, _spec_sha256(document))
+        document, sha256 = self._last.document, self._last.spec_sha256
         saved = self._saved or self._load()
-        sha256 = _spec_sha256(document)
         if saved.spec_sha256 != sha256:
             saved = saved.model_copy(update={"generation": saved.generation + 1, "spec_sha256": sha256})
         self._saved = saved
