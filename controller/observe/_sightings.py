@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from controller.model.observed import Known
 from controller.model.target import Target
@@ -37,6 +37,7 @@ class Sightings:
     _templates: Mapping[str, str] = field(default_factory=dict)
     _seen: dict[str, _Sighting] = field(default_factory=dict)
     _touched: dict[str, datetime] = field(default_factory=dict)
+    _images: dict[str, tuple[datetime, Mapping[str, Any]]] = field(default_factory=dict)
     _forgotten: bool = False
     """Whether all was forgotten after this pass began: what it has read may be from before."""
 
@@ -49,6 +50,7 @@ class Sightings:
         # NOTE: A clock that is set back must not let a sighting outlive its time.
         fresh = timedelta(0)
         self._seen = {name: seen for name, seen in self._seen.items() if fresh <= now - seen.time < KEPT}
+        self._images = {one: seen for one, seen in self._images.items() if fresh <= now - seen[0] < KEPT}
         self._touched = {one: time for one, time in self._touched.items() if now - time < KEPT}
 
     def recall(self, unit: Unit, network_sharers: Sequence[str]) -> Target | None:
@@ -64,6 +66,16 @@ class Sightings:
         if isinstance(target.running, Known) and target.succession is None and not self._forgotten:
             self._seen[unit.name] = _Sighting(target, unit, tuple(network_sharers), since)
 
+    def image(self, image_id: str) -> Mapping[str, Any] | None:
+        """Return an image as it was read moments ago, None when it was not."""
+        seen = self._images.get(image_id)
+        return None if seen is None else seen[1]
+
+    def keep_image(self, image_id: str, image: Mapping[str, Any], *, since: datetime) -> None:
+        """Keep an image that was read from `since` on."""
+        if not self._forgotten:
+            self._images[image_id] = (since, image)
+
     def touch(self, container: str, now: datetime) -> None:
         """Let a target be read again; `container` is the name it goes by, or the id of its container."""
         self._touched[container] = now
@@ -71,4 +83,5 @@ class Sightings:
     def forget_all(self) -> None:
         """Let every target be read again."""
         self._seen.clear()
+        self._images.clear()
         self._forgotten = True

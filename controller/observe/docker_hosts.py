@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -41,6 +41,7 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
     templates: Mapping[str, str],
     package: str | None = None,
     sightings: Sightings | None = None,
+    replacing: Collection[str] = (),
 ) -> tuple[Target, ...]:
     """Return the targets of `engine`, sorted by name.
 
@@ -51,12 +52,14 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
         templates: image repository by template name.
         package: the name whose metadata tells the version of a runtime without `/runtime`.
         sightings: what earlier passes saw; without it every target is read anew.
+        replacing: names at which a replacement of ours is: what ends there was most likely ended by it, and nothing is
+            decided about it before it is over.
 
     Raises:
         Transient: the engine did not answer: nothing is known of its targets.
     """
     sightings = Sightings() if sightings is None else sightings
-    listed = await _settled(engine, prefix)
+    listed = await _settled(engine, prefix, replacing)
     listed_time = datetime.now(UTC)
     sightings.begin(templates, listed_time)
     units = [unit for name, unit in sorted(find_units(listed).items()) if name.startswith(prefix)]
@@ -72,7 +75,9 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
     return tuple(target for target in found if target is not None)
 
 
-async def _settled(engine: DockerEngine, prefix: str) -> tuple[ContainerSummary, ...]:
+async def _settled(
+    engine: DockerEngine, prefix: str, replacing: Collection[str]
+) -> tuple[ContainerSummary, ...]:
     """Return the engine's list when no target in it was ended by the engine itself, which shuts down.
 
     Raises:
@@ -80,22 +85,22 @@ async def _settled(engine: DockerEngine, prefix: str) -> tuple[ContainerSummary,
     """
     listed = await engine.containers()
     for _ in range(_LOOKS):
-        ended = _ended(listed, prefix)
+        ended = _ended(listed, prefix, replacing)
         if not ended:
             return listed
         await engine.prove_up()
         listed = await engine.containers()
-        if _ended(listed, prefix) <= ended:
+        if _ended(listed, prefix, replacing) <= ended:
             return listed
     raise Transient(f"The containers of engine {engine.host} end while they are looked at")
 
 
-def _ended(listed: Iterable[ContainerSummary], prefix: str) -> frozenset[str]:
+def _ended(listed: Iterable[ContainerSummary], prefix: str, replacing: Collection[str]) -> frozenset[str]:
+    names = ((one, one.name.removeprefix(NEXT_PREFIX).removeprefix(PREV_PREFIX)) for one in listed)
     return frozenset(
         one.id
-        for one in listed
-        if one.state.has_ended
-        and one.name.removeprefix(NEXT_PREFIX).removeprefix(PREV_PREFIX).startswith(prefix)
+        for one, name in names
+        if one.state.has_ended and name.startswith(prefix) and name not in replacing
     )
 
 
@@ -212,14 +217,19 @@ class _Reading:
         )
 
     async def _image(self, image_id: str) -> Json | None:
-        """Return the image, or None when it is gone; each is asked for once per pass."""
+        """Return the image, or None when it is gone; each is asked for once, at most, per pass."""
+        known = self.sightings.image(image_id)
+        if known is not None:
+            return known
         if image_id not in self._images:
             self._images[image_id] = asyncio.ensure_future(self._inspect_image(image_id))
         return await asyncio.shield(self._images[image_id])
 
     async def _inspect_image(self, image_id: str) -> Json | None:
         with suppress(NotFound):
-            return await self.engine.inspect_image(image_id)
+            image = await self.engine.inspect_image(image_id)
+            self.sightings.keep_image(image_id, image, since=self.listed_time)
+            return image
         return None
 
 

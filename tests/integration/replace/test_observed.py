@@ -277,6 +277,25 @@ async def test_a_pass_asks_for_each_image_once_and_for_nothing_it_does_not_need(
     assert len(faulty.seen) == 1 + 6 + 1, kinds  # the list, one inspection each, one image
 
 
+async def test_what_our_own_replacement_ended_does_not_make_a_pass_look_twice(
+    engine: str, host: DockerEngine, images: StandIns, docker_prefix: str, tmp_path: Path
+) -> None:
+    name = f"{docker_prefix}ws-1"
+    await run(host, name, images.image("1.0.0"))
+    await host.stop(name, grace_seconds=1)
+
+    async def lists(*replacing: str) -> int:
+        faulty.seen.clear()
+        await observe(through, prefix=name, selector={}, templates={}, replacing=replacing)
+        return sum(request.partition("?")[0].endswith("/containers/json") for request in faulty.seen)
+
+    with faulty_engine(engine, tmp_path) as faulty:
+        async with DockerEngine(faulty.endpoint) as through:
+            assert await lists() == 2
+            assert await lists(f"{docker_prefix}ws-2") == 2
+            assert await lists(name) == 1
+
+
 async def test_only_what_something_happened_to_is_looked_at_again_within_moments(
     engine: str, host: DockerEngine, images: StandIns, docker_prefix: str, tmp_path: Path
 ) -> None:

@@ -109,3 +109,13 @@ def test_what_is_unknown_or_under_way_is_never_kept(target: Target) -> None:
     sightings.begin(TEMPLATES, NOW)
     sightings.keep(target, UNIT, [], since=NOW)
     assert sightings.recall(UNIT, []) is None
+
+
+def test_an_image_is_read_again_after_moments_or_when_events_were_missed(seen: Sightings) -> None:
+    seen.keep_image("sha256:1", {"Id": "sha256:1"}, since=SOON)
+    assert seen.image("sha256:1") == {"Id": "sha256:1"}
+    seen.begin(TEMPLATES, SOON + timedelta(seconds=6))
+    assert seen.image("sha256:1") is None
+    seen.keep_image("sha256:1", {"Id": "sha256:1"}, since=SOON)
+    seen.forget_all()
+    assert seen.image("sha256:1") is None
