@@ -23,6 +23,9 @@ from controller.standalone.watching import watch
 if TYPE_CHECKING:
     from controller.admin.server import Address
 
+if TYPE_CHECKING:
+    from controller.admin.server import Address
+
 
 @dataclass(frozen=True, slots=True)
 class Goal:
