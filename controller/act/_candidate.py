@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
+from controller.clients.stand_in import reaches_bridge
 from controller.model.errors import NotFound
 from controller.model.probe import ProbeOrder, ProbeSettings
 
@@ -27,7 +28,8 @@ async def candidate_container(
 ) -> AsyncIterator[str]:
     """Give the created container, with its files in place; remove it afterwards whatever happened.
 
-    `network` is the one that it is alone on; None is the engine's default, with its port on this machine's loopback.
+    `network` is the one that it is alone on; None is the engine's default. There it gets a port on this machine's
+    loopback unless its address is reached from here: that costs the engine a process and a handful of filter rules.
     """
     made: list[str] = []
     # A task of its own: a cancellation must not leave a container that the engine is just making.
@@ -45,7 +47,7 @@ async def _create(engine: DockerEngine, order: ProbeOrder, network: str | None, 
     root can the folder of a volume itself be made writable for any user: where the candidate's is read-only, the volume
     belongs to a second container that never runs.
     """
-    body = _candidate_body(order, network)
+    body = _candidate_body(order, network, published=network is None and not await reaches_bridge(engine))
     if order.settings.read_only_root:
         holder = await _create_with_files(engine, order, _holder_body(order), made)
         body["HostConfig"]["VolumesFrom"] = [holder]
@@ -104,7 +106,7 @@ def _holder_body(order: ProbeOrder) -> dict[str, Any]:
     }
 
 
-def _candidate_body(order: ProbeOrder, network: str | None) -> dict[str, Any]:
+def _candidate_body(order: ProbeOrder, network: str | None, *, published: bool) -> dict[str, Any]:
     """Return the create request: production's settings, and nothing that outlives the container."""
     settings: ProbeSettings = order.settings
     environment = {
@@ -118,9 +120,8 @@ def _candidate_body(order: ProbeOrder, network: str | None) -> dict[str, Any]:
         "ReadonlyRootfs": settings.read_only_root,
         "Memory": settings.memory_bytes or 0,
         "NanoCpus": settings.nano_cpus or 0,
-        **(
-            _only(network) if network else {"PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}}
-        ),
+        **(_only(network) if network else {}),
+        **({"PortBindings": {port: [{"HostIp": "127.0.0.1", "HostPort": ""}]}} if published else {}),
     }
     if settings.read_only_root:
         host["Tmpfs"] = {"/tmp": "mode=1777", "/run": "mode=1777"}  # noqa: S108 -- a mount point in the container

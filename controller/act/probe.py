@@ -32,6 +32,8 @@ _LINE_LIMIT: Final = 500
 _MESSAGE_LIMIT: Final = 600
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 0.5
+"""How often it is looked whether a booting candidate still runs: that costs the engine more than a refused connection."""
 _PAUSE_GROWTH: Final = 1.15
 _CARD_SECONDS: Final = 10.0
 """How long one request for card or status may take: a booting process may accept and not answer yet."""
@@ -77,6 +79,10 @@ async def _probe(
             conversation = Conversation(engine, container, booted.agent, order, script)
             first = await conversation.turn(1)
             second, memory = await _beside(conversation.turn(2), _memory_bytes(engine, container))
+            # NOTE: An address passes on the moment its container ends: all answers were its own if it never ended.
+            _require_running(
+                (await engine.inspect_container(container))["State"], before="its answers were judged"
+            )
         except Failed as failed:
             return await _report(engine, container, order, failed)
     calls = script.calls.total() if script is not None else 0
@@ -98,8 +104,11 @@ async def _boot(
         ) from error
     pause = _FIRST_PAUSE_SECONDS
     last = "nothing listens"
+    looked, addresses = begun - _LOOK_SECONDS, list[str]()
     while (left := begun + order.start_deadline_seconds - clock()) > 0:
-        for url in await _addresses(engine, container, order.settings.port):
+        if clock() - looked >= _LOOK_SECONDS:
+            addresses, looked = await _addresses(engine, container, order.settings.port), clock()
+        for url in addresses:
             agent = Agent(session, url)
             try:
                 async with asyncio.timeout(min(_CARD_SECONDS, left)):

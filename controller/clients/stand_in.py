@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import hashlib
 import ipaddress
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -136,6 +137,26 @@ def gateway_of(network: Mapping[str, Any]) -> str:
         if subnet.version == 4:  # noqa: PLR2004 -- the version's own number
             return str(config.get("Gateway") or next(subnet.hosts()))
     raise NotFound(f"Network {network['Name']} has no IPv4 address")
+
+
+async def reaches_bridge(engine: DockerEngine) -> bool:
+    """Whether containers on the engine's default bridge are reached from here: the bridge's address is this machine's.
+
+    An engine in a virtual machine, or beside the container that this runs in, has it elsewhere.
+    """
+    if not engine.is_local:
+        return False
+    try:
+        bridge = await engine.call("inspect network bridge", lambda client: client.inspect_network("bridge"))
+        gateway = gateway_of(bridge)
+    except Problem:
+        return False
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as place:
+        try:
+            place.bind((gateway, 0))
+        except OSError:
+            return False
+    return True
 
 
 async def _to_its_end(task: asyncio.Task[None]) -> None:

@@ -44,8 +44,8 @@ from controller.plan.state import (
     UpToDate,
 )
 
-PROBES_AT_ONCE = 4
-"""Candidates booted at the same time: a boot is mostly one core's work, with waits for disk in between."""
+PROBES_AT_ONCE = 6
+"""Candidates booted at the same time: a boot is mostly one core's work, with waits for disk and engine in between."""
 
 BACKSTOP = timedelta(seconds=60)
 """How long to sleep when nothing wakes us: signals may be lost."""

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from controller.model.container import ContainerState
 from controller.model.errors import NotFound, Transient
 from controller.model.probe import ModelUse, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
 from tests.integration.probe.probing import failure, left_behind, probed, until_running, volumes
+from tests.parts.faulty_engine import Fault, faulty_engine
 
 VERSION, CONTENT = "0.1.1", "c" * 64
 KEY = "a-model-key-of-somebody"
@@ -85,6 +87,7 @@ async def test_the_settings_are_those_of_the_running_candidate(
         running = await until_running(docker_engine, order.owner)
         facts = await docker_engine.inspect_container(running)
         host, mounts = facts["HostConfig"], facts["Mounts"]
+        assert not host["PortBindings"]
         assert (facts["Config"]["User"], host["Memory"], host["NanoCpus"]) == ("1234", 128 << 20, 500_000_000)
         assert [(mount["Type"], mount["Destination"], mount["RW"]) for mount in mounts] == [
             ("volume", "/configs", True)
@@ -94,6 +97,22 @@ async def test_the_settings_are_those_of_the_running_candidate(
     finally:
         probing.cancel()
         await asyncio.gather(probing, return_exceptions=True)
+
+
+async def test_where_the_bridge_is_elsewhere_a_candidate_is_asked_at_a_port_of_this_machine(
+    engine: str, order: ProbeOrder, tmp_path: Path
+) -> None:
+    with faulty_engine(engine, tmp_path) as faulty:
+        faulty.faults.append(Fault(r"^GET .*/networks/bridge"))
+        async with DockerEngine(faulty.endpoint) as through:
+            probing = asyncio.create_task(probed(through, with_fault(order, "hangs")))
+            try:
+                facts = await through.inspect_container(await until_running(through, order.owner))
+            finally:
+                probing.cancel()
+                await asyncio.gather(probing, return_exceptions=True)
+            assert [one["HostIp"] for one in facts["NetworkSettings"]["Ports"]["8000/tcp"]] == ["127.0.0.1"]
+            assert isinstance(await probed(through, order), ProbePassed)
 
 
 async def test_any_user_may_write_to_configs(docker_engine: DockerEngine, order: ProbeOrder) -> None:
