@@ -99,6 +99,13 @@ class Lifecycle:
             workload.queued,
         )
 
+    def drain_on_signal(self) -> None:
+        """Drain for the usual time; a drain under way, which somebody gave a time of its own, stays as it is."""
+        with self._lock:
+            if self._draining():
+                return
+        self.drain(DEFAULT_DRAIN_SECONDS)
+
     def resume(self) -> None:
         """End a drain now. Without effect when none is under way, or when the process is stopping."""
         with self._lock:

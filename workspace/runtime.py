@@ -10,6 +10,7 @@ from adapters.base import AdapterConfig, AdapterConfigurationError, BaseAdapter
 from admission import Admission
 from boot import Foundation
 from builtin_tools import builtin_tools
+from drain_signal import drain_on_signal
 from heartbeat import Heartbeat, HeartbeatSettings
 from http_server import HttpServer
 from plugins_registry.registry import load_plugins
@@ -59,6 +60,7 @@ class Workspace:
     async def live(self) -> ExitCode:
         """Serve until the end is asked for, then wind down."""
         self._termination.listen()
+        drain_on_signal(self._base.lifecycle)
         await self._server.open()
         ticking = asyncio.create_task(self._server.tick(self._base.wedge.beat))
         if await self._set_up():

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import ModuleType
 
+from drain_signal import SIGNAL
 from identity import Identity, adapter_sha256
 from lifecycle import Lifecycle
 from task_ledger import TaskLedger
@@ -56,6 +57,7 @@ class StatusBoard:
             "queuedTasks": workload.queued,
             "oldestTaskSeconds": round(workload.oldest_seconds, 3),
             "startedAt": self._started_at,
+            "drainSignal": SIGNAL.name,
         }
 
     def line(self) -> str:

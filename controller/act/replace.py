@@ -166,7 +166,7 @@ class _Replacement:
             Step.DISCONNECT: lambda: engine.disconnect(new, facts.to_disconnect or ""),
             Step.CONNECT: lambda: self._connect(new, facts.to_connect[0]),
             Step.UNPAUSE_OLD: lambda: engine.unpause(old),
-            Step.DRAIN: self._drain,
+            Step.DRAIN: lambda: self._drain(facts),
             Step.DISARM_OLD: lambda: self._arm(self._view.old, NEVER),
             Step.STOP_OLD: lambda: self._stop_old(old),
             Step.RENAME_OLD: lambda: self._rename(self._view.old, interim_prev),
@@ -309,16 +309,21 @@ class _Replacement:
         own = inspection["Config"].get("StopTimeout")
         return _USUAL_STOP_SECONDS if own is None else int(own)
 
-    async def _drain(self) -> None:
+    async def _drain(self, facts: Facts) -> None:
         outcome = await self._draining.go_on(self._view.old)
         if isinstance(outcome, StillBusy):
             self._busy = outcome
             self._progress.failure = Failure(Cause.BUSY, outcome.reason)
         self._progress.drained = outcome == "Drained"
+        if facts.old is not None:
+            crashed = facts.old.state is ContainerState.RESTARTING
+            self._progress.drained_start = None if crashed else facts.old.started_at
 
     async def _await_proof(self, facts: Facts) -> None:
         outcome = await self._proving.go_on(self._view.new, facts.succeeds)
         self._progress.asked_for_proof = True
+        if outcome != "LookAgain":
+            self._view.touched()  # the old one was left alone for as long as this took
         if isinstance(outcome, Failure):
             await self._give_up(outcome)
         elif outcome == "Proven":

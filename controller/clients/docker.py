@@ -203,6 +203,14 @@ class DockerEngine:
             read_seconds=grace_seconds + _STOP_MARGIN_SECONDS,
         )
 
+    async def signal(self, container: str, name: str) -> None:
+        """Send a signal to its first process.
+
+        Raises:
+            Conflict: it does not run.
+        """
+        await self.call(f"signal container {container}", lambda client: client.kill(container, name))
+
     async def pause(self, container: str) -> None:
         """Freeze its processes."""
         await self.call(f"pause container {container}", lambda client: client.pause(container))

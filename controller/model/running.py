@@ -22,7 +22,8 @@ class RuntimeReport:
     """What a running workspace reports.
 
     A runtime that predates `/runtime` is known by its package metadata only: `content_sha256`, `active_tasks` and
-    `queued_tasks` are None and `state` is UNREPORTED. `started_at` is aware UTC.
+    `queued_tasks` are None and `state` is UNREPORTED. `started_at` is aware UTC. `drain_signal` names the signal on which
+    it drains, None where there is none.
     """
 
     package: str
@@ -35,6 +36,7 @@ class RuntimeReport:
     commit: str | None = None
     adapter: str | None = None
     started_at: datetime | None = None
+    drain_signal: str | None = None
 
     def is_version(self, version: str, content_sha256: str | None) -> bool:
         """Whether this process runs exactly that version and content; an expected content that is not reported is a no."""

@@ -70,6 +70,7 @@ class Step(enum.StrEnum):
 _NEW_ONLY = frozenset(
     {
         Step.START_NEW,
+        Step.AWAIT_PROOF,
         Step.PAUSE_NEW,
         Step.UNDO_DISARM_NEW,
         Step.UNDO_STOP_NEW,
@@ -185,6 +186,9 @@ class Progress:
     """What this action learned and the engine does not show. Losing it costs a repeated question, nothing else."""
 
     drained: bool = False
+    drained_start: datetime | None = None
+    """When the process that drained was started: one that was started since knows nothing of it. None where between two
+    crashes there was no process that could have had work."""
     proven_start: datetime | None = None
     """When the process that gave the proof was started. Its address may pass to another container the moment it
     ends, so a proof only holds for a process that a later look still finds running."""
@@ -246,7 +250,7 @@ def _forward(facts: Facts, old: Member, new: Member, progress: Progress) -> Step
 def _stop(old: Member, progress: Progress) -> Step:
     if old.state is ContainerState.PAUSED:
         return Step.UNPAUSE_OLD
-    if not progress.drained:
+    if not progress.drained or progress.drained_start not in {None, old.started_at}:
         return Step.DRAIN
     # NOTE: The engine starts what we stopped again when it restarts itself, unless the policy says no by then.
     return Step.DISARM_OLD if old.policy != NEVER else Step.STOP_OLD

@@ -2,7 +2,8 @@
 """A workspace runtime in small: reports, drains and ends as the real one promises, and misbehaves on request.
 
 It stands in where tests are about containers and not about the runtime, because it boots in a few milliseconds.
-FAULT: exit · silent (never listens) · refuse (reports another version) · stubborn (ignores SIGTERM) · starting.
+FAULT: exit · silent (never listens) · refuse (reports another version) · stubborn (ignores SIGTERM) · starting ·
+deaf (does not hear the signal to drain) · unsignalled (knows none).
 """
 
 import contextlib
@@ -46,6 +47,7 @@ def report() -> str:
             "queuedTasks": 0,
             "oldestTaskSeconds": round(now - BUSY["since"], 3) if busy else 0,
             "startedAt": None,
+            "drainSignal": None if FAULT == "unsignalled" else "SIGURG",
         }
     )
 
@@ -93,6 +95,8 @@ def serve() -> None:
         say("a module is missing")
         sys.exit(3)
     signal.signal(signal.SIGTERM, signal.SIG_IGN if FAULT == "stubborn" else lambda *_: os._exit(0))
+    if FAULT not in {"deaf", "unsignalled"}:
+        signal.signal(signal.SIGURG, lambda *_: DRAINED.update(until=time.monotonic() + 900))
     if FAULT == "silent":
         while True:
             signal.pause()

@@ -1,6 +1,7 @@
 """Draining: new work is refused, running work goes on, and nobody stays drained for ever."""
 
 import json
+import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -140,3 +141,15 @@ def test_a_drain_that_nobody_renews_ends_by_itself_and_says_so(guarded: Workspac
     workspace.until(lambda: workspace.status()["state"] == "serving", 3)
     assert "Taking work again: the drain's time passed and nobody stopped or renewed it" in workspace.log
     assert workspace.say("hi").status_code == 200
+
+
+def test_a_signal_drains_one_without_asking_for_a_token(guarded: Workspace) -> None:
+    guarded.process.send_signal(getattr(signal, guarded.status()["drainSignal"]))
+    guarded.until(lambda: guarded.status()["state"] == "draining")
+    assert guarded.say("hi").status_code == 503
+
+
+def test_a_signal_leaves_a_drain_its_time(guarded: Workspace) -> None:
+    guarded.ctl("drain", "--timeout", "1")
+    guarded.process.send_signal(signal.SIGURG)
+    guarded.until(lambda: guarded.status()["state"] == "serving", 3)

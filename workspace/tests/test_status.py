@@ -36,6 +36,7 @@ def test_runtime_has_exactly_the_documented_fields(served: Workspace) -> None:
         "queuedTasks",
         "oldestTaskSeconds",
         "startedAt",
+        "drainSignal",
     ]
     assert status["package"] == "molecule-ai-workspace-runtime"
     assert list(status["adapter"]) == ["module", "name", "contentSha256"]

@@ -439,12 +439,52 @@ async def test_an_image_that_is_not_in_the_engine_changes_nothing(
     assert await workspace.interim() == []
 
 
+# how it is asked to drain
+
+
+@pytest.mark.parametrize(
+    ("fault", "work", "asked"),
+    [
+        ("", "", ["kill"]),
+        ("deaf", "", ["kill", "exec"]),
+        ("unsignalled", "", ["exec"]),
+        ("", "busy", ["exec"]),
+    ],
+)
+async def test_an_idle_one_drains_on_a_signal_and_any_other_is_asked_by_exec(
+    engine: str,
+    host: DockerEngine,
+    images: StandIns,
+    new_image: StandInImage,
+    docker_prefix: str,
+    tmp_path: Path,
+    fault: str,
+    work: str,
+    asked: list[str],
+) -> None:
+    workspace = await start(host, f"{docker_prefix}ws-1", images.image("1.0.0", fault=fault))
+    if work:
+        await workspace.ctl(work, "1")
+    drained: list[str] = []
+
+    def look(step: str, boundary: Boundary) -> None:
+        if step == "DisarmOld" and boundary is Boundary.BEFORE:
+            paths = (request.partition("?")[0] for request in faulty.seen)
+            drained.extend(last for path in paths if (last := path.rpartition("/")[2]) in {"kill", "exec"})
+
+    with faulty_engine(engine, tmp_path) as faulty:
+        async with DockerEngine(faulty.endpoint) as through:
+            result = await replace(through, order(workspace.name, new_image), on_step=look)
+    assert isinstance(result, Replaced)
+    assert drained == asked
+
+
 # an engine that fails
 
 
 STEPS_THAT_MAY_FAIL = {
     "Create": r"^POST .*/containers/create",
-    "Drain": r"^POST .*/exec$",
+    "Drain": r"^POST .*/kill\?",
     "DisarmOld": r"^POST .*/update",
     "StopOld": r"^POST .*/stop",
     "RenameOld": r"^POST .*/rename\?name=wsr-prev-",

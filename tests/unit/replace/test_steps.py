@@ -64,13 +64,17 @@ class World:
             progress.finished = True
         elif step is Step.UNDO_REMOVE_NEW:
             self.new = None
-        progress.drained |= step is Step.DRAIN
+        self._drain(step, progress)
         progress.resumed |= step is Step.UNDO_RESUME_OLD
         progress.old_restarted |= step is Step.UNDO_START_OLD
         names = [one.name for one in (self.old, self.new) if one is not None]
         assert len(set(names)) == len(names), "the engine would refuse the name"
         if self.old and self.new and self.old.state.has_process and self.new.state.has_process:
             self.ever_both_running = True
+
+    def _drain(self, step: Step, progress: Progress) -> None:
+        if step is Step.DRAIN and self.old is not None:
+            progress.drained, progress.drained_start = True, self.old.started_at
 
     def _changes(self, changes: dict[str, Any]) -> dict[str, Any]:
         assert self.record is not None
@@ -240,7 +244,8 @@ def test_another_wanted_image_undoes_a_successor_that_never_ran() -> None:
 
 def test_a_successor_that_runs_is_finished_even_when_another_image_is_wanted() -> None:
     world = World(a_container(ContainerState.RUNNING))
-    progress = Progress(drained=True)
+    assert world.old is not None
+    progress = Progress(drained=True, drained_start=world.old.started_at)
     for step in (
         Step.CREATE,
         Step.CONNECT,
@@ -254,6 +259,16 @@ def test_a_successor_that_runs_is_finished_even_when_another_image_is_wanted() -
     end, steps, _ = play(world, wanted=None)
     assert end is End.FINISHED
     assert steps == [Step.RESTORE_POLICY, Step.AWAIT_PROOF, Step.REMOVE_OLD]
+
+
+def test_one_that_started_again_since_it_drained_is_asked_again() -> None:
+    world, progress = World(a_container(ContainerState.RUNNING)), Progress()
+    for step in (Step.CREATE, Step.CONNECT, Step.DRAIN):
+        world.do(step, progress)
+    assert next_step(world.facts(), WANTED, progress) is Step.DISARM_OLD
+    assert world.old is not None
+    world.old = replace(world.old, started_at=NOW)
+    assert next_step(world.facts(), WANTED, progress) is Step.DRAIN
 
 
 def test_one_stopped_by_somebody_is_not_started_by_its_replacement() -> None:
