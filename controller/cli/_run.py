@@ -23,9 +23,6 @@ from controller.standalone.watching import watch
 if TYPE_CHECKING:
     from controller.admin.server import Address
 
-if TYPE_CHECKING:
-    from controller.admin.server import Address
-
 
 @dataclass(frozen=True, slots=True)
 class Goal:
