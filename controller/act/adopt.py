@@ -18,7 +18,7 @@ from controller.model.record import ReleaseRecord
 
 
 async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
-    """Download the wheel, prove it like one of our own, and record it as published.
+    """Download the wheel, prove it like one of our own, and record it as published; one that is recorded is only noted as such.
 
     Raises:
         Terminal: the index serves no usable wheel of this version, or one that fails the proof.
@@ -34,15 +34,19 @@ async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
             f"The index serves {wanted.name} {action.version} without one wheel that installs everywhere.",
             fix="Choose another version, or upload the missing wheel.",
         )
+    served, now = release.wheel.sha256 or "", datetime.now(UTC)
+    known = (await parts.records.records({action.version})).get(action.version)
+    if known is not None and known.wheel.sha256 == served:
+        # Another object built it and is about to note this itself: its record says more, and it stays the publisher.
+        await parts.amend(action.version, lambda current: current.published(now), wheel_sha256=served)
+        return f"{known.wheel.file} {served[:12]}, as it is recorded and as the index serves it"
     wheel = await _keep(parts, release.wheel)
     sdist = await _keep(parts, release.sdist) if release.sdist else None
     # its boot is the gate's, in each template's image
     given = VerifyRun(
         wheel=wheel, name=wanted.name, module=wanted.module, version=action.version, static=True
     )
-    report = await parts.runs.run(
-        Run("verify", given.arguments(), {"wheel": release.wheel.sha256 or ""}), progress=parts.say
-    )
+    report = await parts.runs.run(Run("verify", given.arguments(), {"wheel": served}), progress=parts.say)
     record = ReleaseRecord(
         package=wanted.name,
         version=action.version,
@@ -53,8 +57,8 @@ async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
         else None,
         content_sha256=report.facts["contentSha256"],
         requires=tuple(report.facts["requires"]),
-        published_time=datetime.now(UTC),
-        recorded_time=datetime.now(UTC),
+        published_time=now,
+        recorded_time=now,
     )
     await parts.records.put(signed(record, wanted.signing, parts.settings))
     return f"{wheel.name} {record.wheel.sha256[:12]}, as the index serves it"

@@ -128,7 +128,7 @@ async def _run(
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     await asyncio.to_thread(_write, path, json.dumps(content, indent=1))
     arguments = (f"--inputs={path}", f"--engine={parts.engine.endpoint}")
-    await parts.runs.run(Run("promote", arguments, {"key": key}), progress=parts.say)
+    await parts.runs.run(Run("promote", arguments, {"key": key}, fix="Then run again."), progress=parts.say)
 
 
 def _write(path: Path, text: str) -> None:

@@ -40,7 +40,7 @@ class Run:
 
     `inputs` says by content what the run is given (hashes, versions), whatever paths it lies at: equal inputs
     are the same run. `arguments` hold no secret, for they show in the list of processes; secrets go by file, or
-    by `environment`.
+    by `environment`. `fix` is what to do about a refusal, as far as its message does not say.
     """
 
     verb: str
@@ -48,6 +48,7 @@ class Run:
     inputs: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     maximum_seconds: float = 3_600.0
+    fix: str = "Correct the input; the run's log says where."
 
     @property
     def identity(self) -> str:
@@ -229,7 +230,7 @@ def _settle(run: Run, code: int | None, last_line: str) -> Report:
             f"builder {run.verb} ended with exit code {code}, but its report is of {report.verb}: {report.outcome.name}"
         )
     if report.outcome is Outcome.REFUSED:
-        raise Terminal(report.reason, report.message, fix="Correct the input; the run's log says where.")
+        raise Terminal(report.reason, report.message, fix=run.fix)
     if report.outcome is Outcome.RETRY:
         after = report.facts.get("retryAfterSeconds")
         raise AsksAgain(

@@ -54,7 +54,7 @@ BLOCKED_RETRY = timedelta(seconds=5)
 """How soon a source that could not be read is read again."""
 
 AWAITED_RETRY = timedelta(seconds=10)
-"""How soon it is looked again whether an image that somebody else builds has arrived."""
+"""How soon it is looked again whether what somebody else builds has arrived: a version on the index, or an image."""
 
 NO_TARGETS: Observed[tuple[Target, ...]] = Known(())
 NO_RECORDS: Observed[Mapping[str, ReleaseRecord]] = Known({})
@@ -90,7 +90,7 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     ready = [action for action in open_ if action.key not in held_back and not _in_the_way(action, progress)]
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
     retries += [time for each in _due_of(state) if (time := answer_due(each)) is not None and time > now]
-    backstop = now + (BLOCKED_RETRY if _is_unread(state) else AWAITED_RETRY if _due_of(state) else BACKSTOP)
+    backstop = now + (BLOCKED_RETRY if _is_unread(state) else AWAITED_RETRY if _awaits(state) else BACKSTOP)
     idle = isinstance(state, UpToDate) and not wanted
     return Plan(
         actions=(
@@ -223,6 +223,11 @@ def _probe(document: WorkspaceRuntime, record: ReleaseRecord, template: str) -> 
 
 def _due_of(state: State) -> tuple[Delivery, ...]:
     return state.deliveries if isinstance(state, Stale | Unpromoted | Undelivered) else ()
+
+
+def _awaits(state: State) -> bool:
+    """Whether somebody else is to deliver a version or an image."""
+    return bool(_due_of(state)) or (isinstance(state, Absent) and not (state.release or state.tree_sha256))
 
 
 def _standing(document: WorkspaceRuntime, state: State, now: datetime) -> list[tuple[Action, Failure]]:

@@ -338,7 +338,7 @@ def _released(
         return Unpromoted(ready, fleet, _templates(moves), moves, due)
     if due:
         return Undelivered(ready, fleet, due)
-    if not _judged(document, record, records, history):
+    if not (_is_overtaken(contests) or _judged(document, record, records, history)):
         return Unpromoted(ready, fleet, ())
     return Contested(ready, fleet, contests) if contests else UpToDate(ready, fleet)
 
@@ -357,6 +357,11 @@ def _left_out(record: ReleaseRecord, due: tuple[Delivery, ...], gate: Gate) -> M
         if not each.ready
     }
     return {**held, **awaited}
+
+
+def _is_overtaken(contests: Iterable[Contest]) -> bool:
+    """Whether a newer release has won meanwhile: that one is what a rollback returns to, until its owner says otherwise."""
+    return any(contest.reason == Reason.NEWER_RELEASED for contest in contests)
 
 
 def _judged(

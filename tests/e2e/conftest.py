@@ -1,5 +1,8 @@
 """Scenes for tests of the whole chain."""
 
+import os
+import secrets
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import docker
 import pytest
 
 from tests.e2e.scene import Release, Scene, and_then, from_nothing
+from tests.parts.engine import OwnEngine, own_engine
 
 
 @pytest.fixture(scope="session")
@@ -14,6 +18,24 @@ def client(engine: str) -> Iterator[docker.DockerClient]:
     client = docker.DockerClient(base_url=engine)
     yield client
     client.close()
+
+
+@pytest.fixture(scope="module")
+def second_engine(
+    client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[OwnEngine]:
+    """An engine of this module's own, on a bridge that the first engine made, which keeps off the packet filter."""
+    bridge = f"wsr{secrets.token_hex(3)}"
+    network = client.networks.create(bridge, options={"com.docker.network.bridge.name": bridge})
+    run = Path(f"/run/ws-e2e-{os.getpid()}")
+    options = (f"--bridge={bridge}", "--iptables=false", "--ip6tables=false")
+    own = OwnEngine(tmp_path_factory.mktemp("engine"), run, options=options)
+    try:
+        with own_engine(own):
+            yield own
+    finally:
+        shutil.rmtree(run, ignore_errors=True)
+        network.remove()
 
 
 @pytest.fixture(scope="session")

@@ -68,6 +68,11 @@ class Desk:
         return str(next(one["image"] for one in templates if one["name"] == template))
 
     @property
+    def moving_tag(self) -> str:
+        """The tag that moves with every release: one of its own for each of the desks that share images."""
+        return str(self.spec["templates"][0].get("tags", ["latest"])[0])
+
+    @property
     def name(self) -> str:
         """The object's name."""
         return str(yaml.safe_load(self.document.read_text())["metadata"]["name"])
@@ -99,6 +104,12 @@ class Desk:
         yield document["spec"]
         self._write(document)
 
+    def rename(self, name: str) -> None:
+        """Let it be the desk of another object."""
+        document = yaml.safe_load(self.document.read_text())
+        document["metadata"]["name"] = name
+        self._write(document)
+
     def annotate(self, name: str, value: str | None) -> None:
         """Set an annotation of ours on the object, or take it off."""
         document = yaml.safe_load(self.document.read_text())
@@ -109,13 +120,38 @@ class Desk:
         self._write(document)
 
     def move(self, index: Index) -> None:
-        """Turn a copied desk to another index, and give containers and records the names of `prefix`."""
+        """Turn a copied desk to another index, and give containers, records and moving tags the names of `prefix`."""
         self.write_secret("index", username=index.username, password=index.password)
         with self.editing() as spec:
             spec["package"]["index"] |= {"uploadURL": index.upload_url, "simpleURL": index.simple_url}
             spec["registry"]["artifacts"] = self.records
-            host = spec["targets"]["dockerHosts"][0]
-            host |= {"containerPrefix": self.prefix, "selector": {"matchLabels": self.label}}
+            for template in spec["templates"]:
+                template["tags"] = [f"latest-{self.prefix.rstrip('-')}"]
+            self._own(spec["targets"]["dockerHosts"][0])
+
+    def take_own_targets(self, engine: str) -> None:
+        """Let the containers of an engine whose names begin with `prefix` be those of a copied desk."""
+        with self.editing() as spec:
+            self._own(spec["targets"]["dockerHosts"][0])
+            spec["targets"]["dockerHosts"][0]["endpoint"] = engine
+
+    def _own(self, host: dict[str, Any]) -> None:
+        host |= {"containerPrefix": self.prefix, "selector": {"matchLabels": self.label}}
+
+    def only(self, template: str) -> None:
+        """Ask for one template alone, where a second one would show nothing more."""
+        with self.editing() as spec:
+            spec["templates"] = [one for one in spec["templates"] if one["name"] == template]
+
+    def keep_in(self, registry: str) -> str:
+        """Keep records and images in a registry without passwords, of one template, whose repository is returned."""
+        repository = f"{registry}/{self.prefix}plain"
+        artifacts = f"{registry}/{self.prefix}artifacts"
+        self.only("plain")
+        with self.editing() as spec:
+            spec["registry"] = {"mode": "Remote", "artifacts": artifacts, "insecure": True}
+            spec["templates"][0] |= {"image": repository, "tags": ["latest"]}
+        return repository
 
     def bump(self, version: str) -> None:
         """Edit the one line."""

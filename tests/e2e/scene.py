@@ -52,6 +52,31 @@ class Scene:
         """The versions that the index serves."""
         return published(self.index)
 
+    def fetch(self, version: str, template: str = "plain") -> str:
+        """Pull what `wsr image` answers into the engine, as a template's image of a version; return it."""
+        image = self.desk.wsr("image", template).out.strip()
+        self.fleet.client.images.pull(image)
+        self.images.setdefault(version, {})[template] = image
+        return image
+
+    @contextmanager
+    def beside(
+        self, folder: Path, engine: str | None = None, client: docker.DockerClient | None = None
+    ) -> Iterator["Scene"]:
+        """Another machine, with an engine of its own where one is given.
+
+        It has the same document, index and registry, and a state folder and workspaces of its own.
+        """
+        shutil.copytree(self.desk.folder, folder, ignore=shutil.ignore_patterns("state"))
+        desk = Desk(folder, own_prefix(self.desk))
+        fleet = Fleet(engine or self.fleet.engine, desk.prefix, desk.label, client or self.fleet.client)
+        desk.take_own_targets(fleet.engine)
+        try:
+            yield Scene(desk, self.index, self.packages, fleet, copy.deepcopy(self.images))
+        finally:
+            desk.close()
+            fleet.close()
+
 
 @dataclass(frozen=True)
 class Release:
@@ -67,17 +92,16 @@ class Release:
     @contextmanager
     def copied(self, folder: Path) -> Iterator[Scene]:
         """Give a copy: its own index, records, names and state. Images are shared; moving tags are as released."""
-        prefix = f"{self.desk.prefix.partition('-')[0]}-{secrets.token_hex(2)}-"
         shutil.copytree(self.desk.folder, folder / "desk")
         shutil.copytree(self.packages, folder / "index" / "packages")
-        desk = Desk(folder / "desk", prefix)
-        fleet = Fleet(self.engine, prefix, desk.label, self.client)
+        desk = Desk(folder / "desk", own_prefix(self.desk))
+        fleet = Fleet(self.engine, desk.prefix, desk.label, self.client)
         with running_pypiserver(folder / "index", address=gateway(self.engine)) as index:
             desk.move(index)
             try:
                 _fill_volume(self.client, desk.records, self.records)
                 for template, image in self.images[desk.spec["version"]].items():
-                    self.client.images.get(image).tag(desk.image(template), "latest")
+                    self.client.images.get(image).tag(desk.image(template), desk.moving_tag)
                 yield Scene(desk, index, folder / "index" / "packages", fleet, copy.deepcopy(self.images))
             finally:
                 desk.close()
@@ -118,6 +142,11 @@ def and_then(release: Release, version: str, folder: Path) -> Iterator[Release]:
 def images_of(desk: Desk) -> dict[str, str]:
     """What `wsr image` answers, by template."""
     return {template: desk.wsr("image", template).out.strip() for template in TEMPLATES}
+
+
+def own_prefix(desk: Desk) -> str:
+    """A prefix for a copy of a desk; of the first part all copies have in common, the images that they share are named."""
+    return f"{desk.prefix.partition('-')[0]}-{secrets.token_hex(2)}-"
 
 
 def _volume(client: docker.DockerClient, name: str) -> bytes:

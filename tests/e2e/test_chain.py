@@ -13,7 +13,8 @@ def sha256_of_files(scene: Scene) -> dict[str, str]:
 
 
 def moving_tags(scene: Scene, client: docker.DockerClient) -> dict[str, str]:
-    return {name: str(client.images.get(f"{scene.desk.image(name)}:latest").id) for name in TEMPLATES}
+    desk = scene.desk
+    return {name: str(client.images.get(f"{desk.image(name)}:{desk.moving_tag}").id) for name in TEMPLATES}
 
 
 def test_an_edited_version_reaches_every_workspace_with_its_data_and_leaves_others_alone(

@@ -1,8 +1,5 @@
 """The Docker Engine stops in the middle of a rollout, or is killed there: nothing is lost, and never do both run."""
 
-import os
-import secrets
-import shutil
 import signal
 import threading
 from collections import Counter
@@ -17,7 +14,7 @@ import pytest
 from docker.errors import DockerException
 
 from tests.e2e.scene import Release, Scene
-from tests.parts.engine import OwnEngine, own_engine, start_engine, stop_engine
+from tests.parts.engine import OwnEngine, start_engine, stop_engine
 
 _LOOK_SECONDS = 0.02
 _EXTRA = ("wsr-empty:1",)
@@ -56,24 +53,6 @@ class Lookout:
                 count = Counter(name.removeprefix("wsr-next-").removeprefix("wsr-prev-") for name in names)
                 self.both |= {name for name, number in count.items() if number > 1}
                 self.looks += 1
-
-
-@pytest.fixture(scope="module")
-def second_engine(
-    client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[OwnEngine]:
-    """An engine of this module's own, on a bridge that the first engine made, which keeps off the packet filter."""
-    bridge = f"wsr{secrets.token_hex(3)}"
-    network = client.networks.create(bridge, options={"com.docker.network.bridge.name": bridge})
-    run = Path(f"/run/ws-stops-{os.getpid()}")
-    options = (f"--bridge={bridge}", "--iptables=false", "--ip6tables=false")
-    own = OwnEngine(tmp_path_factory.mktemp("engine"), run, options=options)
-    try:
-        with own_engine(own):
-            yield own
-    finally:
-        shutil.rmtree(run, ignore_errors=True)
-        network.remove()
 
 
 @pytest.fixture(scope="module")

@@ -7,15 +7,8 @@ from tests.integration.images.foreign import manifest, push_small_arm
 
 def test_an_image_for_two_platforms_is_released_as_one_index(scene: Scene, registry: str) -> None:
     desk, fleet = scene.desk, scene.fleet
-    image = f"{registry}/{desk.prefix}plain"
+    image = desk.keep_in(registry)
     with desk.editing() as spec:
-        spec["registry"] = {
-            "mode": "Remote",
-            "artifacts": f"{registry}/{desk.prefix}artifacts",
-            "insecure": True,
-        }
-        spec["templates"] = spec["templates"][:1]
-        spec["templates"][0]["image"] = image
         build = spec["templates"][0]["build"]
         build |= {"platforms": ["linux/arm64", "linux/amd64"], "fullBuild": f"{image}:of-arm"}
     missing = desk.run(code=1)
@@ -27,8 +20,7 @@ def test_an_image_for_two_platforms_is_released_as_one_index(scene: Scene, regis
     push_small_arm(f"{image}:of-arm")
     first = desk.run()
     assert first.lines("cascade 0.1.0 .*: plain: Full, for linux/amd64 and linux/arm64$")
-    scene.images["0.1.0"]["plain"] = desk.wsr("image", "plain").out.strip()
-    fleet.client.images.pull(scene.images["0.1.0"]["plain"])
+    scene.fetch("0.1.0")
     scene.populate("0.1.0", "plain-1", "plain-2")
 
     desk.bump("0.1.1")

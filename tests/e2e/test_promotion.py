@@ -66,12 +66,7 @@ def remote(
 ) -> Iterator[tuple[Scene, Registry]]:
     """One template, whose images are in a registry; 0.1.0 is released there."""
     with first_release.copied(tmp_path_factory.mktemp("remote")) as scene:
-        repository = f"{registry}/{scene.desk.prefix}plain"
-        with scene.desk.editing() as spec:
-            artifacts = f"{registry}/{scene.desk.prefix}artifacts"
-            spec["registry"] = {"mode": "Remote", "artifacts": artifacts, "insecure": True}
-            spec["templates"] = spec["templates"][:1]
-            spec["templates"][0]["image"] = repository
+        repository = scene.desk.keep_in(registry)
         scene.desk.run()
         yield scene, Registry(repository)
 

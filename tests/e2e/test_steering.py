@@ -28,7 +28,10 @@ def test_nothing_moves_when_nothing_changed_and_going_back_builds_and_uploads_no
     after = fleet.shapes()
     assert all(shapes[name].kept_by(after[name]) for name in shapes)
     assert {file.name: file.stat().st_mtime_ns for file in rollout.packages.iterdir()} == files
-    tags = {name: fleet.client.images.get(f"{desk.image(name)}:latest").id for name in ("plain", "polite")}
+    tags = {
+        name: fleet.client.images.get(f"{desk.image(name)}:{desk.moving_tag}").id
+        for name in ("plain", "polite")
+    }
     old = rollout.images["0.1.0"]
     assert tags == {name: fleet.client.images.get(old[name]).id for name in old}
 

@@ -15,18 +15,9 @@ def test_two_runs_at_once_on_shared_records_release_a_version_once(
 ) -> None:
     """Two machines with folders of their own and the same document, index and registry."""
     desk = scene.desk
-    with desk.editing() as spec:
-        spec["registry"] = {
-            "mode": "Remote",
-            "artifacts": f"{registry}/{desk.prefix}artifacts",
-            "insecure": True,
-        }
-        spec["templates"] = spec["templates"][:1]
-        spec["templates"][0]["image"] = f"{registry}/{desk.prefix}plain"
+    desk.keep_in(registry)
     desk.run()
-    image = desk.wsr("image", "plain").out.strip()
-    scene.fleet.client.images.pull(image)
-    scene.images["0.1.0"]["plain"] = image
+    scene.fetch("0.1.0")
     scene.populate("0.1.0", "plain-1")
     desk.bump("0.1.1")
     other = Desk(tmp_path / "other", desk.prefix)
@@ -54,6 +45,7 @@ def test_a_publication_from_elsewhere_at_the_same_time_is_the_same_release(
 ) -> None:
     """A run publishes what it recorded while somebody calls the builder with the same bytes, as a workflow would."""
     desk = scene.desk
+    desk.only("plain")
     desk.bump("0.1.1")
     desk.run("--until", "ImagesBuilt")
     given = PackageRun(source=desk.source, version="0.1.1", out=tmp_path / "tree", dist=tmp_path / "dist")

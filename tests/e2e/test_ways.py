@@ -11,19 +11,10 @@ _WORK = ("package 0.1.1", "cascade 0.1.1", "probe 0.1.1")
 
 def test_a_release_goes_through_a_registry_once_around(scene: Scene, registry: str) -> None:
     desk, fleet = scene.desk, scene.fleet
-    with desk.editing() as spec:
-        spec["registry"] = {
-            "mode": "Remote",
-            "artifacts": f"{registry}/{desk.prefix}artifacts",
-            "insecure": True,
-        }
-        spec["templates"] = spec["templates"][:1]
-        spec["templates"][0]["image"] = f"{registry}/{desk.prefix}plain"
+    desk.keep_in(registry)
     first = desk.run()
     assert first.lines("adopt 0.1.0: because the index already serves this version")
-    image = desk.wsr("image", "plain").out.strip()
-    fleet.client.images.pull(image)
-    scene.images["0.1.0"]["plain"] = image
+    scene.fetch("0.1.0")
     scene.populate("0.1.0", "plain-1", "plain-2")
 
     desk.bump("0.1.1")
@@ -43,15 +34,8 @@ def test_what_one_machine_has_proven_another_one_publishes_and_runs_none_of_it(
     scene: Scene, registry: str
 ) -> None:
     desk, fleet = scene.desk, scene.fleet
-    with desk.editing() as spec:
-        spec["version"] = "0.1.1"
-        spec["registry"] = {
-            "mode": "Remote",
-            "artifacts": f"{registry}/{desk.prefix}artifacts",
-            "insecure": True,
-        }
-        spec["templates"] = spec["templates"][:1]
-        spec["templates"][0]["image"] = f"{registry}/{desk.prefix}plain"
+    desk.keep_in(registry)
+    desk.bump("0.1.1")
     nothing = desk.wsr("verify", "--static")
     assert (nothing.code, nothing.out) == (1, "")
     assert nothing.log == (
@@ -120,6 +104,7 @@ def test_a_changed_template_waits_for_a_version_unless_it_may_rebuild_by_itself(
 
 def test_a_run_can_be_told_to_stop_on_the_way(scene: Scene) -> None:
     desk = scene.desk
+    desk.only("plain")
     scene.populate("0.1.0", "plain-1")
     before = scene.fleet.shapes()
     desk.bump("0.1.1")

@@ -285,6 +285,22 @@ class TestAdoption:
         assert (record.builder_version, record.sdist) == (None, None)
         assert place.proxy.uploads == 0
 
+    async def test_what_another_object_has_recorded_is_noted_as_public_and_stays_its_own(
+        self, served: tuple[Place, Path]
+    ) -> None:
+        place, wheel = served
+        action = self.action(wheel)
+        await adopt(place.parts, place.document, action)
+        taken_over = await place.parts.records.get(action.version)
+        theirs = {"publisher": "default/who-built-it", "tree_sha256": "a" * 64, "published_time": None}
+        built = taken_over.model_copy(update=theirs)
+        await place.parts.records.put(built)
+        told = await adopt(place.parts, place.document, action)
+        assert told == f"{wheel.name} {built.wheel.sha256[:12]}, as it is recorded and as the index serves it"
+        public = await place.parts.records.get(action.version)
+        assert public.published_time is not None
+        assert public.model_copy(update={"published_time": None}) == built
+
     async def test_bytes_that_are_not_those_that_the_index_lists_are_refused(
         self, served: tuple[Place, Path]
     ) -> None:

@@ -23,7 +23,7 @@ from controller.model.plan import (
     TemplateBuild,
 )
 from controller.model.target import Phase, Target
-from controller.plan.decide import BACKSTOP, BLOCKED_RETRY, PROBES_AT_ONCE, decide
+from controller.plan.decide import AWAITED_RETRY, BACKSTOP, BLOCKED_RETRY, PROBES_AT_ONCE, decide
 from controller.plan.fleet import sort_fleet
 from controller.plan.state import (
     Absent,
@@ -208,6 +208,11 @@ def test_what_cannot_be_read_is_looked_at_again_soon() -> None:
     assert plan(Blocked("targets", "away")).look_again == NOON + BLOCKED_RETRY
     assert plan(Held("RolloutFailed", "…", record(), None)).look_again == NOON + BLOCKED_RETRY
     assert plan(UpToDate(WANTED, NOTHING)).look_again == NOON + BACKSTOP
+
+
+def test_a_version_that_somebody_else_publishes_is_looked_for_soon() -> None:
+    assert plan(Absent(None, None)).look_again == NOON + AWAITED_RETRY
+    assert plan(Absent(None, TREE)).look_again == NOON + BACKSTOP
 
 
 # --- what is in the way

@@ -7,7 +7,7 @@ import pytest
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observed import Known
-from controller.model.plan import Progress, Promote, TagMove
+from controller.model.plan import Judge, Progress, Promote, TagMove
 from controller.model.record import ReleaseRecord
 from controller.plan.decide import decide
 from controller.plan.state import Absent, Contested, Held, State, Unpromoted, UpToDate, classify
@@ -122,6 +122,21 @@ def test_a_newer_release_of_ours_from_elsewhere_wins_over_the_first_promotion_of
             " It stays there; `wsr resume` moves it back."
         ),
     )
+
+
+def test_a_release_that_was_overtaken_does_not_become_the_last_known_good_one() -> None:
+    tag, history = image("0.1.1", "echo"), (been("0.1.0", "InProgress"),)
+    unjudged = record(verdict=None)
+    assert contest(state_with(tag, NEWER, unjudged, history=history))[0] == "NewerReleased"
+    echo = template_record("0.1.0", "echo", taken=(tag,))
+    resumed = unjudged.model_copy(update={"templates": {**unjudged.templates, "echo": echo}})
+    state = state_with(tag, NEWER, resumed, history=history)
+    assert isinstance(state, Unpromoted)
+    assert state.moves == (TagMove("echo", "latest", tag),)
+    moved = state_with(image("0.1.0", "echo"), NEWER, resumed, history=history)
+    assert isinstance(moved, Unpromoted)
+    (action,) = decide(document(), moved, Progress(), NOON).actions
+    assert isinstance(action, Judge)
 
 
 def test_an_object_that_is_through_with_its_version_does_not_mind_that_another_machine_went_on() -> None:
