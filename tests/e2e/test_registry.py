@@ -2,19 +2,10 @@
 
 import re
 from pathlib import Path
-from typing import Any
 
 from tests.e2e.scene import Scene
 from tests.parts.registry import running_registry
 from tests.parts.servers import free_port
-
-
-def _through(scene: Scene, registry: str, **more: Any) -> None:  # noqa: ANN401 -- fields of the document
-    """Let the document's one template live in a registry."""
-    with scene.desk.editing() as spec:
-        spec["registry"] = {"mode": "Remote", "artifacts": f"{registry}/artifacts", "insecure": True, **more}
-        spec["templates"] = spec["templates"][:1]
-        spec["templates"][0]["image"] = f"{registry}/plain"
 
 
 def _said(scene: Scene, type_: str) -> tuple[str, str, str]:
@@ -28,10 +19,11 @@ def test_a_registry_that_takes_no_writes_is_named_with_the_cure_and_used_when_it
 ) -> None:
     port = free_port()
     with running_registry(tmp_path / "registry", port=port, read_only=True) as registry:
-        _through(scene, registry)
+        scene.desk.keep_in(registry)
+        artifacts = re.escape(f"{registry}/{scene.desk.prefix}artifacts")
         running = scene.desk.start("run", "--once", "--until", "ImagesBuilt")
         running.until(
-            rf"Building: {re.escape(registry)} answered 405 to POST {re.escape(registry)}/artifacts@sha256:[0-9a-f]{{64}}\. "
+            rf"Building: {re.escape(registry)} answered 405 to POST {artifacts}@sha256:[0-9a-f]{{64}}\. "
             r"It takes no writes: end its read-only mode, or name another registry; trying again\.$"
         )
         assert scene.desk.condition("Stalled") is None
@@ -45,12 +37,12 @@ def test_a_registry_that_is_down_or_wants_a_password_is_unknown_and_says_why(
 ) -> None:
     port = free_port()
     registry = f"127.0.0.1:{port}"
-    _through(scene, registry)
+    scene.desk.keep_in(registry)
     scene.desk.run("--wait", "2s", code=3)
     status, reason, message = _said(scene, "ImagesBuilt")
     assert (status, reason) == ("Unknown", "Unknown")
     begins = f"The release records cannot be read: The registry {registry} cannot be reached for "
-    assert message.startswith(f"{begins}{registry}/artifacts:changed: ")
+    assert message.startswith(f"{begins}{registry}/{scene.desk.prefix}artifacts:changed: ")
 
     with running_registry(tmp_path / "registry", port=port, users={"robot": "right"}):
         scene.desk.run("--wait", "2s", code=3)
@@ -62,6 +54,7 @@ def test_a_registry_that_is_down_or_wants_a_password_is_unknown_and_says_why(
             "registry.pushSecretName (to read: pullSecretName), or run docker login for this registry."
         )
         scene.desk.write_secret("registry", **{"username": "robot", "password": "right"})  # noqa: PIE804 -- as a keyword it reads as a secret
-        _through(scene, registry, pushSecretName="registry")
+        with scene.desk.editing() as spec:
+            spec["registry"]["pushSecretName"] = "registry"
         scene.desk.run("--until", "ImagesBuilt")
     assert _said(scene, "ImagesBuilt")[0] == "True"

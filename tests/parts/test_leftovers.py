@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import docker
 import pytest
+from docker.errors import NotFound
 
 from tests.parts.leftovers import remove_leftovers
 from tests.parts.registry import running_registry
@@ -56,6 +57,20 @@ def test_only_what_carries_the_prefix_is_removed(
     remove_leftovers(engine, doomed)
     assert names(client, doomed) == set()
     assert names(client, kept) == untouched
+
+
+def test_a_volume_without_a_name_that_was_handed_on_goes_with_who_has_it_last(
+    client: docker.DockerClient, engine: str, base_image: str, docker_prefix: str
+) -> None:
+    volume = secrets.token_hex(32)
+    mounts = {volume: {"bind": "/data", "mode": "rw"}}
+    for name in ("x-old", "y-new"):
+        client.containers.create(base_image, name=f"{docker_prefix}{name}", volumes=mounts)
+    remove_leftovers(engine, f"{docker_prefix}x-")
+    assert client.volumes.get(volume).name == volume, "somebody else has it"
+    remove_leftovers(engine, f"{docker_prefix}y-")
+    with pytest.raises(NotFound):
+        client.volumes.get(volume)
 
 
 def test_a_registry_with_users_turns_others_away(
