@@ -1,7 +1,10 @@
 """Somebody else's CI: builds a template's image from the index as their Dockerfile does, and pushes it."""
 
+import io
+import itertools
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import docker
@@ -13,34 +16,37 @@ _HERE = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Ci:
-    """The CI of one template. `image` is the repository that it pushes to, `folder` where it works."""
+    """The CI of some templates. `images` are the repositories that it pushes to, `folder` where it works."""
 
     client: docker.DockerClient
     index: Index
-    image: str
+    images: Mapping[str, str]
     base_image: str
     folder: Path
+    _count: "itertools.count[int]" = field(default_factory=itertools.count, init=False)
 
-    def push(self, version: str, *, tag: str = "latest", labels: dict[str, str] | None = None) -> str:
-        """Build the image of a version, push it, and return its digest."""
-        folder = self.folder / f"{self.image.rpartition('/')[2]}-{version}-{tag}"
+    def push(self, version: str, *templates: str, tag: str = "latest") -> dict[str, str]:
+        """Build a version's image for each of the templates, push it, and return the digests by template."""
+        folder = self.folder / str(next(self._count))
         shutil.copytree(_HERE / "templates" / "plain", folder)
         dockerfile = folder / "Dockerfile"
         options = f"--index-url {self.index.simple_url} --trusted-host {self.index.host}"
         text = dockerfile.read_text().replace("pip install", f"pip install {options}")
         dockerfile.write_text(text)
         (folder / "requirements.txt").write_text(f"molecule-ai-workspace-runtime=={version}\n")
-        built, _ = self.client.images.build(
-            path=str(folder),
-            tag=f"{self.image}:{tag}",
-            buildargs={"BASE_IMAGE": self.base_image},
-            labels=labels or {},
-            rm=True,
-            nocache=True,
-        )
-        said = self.client.images.push(self.image, tag=tag, stream=True, decode=True)
+        arguments = {"BASE_IMAGE": self.base_image}
+        built, _ = self.client.images.build(path=str(folder), buildargs=arguments, rm=True, nocache=True)
+        digests = {name: self._push(f"{self.images[name]}:{tag}", str(built.id)) for name in templates}
+        self.client.images.remove(str(built.id), force=True)
+        return digests
+
+    def _push(self, name: str, built: str) -> str:
+        """Push an image that was built once for several, with a digest of its own."""
+        only = io.BytesIO(f"FROM {built}\nLABEL made.for={name}".encode())
+        image, _ = self.client.images.build(fileobj=only, tag=name, rm=True)
+        said = self.client.images.push(name, stream=True, decode=True)
         errors = [line["error"] for line in said if "error" in line]
         assert not errors, errors
-        digest = self.client.images.get_registry_data(f"{self.image}:{tag}").id
-        self.client.images.remove(str(built.id), force=True)
-        return str(digest)
+        digest = str(self.client.images.get_registry_data(name).id)
+        self.client.images.remove(str(image.id), force=True)
+        return digest

@@ -66,6 +66,7 @@ def assert_blocked(scene: Scene, template: str, words: str) -> None:
 def test_a_candidate_that_does_not_boot_as_itself_is_stopped_before_publication(
     scene: Scene, fault: Callable[[Desk], None], template: str, words: str
 ) -> None:
+    scene.desk.only("plain")
     scene.populate("0.1.0", "plain-1")
     fault(scene.desk)
     scene.desk.bump("0.1.1")
@@ -93,6 +94,7 @@ def test_a_candidate_that_fails_its_turn_is_stopped_until_the_source_is_correcte
 
 def test_an_agent_that_never_asks_its_model_is_stopped_unless_it_is_said_to_have_none(scene: Scene) -> None:
     desk = scene.desk
+    desk.only("plain")
     workspace, *_ = scene.populate("0.1.0", "plain-1")
     with desk.editing() as spec:
         for template in spec["templates"]:
@@ -137,6 +139,7 @@ def test_a_template_that_cannot_be_built_is_built_once_and_the_others_never_agai
 
 
 def test_a_candidate_that_is_too_slow_goes_through_when_resumed_with_more_time(scene: Scene) -> None:
+    scene.desk.only("plain")
     scene.populate("0.1.0", "plain-1")
     never_gets_ready(scene.desk)
     scene.desk.bump("0.1.1")
@@ -156,6 +159,7 @@ def test_a_candidate_that_is_too_slow_goes_through_when_resumed_with_more_time(s
 
 def test_a_version_that_fails_in_one_workspace_is_taken_back_everywhere_and_stays_held(scene: Scene) -> None:
     desk, fleet = scene.desk, scene.fleet
+    desk.only("plain")
     first, second, third = scene.populate("0.1.0", "plain-1", "plain-2", "plain-3")
     fleet.write(second, "/configs/old", "from before")
     cannot_read_old_configuration(desk)

@@ -1,36 +1,64 @@
 """Templates that somebody else builds, or that may fail, beside one of our own: none of them stops another."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import docker
 import pytest
 
 from tests.e2e.ci import Ci
 from tests.e2e.desk import Desk
-from tests.e2e.scene import Scene
+from tests.e2e.scene import Release, Scene
 from tests.parts.github_api import GitHubApi, running_github_api
 
 TOKEN = "a token of this test"  # noqa: S105 -- opens a stand-in
 OTHERS = ("told", "watched")
+ALL = ("plain", "polite", *OTHERS)
 
 
-@pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHubApi]:
+@pytest.fixture(scope="module")
+def github() -> Iterator[GitHubApi]:
     """The stand-in, and an environment that names it."""
-    with running_github_api() as api:
+    with running_github_api() as api, pytest.MonkeyPatch.context() as environment:
         api.token, api.repository = TOKEN, "team/told"
-        monkeypatch.setenv("GITHUB_API_URL", api.url)
-        monkeypatch.setenv("TEMPLATE_DISPATCH_TOKEN", TOKEN)
+        environment.setenv("GITHUB_API_URL", api.url)
+        environment.setenv("TEMPLATE_DISPATCH_TOKEN", TOKEN)
         yield api
 
 
+@pytest.fixture(scope="module")
+def running(  # noqa: PLR0913, PLR0917 -- the parts that all of this needs
+    first_release: Release,
+    registry: str,
+    base_image: str,
+    client: docker.DockerClient,
+    github: GitHubApi,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[tuple[Scene, Ci]]:
+    """0.1.0 runs in one workspace of each template: plain is ours, polite may fail, somebody else builds the others."""
+    folder = tmp_path_factory.mktemp("others")
+    with first_release.copied(folder) as scene:
+        desk = scene.desk
+        keep_in(desk, registry)
+        images = {name: desk.image(name) for name in OTHERS}
+        ci = Ci(client, scene.index, images, base_image, folder / "ci")
+        ci.push("0.1.0", *OTHERS)
+        desk.run()
+        assert github.dispatched == [], "an image of 0.1.0 was there already"
+        for name in ALL:
+            scene.fetch("0.1.0", name)
+        scene.populate("0.1.0", *(f"{name}-1" for name in ALL))
+        yield scene, ci
+
+
 @pytest.fixture
-def theirs(
-    scene: Scene, registry: str, base_image: str, client: docker.DockerClient, tmp_path: Path
-) -> dict[str, Ci]:
-    """Four templates in a registry: plain is ours, polite may fail, told and watched are built by somebody else."""
-    desk = scene.desk
+def begun(running: tuple[Scene, Ci], github: GitHubApi) -> tuple[Scene, Ci]:
+    """Everything is as it was left, and nobody was told of a newer version yet."""
+    github.dispatched.clear()
+    return running
+
+
+def keep_in(desk: Desk, registry: str) -> None:
+    """Keep everything in a registry, and ask for two templates more, which somebody else builds."""
 
     def image(name: str) -> str:
         return f"{registry}/{desk.prefix}{name}"
@@ -38,7 +66,9 @@ def theirs(
     with desk.editing() as spec:
         spec["registry"] = {"mode": "Remote", "artifacts": image("artifacts"), "insecure": True}
         plain, polite = spec["templates"]
-        plain["image"], polite["image"], polite["gate"] = image("plain"), image("polite"), "AllowFailure"
+        for template in (plain, polite):
+            template |= {"image": image(template["name"]), "tags": ["latest"]}
+        polite["gate"] = "AllowFailure"
         dispatch = {"repository": "team/told", "timeoutSeconds": 300}
         builds = ({"strategy": "Dispatch", "dispatch": dispatch}, {"strategy": "Follow"})
         spec["templates"] += [
@@ -51,31 +81,22 @@ def theirs(
             }
             for name, build in zip(OTHERS, builds, strict=True)
         ]
-    folder = tmp_path / "ci"
-    made = {name: Ci(client, scene.index, image(name), base_image, folder) for name in OTHERS}
-    for ci in made.values():
-        ci.push("0.1.0")
-    return made
 
 
-@pytest.fixture
-def begun(scene: Scene, github: GitHubApi, theirs: dict[str, Ci]) -> Iterator[Scene]:
-    """0.1.0 runs in one workspace of each template."""
-    desk = scene.desk
-    desk.run()
-    assert github.dispatched == [], "an image of 0.1.0 was there already"
-    for name in ("plain", "polite", *OTHERS):
-        image = desk.wsr("image", name).out.strip()
-        scene.fleet.client.images.pull(image)
-        scene.images["0.1.0"][name] = image
-    scene.populate("0.1.0", "plain-1", "polite-1", "told-1", "watched-1")
-    yield scene
-    del theirs
+def bump(scene: Scene) -> str:
+    """Ask for the version that comes next, and return it."""
+    newest = max(int(version.rpartition(".")[2]) for version in scene.published())
+    scene.desk.bump(f"0.1.{newest + 1}")
+    return f"0.1.{newest + 1}"
 
 
 def breaks_the_adapter(desk: Desk) -> None:
     """A library that only the adapter of polite uses changes its name."""
     desk.edit("source/words.py", "def please", "def kindly")
+
+
+def mends_the_adapter(desk: Desk) -> None:
+    desk.edit("source/words.py", "def kindly", "def please")
 
 
 def templates(desk: Desk) -> dict[str, dict[str, str]]:
@@ -88,70 +109,76 @@ def digest(scene: Scene, workspace: str) -> str:
 
 
 def test_what_others_build_is_told_awaited_probed_and_rolled_and_what_may_fail_stays_behind(
-    begun: Scene, github: GitHubApi, theirs: dict[str, Ci]
+    begun: tuple[Scene, Ci], github: GitHubApi
 ) -> None:
-    desk, fleet = begun.desk, begun.fleet
-    before = {name: digest(begun, f"{name}-1") for name in ("polite", *OTHERS)}
+    scene, ci = begun
+    desk, fleet = scene.desk, scene.fleet
+    ran = fleet.versions()
+    before = {name: digest(scene, f"{name}-1") for name in ("polite", *OTHERS)}
     registry_data = fleet.client.images.get_registry_data
     latest = registry_data(f"{desk.image('polite')}:latest").id
     breaks_the_adapter(desk)
-    desk.bump("0.1.1")
+    version = bump(scene)
     running = desk.start("run", "--once")
-    running.until("dispatch 0.1.1 told: team/told was told")
-    running.until("promote 0.1.1: ")
+    running.until(f"dispatch {version} told: team/told was told")
+    running.until(f"promote {version}: ")
     running.kill()
 
-    assert begun.published() == ["0.1.0", "0.1.1"]
-    versions = fleet.versions()
-    assert versions == {f"{desk.prefix}{name}-1": version for name, version in (("plain", "0.1.1"), ("polite", "0.1.0"), ("told", "0.1.0"), ("watched", "0.1.0"))}  # fmt: skip
+    assert version in scene.published()
+    assert fleet.versions() == {**ran, f"{desk.prefix}plain-1": version}
     (sent,) = github.dispatched
     payload = sent["client_payload"]
     assert sent["event_type"] == "runtime-published"
-    assert payload["runtime_version"] == "0.1.1"
+    assert payload["runtime_version"] == version
     assert payload["wheel_sha256"] == desk.facts("status")["package"]["wheelSha256"]
 
-    delivered = {name: theirs[name].push("0.1.1") for name in OTHERS}
+    delivered = ci.push(version, *OTHERS)
     ended = desk.run()
     assert len(github.dispatched) == 1, "whoever was told before the kill was told again"
     for name in OTHERS:
-        assert ended.lines(f"probe 0.1.1 {name}: booted in .* and answered two turns")
-        assert digest(begun, f"{name}-1") == delivered[name] != before[name]
-        assert ":0.1.1-nogit-" in desk.wsr("image", name).out
-    assert fleet.versions() == {f"{desk.prefix}{name}-1": "0.1.1" if name != "polite" else "0.1.0" for name in ("plain", "polite", *OTHERS)}  # fmt: skip
-    assert digest(begun, "polite-1") == before["polite"]
+        assert ended.lines(f"probe {version} {name}: booted in .* and answered two turns")
+        assert digest(scene, f"{name}-1") == delivered[name] != before[name]
+        assert f":{version}-nogit-" in desk.wsr("image", name).out
+    kept = f"{desk.prefix}polite-1"
+    assert fleet.versions() == {name: version if name != kept else ran[kept] for name in ran}
+    assert digest(scene, "polite-1") == before["polite"]
 
     polite = templates(desk)["polite"]
     assert (polite["state"], polite["reason"]) == ("HeldBack", "GateFailed")
     assert "ImportError: cannot import name 'please'" in polite["message"]
     assert desk.facts("status")["history"][0]["verdict"] == "Good"
     assert "1 not, held back: TurnFailed: Template polite" in ended.out
-    assert registry_data(f"{desk.image('plain')}:latest").id == digest(begun, "plain-1")
+    assert registry_data(f"{desk.image('plain')}:latest").id == digest(scene, "plain-1")
     assert registry_data(f"{desk.image('polite')}:latest").id == latest
     again = desk.run()
     assert not again.lines("because")
-    assert "The next pass tries polite of 0.1.1 again." in desk.wsr("resume").out
-    assert desk.run().lines("probe 0.1.1 polite: failed: TurnFailed")
+    assert f"The next pass tries polite of {version} again." in desk.wsr("resume").out
+    assert desk.run().lines(f"probe {version} polite: failed: TurnFailed")
+    mends_the_adapter(desk)
 
 
 def test_who_cannot_be_told_or_does_not_answer_stops_nobody_else(
-    begun: Scene, github: GitHubApi, theirs: dict[str, Ci], monkeypatch: pytest.MonkeyPatch
+    begun: tuple[Scene, Ci], github: GitHubApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk, fleet = begun.desk, begun.fleet
+    scene, ci = begun
+    desk, fleet = scene.desk, scene.fleet
     monkeypatch.delenv("TEMPLATE_DISPATCH_TOKEN")
-    desk.bump("0.1.1")
-    theirs["watched"].push("0.1.0", tag="other")
+    version = bump(scene)
+    ci.push("0.1.0", "watched", tag="other")
     running = desk.start("run", "--once")
-    running.until("dispatch 0.1.1 told: Template told: there is no token to tell team/told of 0.1.1 with.")
+    running.until(
+        f"dispatch {version} told: Template told: there is no token to tell team/told of {version} with."
+    )
     running.until("AwaitingDelivery|CredentialsMissing")
-    theirs["watched"].push("0.1.1")
+    ci.push(version, "watched")
     ended = running.end()
     assert ended.code == 1
     assert "CredentialsMissing" in ended.log.splitlines()[-1]
-    assert begun.published() == ["0.1.0", "0.1.1"]
+    assert version in scene.published()
     told = templates(desk)["told"]
     assert (told["state"], told["reason"]) == ("Awaited", "CredentialsMissing")
     assert "set TEMPLATE_DISPATCH_TOKEN" in told["message"]
-    assert {name: version for name, version in fleet.versions().items() if "told" not in name} == {f"{desk.prefix}{name}-1": "0.1.1" for name in ("plain", "polite", "watched")}  # fmt: skip
+    assert {name: ran for name, ran in fleet.versions().items() if "told" not in name} == {f"{desk.prefix}{name}-1": version for name in ("plain", "polite", "watched")}  # fmt: skip
 
     monkeypatch.setenv("TEMPLATE_DISPATCH_TOKEN", TOKEN)
     for status, words in (
@@ -170,19 +197,22 @@ def test_who_cannot_be_told_or_does_not_answer_stops_nobody_else(
     assert len(github.dispatched) == 1
     desk.run(code=1)
     assert len(github.dispatched) == 1
-    assert "The next pass tries told of 0.1.1 again." in desk.wsr("resume").out
+    assert f"The next pass tries told of {version} again." in desk.wsr("resume").out
     desk.run(code=1)
     assert len(github.dispatched) == 2
     assert github.dispatched[0] == github.dispatched[1], "the same release has the same correlation id"
-    theirs["told"].push("0.1.1")
+    ci.push(version, "told")
     desk.run()
-    begun.assert_all_run("0.1.1")
+    scene.assert_all_run(version)
+    with desk.editing() as spec:
+        spec["templates"][2]["build"]["dispatch"]["timeoutSeconds"] = 300
 
 
 def test_nothing_to_try_a_version_on_stops_its_publication_unless_that_is_allowed(
-    scene: Scene, github: GitHubApi, theirs: dict[str, Ci], registry: str
+    scene: Scene, registry: str
 ) -> None:
     desk = scene.desk
+    keep_in(desk, registry)
     with desk.editing() as spec:
         spec["templates"] = [spec["templates"][0], spec["templates"][3]]
         spec["templates"][1]["image"] = f"{registry}/{desk.prefix}nothing"
@@ -199,4 +229,3 @@ def test_nothing_to_try_a_version_on_stops_its_publication_unless_that_is_allowe
     desk.run("--until", "Published")
     assert scene.published() == ["0.1.0", "0.1.1"]
     assert "not tried yet: watched" in str(desk.condition("ImagesBuilt"))
-    del github, theirs

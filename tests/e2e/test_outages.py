@@ -84,6 +84,7 @@ def test_an_index_that_goes_away_before_publication_stops_everything_until_it_is
     scene: Scene, index_proxy: Proxy
 ) -> None:
     desk = scene.desk
+    desk.only("plain")
     scene.populate("0.1.0", "plain-1")
     before = scene.fleet.shapes()
     desk.bump("0.1.1")
@@ -131,6 +132,7 @@ def test_an_index_that_is_away_is_never_taken_for_one_without_the_version(
 
 async def test_a_publication_that_the_index_does_not_show_yet_says_so_in_the_status(scene: Scene) -> None:
     desk = scene.desk
+    desk.only("plain")
     desk.bump("0.1.1")
     shown = asyncio.Event()
 

@@ -86,6 +86,7 @@ def test_a_request_makes_new_bytes_once_and_workspaces_follow_through_the_gate(s
 
 def test_a_rebuild_that_fails_at_the_gate_leaves_what_runs_as_it_is(scene: Scene) -> None:
     desk = scene.desk
+    desk.only("plain")
     scene.populate("0.1.0", "plain-1")
     before = scene.fleet.shapes()
     rebuilding_on(desk, "Template")
@@ -109,6 +110,7 @@ def test_a_base_that_moved_in_the_engine_is_shown_and_built_where_the_document_s
     scene: Scene, base_image: str
 ) -> None:
     desk, client = scene.desk, scene.fleet.client
+    desk.only("plain")
     workspace = scene.populate("0.1.0", "plain-1")[0]
     base = f"{desk.prefix}base:1"
     make_base(client, base, base_image, MOVED="no")
@@ -153,15 +155,11 @@ def remote(scene: Scene, registry: str, base_image: str) -> tuple[Scene, str]:
     base = f"{registry}/{desk.prefix}base:1"
     make_base(client, base, base_image, MOVED="no")
     client.images.push(base)
+    desk.keep_in(registry)
     with desk.editing() as spec:
-        artifacts = f"{registry}/{desk.prefix}artifacts"
-        spec["registry"] = {"mode": "Remote", "artifacts": artifacts, "insecure": True}
-        spec["templates"] = spec["templates"][:1]
-        spec["templates"][0]["image"] = f"{registry}/{desk.prefix}plain"
         spec["templates"][0]["build"]["args"]["BASE_IMAGE"] = base
     desk.run()
-    scene.images["0.1.0"]["plain"] = desk.wsr("image", "plain").out.strip()
-    client.images.pull(scene.images["0.1.0"]["plain"])
+    scene.fetch("0.1.0")
     return scene, base
 
 
