@@ -199,8 +199,12 @@ class Desk:
 
     def condition(self, type_: str) -> dict[str, Any] | None:
         """The condition of this type in the status that was written last."""
-        conditions = self.facts("status")["conditions"]
-        return next((one for one in conditions if one["type"] == type_), None)
+        return next((one for one in self.status()["conditions"] if one["type"] == type_), None)
+
+    def status(self) -> dict[str, Any]:
+        """The status that was written last: what `wsr status -o json` prints, without the time that it takes to start."""
+        found: dict[str, Any] = json.loads(self.status_file.read_text())["status"]
+        return found
 
     def _write(self, document: dict[str, Any]) -> None:
         self.document.write_text(yaml.safe_dump(document, sort_keys=False))

@@ -47,7 +47,7 @@ def test_an_edited_version_reaches_every_workspace_with_its_data_and_leaves_othe
         assert workspace.ask("hello") == ("please: hello" if workspace.template == "polite" else "hello")
     served = sha256_of_files(scene)
     wheel = f"{PACKAGE.replace('-', '_')}-0.1.1-py3-none-any.whl"
-    assert served[wheel] == desk.facts("status")["package"]["wheelSha256"]
+    assert served[wheel] == desk.status()["package"]["wheelSha256"]
     assert {name: served[name] for name in files} == files
     assert scene.published() == ["0.1.0", "0.1.1"]
     image_ids = {str(client.containers.get(name).attrs["Image"]) for name in after}

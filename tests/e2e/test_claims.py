@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import threading
 import time
 import urllib.request
@@ -52,7 +51,7 @@ def test_a_version_that_ci_publishes_is_waited_for_and_rolled_out_as_soon_as_the
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     desk = scene.desk
-    theirs = shutil.move(desk.source, tmp_path / "theirs")
+    theirs = desk.source.rename(tmp_path / "theirs")
     desk.only("plain")
     scene.populate("0.1.0", "plain-1")
     before = scene.fleet.shapes()
@@ -79,7 +78,7 @@ def test_a_version_that_ci_publishes_is_waited_for_and_rolled_out_as_soon_as_the
     assert not ended.lines("package 0.1.1|Uploading|publish 0.1.1")
     scene.assert_all_run("0.1.1")
     wheel = f"{PACKAGE.replace('-', '_')}-0.1.1-py3-none-any.whl"
-    assert desk.facts("status")["package"]["wheelSha256"] == scene.index.files(PACKAGE)[wheel]
+    assert desk.status()["package"]["wheelSha256"] == scene.index.files(PACKAGE)[wheel]
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +194,7 @@ def test_a_second_object_does_not_publish_a_package_and_goes_on_with_what_the_fi
     second.assert_all_run(version)
     assert record(first, version)["publisher"] == key(first)
     assert not first.desk.run().lines("because")
-    assert first.desk.facts("status")["lastKnownGood"] == version
+    assert first.desk.status()["lastKnownGood"] == version
 
 
 @pytest.mark.long
@@ -325,7 +324,7 @@ def test_a_release_that_is_overtaken_while_it_waits_for_work_leaves_the_tags_to_
     assert latest(first) == won == digest(first.desk.wsr("image", "plain").out.strip())
     assert_nothing_is_mixed(machine, older)
     assert not first.desk.run().lines("because")
-    assert first.desk.facts("status")["lastKnownGood"] == newer
+    assert first.desk.status()["lastKnownGood"] == newer
 
     machine.desk.bump(newer)
     assert not machine.desk.run().lines(f"(adopt|{WORK}|promote) {newer}")
@@ -381,7 +380,7 @@ def test_of_two_releases_at_once_the_newer_one_wins_and_neither_gets_anything_of
     assert ended.code == 0 or re.match("NewerReleased: |VersionRefused: ", last), ended.log
     assert not first.desk.run().lines("(package|cascade|probe|publish|replace)")
     assert latest(first) == digest(first.desk.wsr("image", "plain").out.strip())
-    assert first.desk.facts("status")["lastKnownGood"] == newer
+    assert first.desk.status()["lastKnownGood"] == newer
     if older in first.published():
         elsewhere.assert_all_run(older)
         assert_nothing_is_mixed(elsewhere, older)

@@ -42,6 +42,7 @@ def test_plan_status_and_why_tell_what_runs_and_what_comes(rollout: Scene) -> No
     desk.run()
     status = desk.facts("status")
     assert set(status) >= STATUS
+    assert status == desk.status(), "other tests read it where it is written"
     assert set(status["rollout"]) >= ROLLOUT
     assert (status["rollout"]["total"], status["rollout"]["upToDate"]) == (2, 2)
     assert {one["type"]: one["status"] for one in status["conditions"]} == {

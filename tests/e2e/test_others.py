@@ -100,7 +100,7 @@ def mends_the_adapter(desk: Desk) -> None:
 
 
 def templates(desk: Desk) -> dict[str, dict[str, str]]:
-    return {each["name"]: each for each in desk.facts("status")["templates"]}
+    return {each["name"]: each for each in desk.status()["templates"]}
 
 
 def digest(scene: Scene, workspace: str) -> str:
@@ -130,7 +130,7 @@ def test_what_others_build_is_told_awaited_probed_and_rolled_and_what_may_fail_s
     payload = sent["client_payload"]
     assert sent["event_type"] == "runtime-published"
     assert payload["runtime_version"] == version
-    assert payload["wheel_sha256"] == desk.facts("status")["package"]["wheelSha256"]
+    assert payload["wheel_sha256"] == desk.status()["package"]["wheelSha256"]
 
     delivered = ci.push(version, *OTHERS)
     ended = desk.run()
@@ -146,7 +146,7 @@ def test_what_others_build_is_told_awaited_probed_and_rolled_and_what_may_fail_s
     polite = templates(desk)["polite"]
     assert (polite["state"], polite["reason"]) == ("HeldBack", "GateFailed")
     assert "ImportError: cannot import name 'please'" in polite["message"]
-    assert desk.facts("status")["history"][0]["verdict"] == "Good"
+    assert desk.status()["history"][0]["verdict"] == "Good"
     assert "1 not, held back: TurnFailed: Template polite" in ended.out
     assert registry_data(f"{desk.image('plain')}:latest").id == digest(scene, "plain-1")
     assert registry_data(f"{desk.image('polite')}:latest").id == latest

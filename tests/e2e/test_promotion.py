@@ -89,7 +89,7 @@ def assert_promoted(remote: tuple[Scene, Registry], version: str) -> None:
     tag, digest = image(scene)
     assert tag.startswith(f"{version}-")
     assert registry.digest("latest") == digest != ""
-    assert scene.desk.facts("status")["lastKnownGood"] == version
+    assert scene.desk.status()["lastKnownGood"] == version
     again = scene.desk.run()
     assert not again.lines("because"), again.log
 

@@ -36,24 +36,18 @@ def test_nothing_moves_when_nothing_changed_and_going_back_builds_and_uploads_no
     assert tags == {name: fleet.client.images.get(old[name]).id for name in old}
 
 
-def test_a_suspended_object_is_left_alone_until_it_is_not(rollout: Scene) -> None:
-    rollout.populate("0.1.0", "plain-1")
-    before = rollout.fleet.shapes()
-    with rollout.desk.editing() as spec:
-        spec["suspend"] = True
-    ended = rollout.desk.run(code=1)
-    assert "Suspended: The object is suspended; set spec.suspend to false to go on." in ended.log
-    assert rollout.fleet.shapes() == before
-    with rollout.desk.editing() as spec:
-        spec["suspend"] = False
-    rollout.desk.run()
-    rollout.assert_all_run("0.1.1")
-
-
-def test_a_hold_on_the_object_stops_all_that_moves_until_it_is_taken_off(rollout: Scene) -> None:
+def test_an_object_that_is_suspended_or_held_is_left_alone_until_it_is_not(rollout: Scene) -> None:
     desk, fleet = rollout.desk, rollout.fleet
     rollout.populate("0.1.0", "plain-1")
     before = fleet.shapes()
+    with desk.editing() as spec:
+        spec["suspend"] = True
+    ended = desk.run(code=1)
+    assert "Suspended: The object is suspended; set spec.suspend to false to go on." in ended.log
+    assert fleet.shapes() == before
+    with desk.editing() as spec:
+        spec["suspend"] = False
+
     desk.annotate("hold", "an audit")
     held = "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
     ended = desk.run(code=1)
@@ -114,8 +108,8 @@ def test_held_and_stopped_workspaces_are_respected_and_counted(rollout: Scene) -
     ended = rollout.desk.run()
 
     assert fleet.versions() == {held.name: "0.1.0", free.name: "0.1.1"}
-    assert "a demo for customers" in ended.log + ended.out + str(rollout.desk.facts("status"))
-    assert rollout.desk.facts("status")["rollout"]["held"] == 1
+    assert "a demo for customers" in ended.log + ended.out + str(rollout.desk.status())
+    assert rollout.desk.status()["rollout"]["held"] == 1
     successor = client.containers.get(stopped.name)
     wanted = client.images.get(rollout.images["0.1.1"]["plain"])
     assert successor.status == "created"

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from builder.contract import Outcome, PackageRun, PublishRun, Report
 from tests.e2e.desk import PACKAGE, Desk
 from tests.e2e.scene import Scene
@@ -27,7 +29,7 @@ def test_two_runs_at_once_on_shared_records_release_a_version_once(
     runs = [each.start("run", "--once", "--until", "Published") for each in (desk, other)]
     ended = [run.end() for run in runs]
     assert [each.code for each in ended] == [0, 0], "\n\n".join(each.log for each in ended)
-    packages = [each.facts("status")["package"] for each in (desk, other)]
+    packages = [each.status()["package"] for each in (desk, other)]
     # When each of them saw it may differ; what they saw may not.
     assert all(each.pop("publishedTime") for each in packages)
     assert packages[0] == packages[1]
@@ -40,6 +42,7 @@ def test_two_runs_at_once_on_shared_records_release_a_version_once(
     scene.assert_all_run("0.1.1")
 
 
+@pytest.mark.long
 def test_a_publication_from_elsewhere_at_the_same_time_is_the_same_release(
     scene: Scene, tmp_path: Path
 ) -> None:
@@ -63,7 +66,7 @@ def test_a_publication_from_elsewhere_at_the_same_time_is_the_same_release(
     out, _ = elsewhere.communicate(timeout=60)
     report = Report.from_line(out)
     assert report.outcome is Outcome.DONE, report.message
-    package = desk.facts("status")["package"]
+    package = desk.status()["package"]
     assert {entry["sha256"] for entry in report.facts["files"].values()} == {
         package["wheelSha256"],
         package["sdistSha256"],

@@ -3,12 +3,15 @@
 import json
 import shutil
 
+import pytest
+
 from tests.e2e.desk import PACKAGE
 from tests.e2e.scene import Scene
 
 _WORK = ("package 0.1.1", "cascade 0.1.1", "probe 0.1.1")
 
 
+@pytest.mark.long
 def test_a_release_goes_through_a_registry_once_around(scene: Scene, registry: str) -> None:
     desk, fleet = scene.desk, scene.fleet
     desk.keep_in(registry)
@@ -68,7 +71,7 @@ def test_a_version_that_the_index_serves_already_is_taken_over_without_its_sourc
     assert not ended.lines("package 0.1.1|Uploading")
     rollout.assert_all_run("0.1.1")
     wheel = f"{PACKAGE.replace('-', '_')}-0.1.1-py3-none-any.whl"
-    assert desk.facts("status")["package"]["wheelSha256"] == rollout.index.files(PACKAGE)[wheel]
+    assert desk.status()["package"]["wheelSha256"] == rollout.index.files(PACKAGE)[wheel]
     assert {file.name: file.stat().st_mtime_ns for file in rollout.packages.iterdir()} == files
 
 
@@ -79,9 +82,7 @@ def test_a_changed_template_waits_for_a_version_unless_it_may_rebuild_by_itself(
     desk.edit("templates/plain/Dockerfile", "USER agent\n", "ENV CHANGED=yes\nUSER agent\n")
     quiet = desk.run()
     assert not quiet.lines("cascade|replace")
-    updates = {
-        template["name"]: template["updateAvailable"] for template in desk.facts("status")["templates"]
-    }
+    updates = {template["name"]: template["updateAvailable"] for template in desk.status()["templates"]}
     assert updates == {"plain": "DockerfileChanged", "polite": None}
     assert "UpdateAvailable" in desk.wsr("status").out
     plan = {entry["name"]: entry for entry in desk.facts("plan")["templates"]}
