@@ -34,10 +34,10 @@ class Ci:
         text = dockerfile.read_text().replace("pip install", f"pip install {options}")
         dockerfile.write_text(text)
         (folder / "requirements.txt").write_text(f"molecule-ai-workspace-runtime=={version}\n")
-        arguments = {"BASE_IMAGE": self.base_image}
-        built, _ = self.client.images.build(path=str(folder), buildargs=arguments, rm=True, nocache=True)
-        digests = {name: self._push(f"{self.images[name]}:{tag}", str(built.id)) for name in templates}
-        self.client.images.remove(str(built.id), force=True)
+        arguments, built = {"BASE_IMAGE": self.base_image}, f"{self.images[templates[0]]}:built"
+        self.client.images.build(path=str(folder), tag=built, buildargs=arguments, rm=True, nocache=True)
+        digests = {name: self._push(f"{self.images[name]}:{tag}", built) for name in templates}
+        self.client.images.remove(built, force=True)
         return digests
 
     def _push(self, name: str, built: str) -> str:
