@@ -25,7 +25,7 @@ class Parts:
 
     `folder` is where builder runs put their files (lost without harm), `base` what relative paths of the document
     start from. `say` takes lines of progress. `waits` says what actions under way wait for, by their keys, and `news` is
-    set whenever that changes.
+    set whenever that changes. `switching` are the names whose old container a replacement of ours has begun to stop.
     """
 
     engine: DockerEngine
@@ -39,6 +39,7 @@ class Parts:
     say: Callable[[str], None]
     waits: dict[str, str] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
+    switching: set[str] = field(default_factory=set)
 
     @contextmanager
     def waiting(self, key: str) -> Iterator[Callable[[str], None]]:

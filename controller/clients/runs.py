@@ -60,6 +60,7 @@ class Run:
 _SLOW_IMPORTS: Final = {
     "package": ("builder.verbs.package",),
     "cascade": ("builder.verbs.cascade",),
+    "promote": ("builder.verbs.promote",),
     "publish": ("builder.verbs.publish", "builder.stages._upload"),
 }
 """What takes these verbs longer to import than to work with."""

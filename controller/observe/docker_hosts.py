@@ -41,7 +41,7 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
     templates: Mapping[str, str],
     package: str | None = None,
     sightings: Sightings | None = None,
-    replacing: Collection[str] = (),
+    switching: Collection[str] = (),
 ) -> tuple[Target, ...]:
     """Return the targets of `engine`, sorted by name.
 
@@ -52,19 +52,19 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
         templates: image repository by template name.
         package: the name whose metadata tells the version of a runtime without `/runtime`.
         sightings: what earlier passes saw; without it every target is read anew.
-        replacing: names at which a replacement of ours is: what ends there was most likely ended by it, and nothing is
-            decided about it before it is over.
+        switching: names whose old container a replacement of ours has begun to stop. What ends there was ended by that,
+            and whoever asked there now would wait for an address that nobody has; nothing is decided before it is over.
 
     Raises:
         Transient: the engine did not answer: nothing is known of its targets.
     """
     sightings = Sightings() if sightings is None else sightings
-    listed = await _settled(engine, prefix, replacing)
+    listed = await _settled(engine, prefix, switching)
     listed_time = datetime.now(UTC)
     sightings.begin(templates, listed_time)
     units = [unit for name, unit in sorted(find_units(listed).items()) if name.startswith(prefix)]
     async with Workspaces(engine, package=package) as workspaces:
-        reading = _Reading(engine, workspaces, templates, listed, listed_time, sightings)
+        reading = _Reading(engine, workspaces, templates, listed, listed_time, sightings, switching)
         found = await asyncio.gather(
             *(
                 reading.target(unit, serving)
@@ -76,7 +76,7 @@ async def observe(  # noqa: PLR0913 -- what a document says of a host, and what 
 
 
 async def _settled(
-    engine: DockerEngine, prefix: str, replacing: Collection[str]
+    engine: DockerEngine, prefix: str, switching: Collection[str]
 ) -> tuple[ContainerSummary, ...]:
     """Return the engine's list when no target in it was ended by the engine itself, which shuts down.
 
@@ -85,22 +85,22 @@ async def _settled(
     """
     listed = await engine.containers()
     for _ in range(_LOOKS):
-        ended = _ended(listed, prefix, replacing)
+        ended = _ended(listed, prefix, switching)
         if not ended:
             return listed
         await engine.prove_up()
         listed = await engine.containers()
-        if _ended(listed, prefix, replacing) <= ended:
+        if _ended(listed, prefix, switching) <= ended:
             return listed
     raise Transient(f"The containers of engine {engine.host} end while they are looked at")
 
 
-def _ended(listed: Iterable[ContainerSummary], prefix: str, replacing: Collection[str]) -> frozenset[str]:
+def _ended(listed: Iterable[ContainerSummary], prefix: str, switching: Collection[str]) -> frozenset[str]:
     names = ((one, one.name.removeprefix(NEXT_PREFIX).removeprefix(PREV_PREFIX)) for one in listed)
     return frozenset(
         one.id
         for one, name in names
-        if one.state.has_ended and name.startswith(prefix) and name not in replacing
+        if one.state.has_ended and name.startswith(prefix) and name not in switching
     )
 
 
@@ -123,6 +123,7 @@ class _Reading:
     listed: Iterable[ContainerSummary]
     listed_time: datetime
     sightings: Sightings
+    switching: Collection[str]
     _sharers: dict[str, list[str]] = field(default_factory=dict)
     _images: dict[str, asyncio.Task[Json | None]] = field(default_factory=dict)
 
@@ -194,6 +195,8 @@ class _Reading:
         starts = unit.old is not None and serving is unit.new
         if serving.state is not ContainerState.RUNNING:
             return Unknown(f"the container is {serving.state}", datetime.now(UTC))
+        if unit.name in self.switching:
+            return Unknown("it is being replaced", datetime.now(UTC))
         try:
             async with asyncio.timeout(_REPORT_SECONDS):
                 return await self.workspaces.report(Place.of_summary(serving), by_exec=not starts)

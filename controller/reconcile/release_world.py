@@ -102,6 +102,7 @@ class ReleaseWorld:
                 self.parts.runs.prepare("publish")
                 return await cascade(self.parts, document, action)
             case Probe():
+                self.parts.runs.prepare("promote")
                 return await gate(self.parts, document, action)
             case Tag():
                 return await tag(self.parts, document, action)

@@ -13,7 +13,16 @@ from controller.clients.registry_config import pull_credentials
 from controller.model.errors import NotFound, Terminal, Transient, Waiting
 from controller.model.plan import Replace
 from controller.model.record import ReleaseRecord, Verdict
-from controller.model.replacement import Boundary, Replaced, ReplaceOrder, RolledBack, StillBusy, WantedImage
+from controller.model.replacement import (
+    Boundary,
+    Replaced,
+    ReplaceOrder,
+    ReplaceResult,
+    RolledBack,
+    StillBusy,
+    WantedImage,
+)
+from controller.plan.replacement import Step
 
 BUSY_RETRY_SECONDS = 30.0
 """How long a target that stayed busy is left alone before it is asked again."""
@@ -48,12 +57,8 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         # of an index an engine has the image of its own platform, which need not be the one that the gate booted
         image_id = there if there in recorded.digests else action.image_id
         wanted = replace(wanted, reference=reference, image_id=image_id)
-    result = await replace_container(
-        parts.engine,
-        _order(document, template, action, wanted=wanted),
-        package=record.package,
-        on_step=lambda step, boundary: _say(parts, action, step, boundary),
-    )
+    order = _order(document, template, action, wanted=wanted)
+    result = await _replaced(parts, action, order, package=record.package)
     match result:
         case Replaced():
             return f"proven from inside, {result.seconds_down:.1f} s down"
@@ -81,12 +86,7 @@ async def _end(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         drain_timeout_seconds=float(document.spec.rollout.drain.timeout_seconds),
         on_timeout=document.spec.rollout.drain.on_timeout,
     )
-    result = await replace_container(
-        parts.engine,
-        order,
-        package=document.spec.package.name,
-        on_step=lambda step, boundary: _say(parts, action, step, boundary),
-    )
+    result = await _replaced(parts, action, order, package=document.spec.package.name)
     match result:
         case Replaced(awaiting_first_start=True):
             return "finished; it is stopped and starts with it"
@@ -132,6 +132,16 @@ def _name(action: Replace) -> str:
     return action.target.rsplit("/", 1)[1]
 
 
-def _say(parts: Parts, action: Replace, step: str, boundary: Boundary) -> None:
-    if boundary is Boundary.BEFORE:
-        parts.say(f"{action.target}: {step}")
+async def _replaced(parts: Parts, action: Replace, order: ReplaceOrder, *, package: str) -> ReplaceResult:
+    """Replace, telling every step, and that the old container is not to be asked any more once it is to stop."""
+
+    def on_step(step: str, boundary: Boundary) -> None:
+        if boundary is Boundary.BEFORE:
+            parts.say(f"{action.target}: {step}")
+            if step == Step.DISARM_OLD:
+                parts.switching.add(order.name)
+
+    try:
+        return await replace_container(parts.engine, order, package=package, on_step=on_step)
+    finally:
+        parts.switching.discard(order.name)

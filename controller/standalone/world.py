@@ -41,8 +41,6 @@ class StandaloneWorld:
 
     releases: ReleaseWorld
     sightings: Sightings = field(default_factory=Sightings)
-    _replacing: set[str] = field(default_factory=set)
-    """Names at which a replacement is under way; at most one at each."""
 
     @property
     def parts(self) -> Parts:
@@ -59,13 +57,10 @@ class StandaloneWorld:
         """See `World`."""
         if not isinstance(action, Replace):
             return await self.releases.perform(document, action)
-        name = action.target.rsplit("/", 1)[1]
-        self._replacing.add(name)
         try:
             return await roll(self.parts, document, action)
         finally:
-            self._replacing.discard(name)
-            self.sightings.touch(name, datetime.now(UTC))
+            self.sightings.touch(action.target.rsplit("/", 1)[1], datetime.now(UTC))
 
     def waits(self) -> Mapping[str, str]:
         """See `World`."""
@@ -80,7 +75,7 @@ class StandaloneWorld:
             templates={template.name: template.image for template in document.spec.templates},
             package=document.spec.package.name,
             sightings=self.sightings,
-            replacing=self._replacing,
+            switching=self.parts.switching,
         )
         return steered(document, found)
 

@@ -284,9 +284,9 @@ async def test_what_our_own_replacement_ended_does_not_make_a_pass_look_twice(
     await run(host, name, images.image("1.0.0"))
     await host.stop(name, grace_seconds=1)
 
-    async def lists(*replacing: str) -> int:
+    async def lists(*switching: str) -> int:
         faulty.seen.clear()
-        await observe(through, prefix=name, selector={}, templates={}, replacing=replacing)
+        await observe(through, prefix=name, selector={}, templates={}, switching=switching)
         return sum(request.partition("?")[0].endswith("/containers/json") for request in faulty.seen)
 
     with faulty_engine(engine, tmp_path) as faulty:
@@ -294,6 +294,21 @@ async def test_what_our_own_replacement_ended_does_not_make_a_pass_look_twice(
             assert await lists() == 2
             assert await lists(f"{docker_prefix}ws-2") == 2
             assert await lists(name) == 1
+
+
+async def test_one_whose_old_container_is_to_stop_is_not_asked(
+    host: DockerEngine, images: StandIns, docker_prefix: str
+) -> None:
+    for number in (1, 2):
+        await run(host, f"{docker_prefix}ws-{number}", images.image("1.0.0"))
+    await look(host, images, f"{docker_prefix}ws-")
+    switching = {f"{docker_prefix}ws-1"}
+    one, two = await observe(
+        host, prefix=f"{docker_prefix}ws-", selector={}, templates={}, switching=switching
+    )
+    assert isinstance(one.running, Unknown)
+    assert one.running.reason == "it is being replaced"
+    assert isinstance(two.running, Known)
 
 
 async def test_only_what_something_happened_to_is_looked_at_again_within_moments(
