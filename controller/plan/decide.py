@@ -44,7 +44,7 @@ from controller.plan.state import (
     UpToDate,
 )
 
-PROBES_AT_ONCE = 6
+PROBES_AT_ONCE = 8
 """Candidates booted at the same time: a boot is mostly one core's work, with waits for disk and engine in between."""
 
 BACKSTOP = timedelta(seconds=60)

@@ -106,7 +106,7 @@ def test_every_unproven_image_is_probed_by_its_digest() -> None:
 
 
 def test_no_more_candidates_boot_at_a_time_than_the_machine_bears() -> None:
-    names = tuple(f"t{index}" for index in range(8))
+    names = tuple(f"t{index}" for index in range(20))
     many = record("0.1.1", templates={name: template_record("0.1.1", name) for name in names})
     begun = actions(Unproven(many, names))
     assert len(begun) == PROBES_AT_ONCE
