@@ -17,6 +17,7 @@ BUDGET_SECONDS = {
     "unit": 15,
     "golden": 15,
     "parts": 60,
+    "cluster": 90,
     "contract": 120,
     "integration": 240,
     "adapters": 180,

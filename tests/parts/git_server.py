@@ -1,8 +1,12 @@
-"""Serves bare git repositories over HTTP by git's own `http-backend`, to whoever has the token."""
+"""Serves bare git repositories over HTTP by git's own `http-backend`, to whoever has the token.
+
+python -m tests.parts.git_server FOLDER ADDRESS PORT
+"""
 
 import base64
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,10 +30,10 @@ class GitServer:
 
 
 class _Server(ThreadingHTTPServer):
-    def __init__(self, folder: Path) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
+    def __init__(self, folder: Path, address: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__((address, port), _Handler)
         self.folder = folder
-        self.facts = GitServer(f"http://127.0.0.1:{self.server_port}")
+        self.facts = GitServer(f"http://{address}:{self.server_port}")
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -113,3 +117,8 @@ def _backend(folder: Path, request: BaseHTTPRequestHandler, body: bytes) -> byte
     }
     command = ["git", "http-backend"]
     return subprocess.run(command, input=body, env=environment, capture_output=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    with _Server(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])) as own:
+        own.serve_forever()

@@ -41,18 +41,6 @@ def need(command: str, *, package: str) -> str:
     return found
 
 
-def need_go() -> str:
-    """The path of the go command.
-
-    Raises:
-        PartError: it is absent; Debian's own is too old for what is built with it.
-    """
-    found = shutil.which("go", path=f"{os.environ.get('PATH', '')}:/usr/local/go/bin")
-    if found is None:
-        raise PartError("go is missing. Install Go 1.25 or newer and put it on PATH, or in /usr/local/go.")
-    return found
-
-
 def _find(command: str) -> str | None:
     # Debian's own programs first: a newer docker CLI ahead of it on PATH may lack the BuildKit plugin, and sbin is
     # often not on a user's PATH.

@@ -84,30 +84,33 @@ def running_pypiserver(folder: Path, *, address: str, port: int | None = None) -
     Raises:
         PartError: it did not come up.
     """
-    packages = folder / "packages"
-    packages.mkdir(parents=True, exist_ok=True)
-    port = port or free_port(address)
-    password = secrets.token_urlsafe(12)
-    # SHA-1 is what every htpasswd reader knows without a bcrypt backend.
-    digest = base64.b64encode(hashlib.sha1(password.encode(), usedforsecurity=False).digest()).decode()
-    (folder / "htpasswd").write_text(f"ci:{{SHA}}{digest}\n")
-    base = f"http://{address}:{port}"
-    command = [str(_SCRIPTS / "pypi-server"), "run", "-i", address, "-p", str(port), "-a", "update"]
-    command += [
-        "-P",
-        str(folder / "htpasswd"),
-        "--disable-fallback",
-        "--health-endpoint",
-        "/healthz",
-        str(packages),
-    ]
+    command, index = pypiserver(folder, address=address, port=port or free_port(address))
     with serving(
         command,
-        answers=lambda: status_of(f"{base}/healthz") == _HTTP_OK,
+        answers=lambda: status_of(f"{index.upload_url}healthz") == _HTTP_OK,
         what="pypiserver",
         log=folder / "pypiserver.log",
     ):
-        yield Index(f"{base}/", f"{base}/simple/", "ci", password)
+        yield index
+
+
+def pypiserver(folder: Path, *, address: str, port: int) -> tuple[list[str], Index]:
+    """The command line of a pypiserver that keeps its packages in `folder`, and what it then is.
+
+    Its password is made once for a folder.
+    """
+    packages, password_file = folder / "packages", folder / "password"
+    packages.mkdir(parents=True, exist_ok=True)
+    if not password_file.exists():
+        password_file.write_text(secrets.token_urlsafe(12))
+    password = password_file.read_text()
+    # SHA-1 is what every htpasswd reader knows without a bcrypt backend.
+    digest = base64.b64encode(hashlib.sha1(password.encode(), usedforsecurity=False).digest()).decode()
+    (folder / "htpasswd").write_text(f"ci:{{SHA}}{digest}\n")
+    command = [str(_SCRIPTS / "pypi-server"), "run", "-i", address, "-p", str(port), "-a", "update"]
+    command += ["-P", str(folder / "htpasswd"), "--disable-fallback", "--health-endpoint", "/healthz"]
+    base = f"http://{address}:{port}"
+    return [*command, str(packages)], Index(f"{base}/", f"{base}/simple/", "ci", password)
 
 
 class _Devpi:

@@ -3,11 +3,7 @@
 Every engine accepts a loopback registry without TLS.
 """
 
-import hashlib
 import json
-import os
-import secrets
-import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +12,8 @@ from typing import Any
 import bcrypt
 
 from tests.parts.certificate import Certificate
-from tests.parts.ground import PartError, cache_dir, need, need_go
+from tests.parts.go_program import go_program
+from tests.parts.ground import need
 from tests.parts.servers import free_port, serving, status_of
 from tests.parts.token_server import TokenServer
 
@@ -113,29 +110,9 @@ def running_second_registry(folder: Path) -> Iterator[str]:
     """
     address = f"127.0.0.1:{free_port()}"
     with serving(
-        [str(_second_registry()), address],
+        [str(go_program(_SECOND)), address],
         answers=lambda: status_of(f"http://{address}/v2/") in _UP,
         what="the second registry",
         log=folder / "second.log",
     ):
         yield address
-
-
-def _second_registry() -> Path:
-    """The program, built once for each state of its source (whose go.sum pins all that goes into it)."""
-    source = b"".join(file.read_bytes() for file in sorted(_SECOND.iterdir()))
-    program = cache_dir("second-registry") / hashlib.sha256(source).hexdigest()[:16]
-    if not program.exists():
-        aside = program.with_suffix(f".{secrets.token_hex(4)}")
-        done = subprocess.run(
-            [need_go(), "build", "-mod=readonly", "-trimpath", "-buildvcs=false", "-o", str(aside), "."],
-            cwd=_SECOND,
-            env={**os.environ, "CGO_ENABLED": "0"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            raise PartError(f"the second registry could not be built: {done.stderr.strip()[-800:]}")
-        aside.rename(program)
-    return program
