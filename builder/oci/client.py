@@ -7,7 +7,7 @@ import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +22,6 @@ from builder.oci.body import Body
 from builder.oci.credentials import Credentials, NoCredentials
 from builder.oci.errors import Corrupt, NotFound, Refused, Unauthorized
 from builder.oci.manifest import (
-    MANIFEST_TYPES,
     Blob,
     Descriptor,
     Manifest,
@@ -32,9 +31,9 @@ from builder.oci.manifest import (
     expect_digest,
     sha256_digest,
 )
-from builder.oci.reference import DOCKER_HUB, Reference
-from builder.oci.tokens import Scopes
-from builder.oci.transport import SILENCE_SECONDS, Request, Transport
+from builder.oci.reference import Reference
+from builder.oci.requests import Requests
+from builder.oci.transport import SILENCE_SECONDS, Transport
 
 MANIFEST_LIMIT_BYTES: Final = 4 << 20
 """What the specification asks registries to accept at least; larger ones are refused by most."""
@@ -43,9 +42,6 @@ BLOB_LIMIT_BYTES: Final = 64 << 20
 CHUNK_BYTES: Final = 32 << 20
 """One piece is the simplest and works everywhere; only what is long on its way is worth going on with."""
 _PAGES: Final = 1_000
-
-_ACCEPT: Final = {"Accept": ", ".join(MANIFEST_TYPES)}
-_HUB_ENDPOINT: Final = "registry-1.docker.io"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +75,7 @@ class Client:
     ) -> None:
         self._credentials = credentials or NoCredentials()
         self._insecure = insecure
+        self._requests = Requests(insecure=insecure)
         self._ca_file = ca_file
         self._silence_seconds = silence_seconds
         self._chunk_bytes = chunk_bytes
@@ -100,7 +97,7 @@ class Client:
 
     async def head(self, reference: Reference) -> Head:
         """Return digest, type and size of a manifest; raises NotFound when there is none."""
-        async with self._transport.open(self._manifest_request("HEAD", reference)) as answer:
+        async with self._transport.open(self._requests.manifest("HEAD", reference)) as answer:
             digest = answer.headers.get("Docker-Content-Digest", "")
             if digest:
                 expect_digest(str(reference), reference.digest, digest)
@@ -116,7 +113,7 @@ class Client:
             NotFound: there is none.
             Corrupt: the bytes do not have the digest asked for or announced, or are no manifest.
         """
-        async with self._transport.open(self._manifest_request("GET", reference)) as answer:
+        async with self._transport.open(self._requests.manifest("GET", reference)) as answer:
             raw = await read_limited(answer, MANIFEST_LIMIT_BYTES, str(reference))
             media_type, announced = answer.content_type, answer.headers.get("Docker-Content-Digest")
         manifest = Manifest.from_bytes(raw, media_type, where=str(reference))
@@ -155,13 +152,13 @@ class Client:
             NotFound: there is none.
             Corrupt: size or digest are wrong; what was written must not be used.
         """
-        request = self._blob_request("GET", repository, descriptor.digest)
+        request = self._requests.blob("GET", repository, descriptor.digest)
         await download(self._transport, request, descriptor, file)
 
     async def has_blob(self, repository: Reference, digest: str) -> bool:
         """Tell whether a repository already holds a blob."""
         try:
-            async with self._transport.open(self._blob_request("HEAD", repository, digest)):
+            async with self._transport.open(self._requests.blob("HEAD", repository, digest)):
                 return True
         except NotFound:
             return False
@@ -172,8 +169,7 @@ class Client:
         Returns:
             False when the registry could not (it then must be uploaded).
         """
-        query = {"mount": digest, "from": source.repository}
-        begin = self._upload_request(repository, digest, query, extra=_pull(source))
+        begin = self._requests.mount(repository, digest, source)
         try:
             async with self._transport.open(begin) as answer:
                 if answer.status == HTTPStatus.CREATED:
@@ -191,7 +187,7 @@ class Client:
         Above `chunk_bytes` it is sent in pieces. A connection that breaks is taken up again where it broke, a few
         times; when that is not enough, nothing is left half-written.
         """
-        begin = self._upload_request(repository, digest, {})
+        begin = self._requests.upload(repository, digest)
 
         async def there() -> bool:
             return await self.has_blob(repository, digest)
@@ -212,10 +208,8 @@ class Client:
         Raises:
             Corrupt: the registry stored other bytes than were sent.
         """
-        url, digest = self._url(reference, f"manifests/{reference.version}"), sha256_digest(raw)
-        request = Request(
-            "PUT", url, _push(reference), str(reference), {"Content-Type": media_type}, Body.of(raw)
-        )
+        digest = sha256_digest(raw)
+        request = self._requests.storing(reference, raw, media_type)
         async with self._transport.open(request) as answer:
             expect_digest(str(reference), answer.headers.get("Docker-Content-Digest"), digest)
         return digest
@@ -250,11 +244,11 @@ class Client:
     async def tags(self, repository: Reference) -> list[str]:
         """Return all tags of a repository, sorted; an absent repository has none."""
         found: list[str] = []
-        url, what = self._url(repository, "tags/list").with_query(n="1000"), f"the tags of {repository.name}"
+        request = self._requests.tags(repository)
         for _ in range(_PAGES):
             try:
-                async with self._transport.open(Request("GET", url, _pull(repository), what)) as answer:
-                    document = json.loads(await read_limited(answer, MANIFEST_LIMIT_BYTES, what))
+                async with self._transport.open(request) as answer:
+                    document = json.loads(await read_limited(answer, MANIFEST_LIMIT_BYTES, request.what))
                     following = _next_page(answer)
                 found.extend(str(tag) for tag in document.get("tags") or [])
             except NotFound:
@@ -263,7 +257,7 @@ class Client:
                 raise Corrupt(f"{repository.host} answered no list of tags for {repository.name}.") from error
             if following is None:
                 return sorted(found)
-            url = following
+            request = replace(request, url=following)
         raise Corrupt(f"{repository.host} answered more than {_PAGES} pages of tags for {repository.name}.")
 
     async def delete(self, repository: Reference, digest: str) -> None:
@@ -274,41 +268,11 @@ class Client:
         Raises:
             Refused: the registry does not allow deletion.
         """
-        url, scopes = (
-            self._url(repository, f"manifests/{digest}"),
-            (f"repository:{repository.repository}:delete,pull",),
-        )
         with contextlib.suppress(NotFound):
-            async with self._transport.open(Request("DELETE", url, scopes, f"{repository.name}@{digest}")):
+            async with self._transport.open(self._requests.deletion(repository, digest)):
                 return
-
-    def _manifest_request(self, method: str, reference: Reference) -> Request:
-        url = self._url(reference, f"manifests/{reference.version}")
-        return Request(method, url, _pull(reference), str(reference), _ACCEPT)
-
-    def _blob_request(self, method: str, repository: Reference, digest: str) -> Request:
-        url = self._url(repository, f"blobs/{digest}")
-        return Request(method, url, _pull(repository), f"{repository.name}@{digest}")
-
-    def _upload_request(
-        self, repository: Reference, digest: str, query: Mapping[str, str], *, extra: Scopes = ()
-    ) -> Request:
-        url = self._url(repository, "blobs/uploads/").with_query(query)
-        return Request("POST", url, _push(repository) + extra, f"{repository.name}@{digest}")
-
-    def _url(self, reference: Reference, path: str) -> URL:
-        host = _HUB_ENDPOINT if reference.host == DOCKER_HUB else reference.host
-        return URL(f"{'http' if self._insecure else 'https'}://{host}/v2/{reference.repository}/{path}")
 
 
 def _next_page(answer: aiohttp.ClientResponse) -> URL | None:
     link = answer.links.get("next")
     return answer.url.join(URL(str(link["url"]))) if link else None
-
-
-def _pull(reference: Reference) -> Scopes:
-    return (f"repository:{reference.repository}:pull",)
-
-
-def _push(reference: Reference) -> Scopes:
-    return (f"repository:{reference.repository}:pull,push",)
