@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from controller.model.delivery import DeliveredImage
-from controller.model.observed import Observed
+from controller.model.observed import Observed, Unknown
 from controller.model.package import ServedPackage
 from controller.model.record import ReleaseRecord, TemplateInputs
 from controller.model.target import Target
@@ -18,7 +18,8 @@ class Observation:
 
     `source` and `index` are None when nothing depends on them: the source and the index matter only until the
     wanted version is recorded as published. `images` maps every local reference ``repository:tag`` of the listed
-    templates to the identity (`sha256:…`) that the registry or engine serves under it. `templates` holds what each
+    templates to the identity (`sha256:…`) that the registry or engine serves under it; `unread` holds, of a registry that
+    told others, those that it did not tell: they may be there or not. `templates` holds what each
     template's folder holds. `bases` are the digests of the images that the Dockerfiles start from, by the names there; a
     name that is not in it has not been looked up. `labels` are those of recorded images, by identity. `unmet` has, for
     each template whose image lacks the wanted wheel, pairs of what is installed in its full build and what the wheel needs. `deliveries`
@@ -36,3 +37,4 @@ class Observation:
     labels: Mapping[str, Observed[Mapping[str, str]]] = field(default_factory=dict)
     unmet: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     deliveries: Mapping[str, Observed[tuple[DeliveredImage, ...]]] = field(default_factory=dict)
+    unread: Mapping[str, Unknown] = field(default_factory=dict)

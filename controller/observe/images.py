@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
-from types import MappingProxyType
 
 from controller.clients.docker import DockerEngine
 from controller.clients.registry import Registry
@@ -22,40 +20,11 @@ async def read_engine_images(engine: DockerEngine, *, now: datetime) -> Observed
     return Known(images)
 
 
-async def read_registry_images(
-    registry: Registry,
-    references: Iterable[str],
-    *,
-    recorded: Mapping[str, str] = MappingProxyType({}),
-    now: datetime,
-) -> Observed[Mapping[str, str]]:
-    """Return the manifest digest of each of `references` that exists, by one HEAD each, all at once.
-
-    `recorded` are digests by the reference that they should be under. One that is under none is looked for by itself: a
-    tag may be gone, or stand for something else by now, while the image is still there.
-    """
+async def read_registry_image(registry: Registry, reference: str, *, now: datetime) -> Observed[str | None]:
+    """Return the manifest digest that `reference` stands for, None when there is no such image, by one HEAD."""
     try:
-        found = await _digests(registry, {*references, *recorded})
-        lost = {
-            f"{reference.rpartition(':')[0]}@{digest}"
-            for reference, digest in recorded.items()
-            if digest and digest not in found.values()
-        }
-        return Known({**found, **await _digests(registry, lost)})
+        return Known(await registry.digest(reference))
+    except NotFound:
+        return Known(None)
     except Problem as problem:
         return Unknown(str(problem), now)
-
-
-async def _digests(registry: Registry, references: Iterable[str]) -> Mapping[str, str]:
-    wanted = sorted(references)
-    digests = await asyncio.gather(*(_digest(registry, reference) for reference in wanted))
-    return {
-        reference: digest for reference, digest in zip(wanted, digests, strict=True) if digest is not None
-    }
-
-
-async def _digest(registry: Registry, reference: str) -> str | None:
-    try:
-        return await registry.digest(reference)
-    except NotFound:
-        return None

@@ -19,6 +19,7 @@ from controller.model.observed import Known
 from controller.model.plan import Action, Dispatch, Failure, Probe, Tag
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.gate import FAILURES
+from controller.plan.unread import unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,9 @@ class Delivery:
 def deliveries(spec: Spec, record: ReleaseRecord, observation: Observation) -> tuple[Delivery, ...]:
     """Return what is due, template by template; nothing of one that failed and may, until another image is delivered."""
     images = observation.images.value if isinstance(observation.images, Known) else {}
-    theirs = (each for each in spec.templates if not each.build.ours)
+    theirs = (
+        each for each in spec.templates if not each.build.ours and unread(each, record, observation) is None
+    )
     due = (_due(template, record, observation, images) for template in theirs)
     return tuple(delivery for delivery in due if delivery is not None)
 

@@ -23,8 +23,8 @@ every single gap."""
 class LeftAlone:
     """A target that is not touched, and why.
 
-    `reason` is what it makes of the rollout: TargetsHeld, ShapeUnsafe, or TemplatesHeldBack and AwaitingDelivery where
-    its template has no image that may go on; None for a container that is no target of this object, because no listed
+    `reason` is what it makes of the rollout: TargetsHeld, ShapeUnsafe, TemplatesHeldBack and AwaitingDelivery where its
+    template has no image that may go on, or Unknown where that cannot be read; None for a container that is no target of this object, because no listed
     template has an image for it.
     """
 

@@ -6,7 +6,7 @@ public, a shadow stands in: the wheel on the image that is served now.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from controller.api.conditions import Reason
@@ -16,6 +16,7 @@ from controller.model.observed import Known
 from controller.model.plan import TemplateBuild
 from controller.model.record import HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.changes import build_needed, question_of
+from controller.plan.unread import unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +24,15 @@ class Gate:
     """What is left to do before every template has passed.
 
     `untested` says of each template why there is nothing to try the version on; `held_back` holds those that failed
-    and may: the version goes on without them.
+    and may: the version goes on without them. `unread` says of each template why its images cannot be told: nothing is
+    said of it elsewhere, but for builds that do not depend on that.
     """
 
     builds: tuple[TemplateBuild, ...]
     unproven: tuple[str, ...]
     untested: Mapping[str, str]
     held_back: Mapping[str, HeldBack]
+    unread: Mapping[str, str]
 
 
 def look(
@@ -49,14 +52,16 @@ def look(
             ours.append(template)
     built_here = spec.model_copy(update={"templates": ours})
     builds = build_needed(document.model_copy(update={"spec": built_here}), record, observation)
+    untold = _untold(spec.templates, record, observation, held)
+    left = held.keys() | untold.keys()
     unproven = [
         each.name
         for each in ours
-        if each.name not in held and not _is_proven(record.templates.get(each.name))
+        if each.name not in left and not _is_proven(record.templates.get(each.name))
     ]
     untested: dict[str, str] = {}
     for template in spec.templates if record.published_time is None else ():
-        if template.build.ours or template.name in held or _is_proven(_shadow(template, record)):
+        if template.build.ours or template.name in left or _is_proven(_shadow(template, record)):
             continue
         build = _shadow_needed(template, record, images)
         if isinstance(build, TemplateBuild):
@@ -65,7 +70,21 @@ def look(
             unproven.append(template.name)
         elif template.gate != "AllowUntested":
             untested[template.name] = build
-    return Gate(builds, tuple(unproven), untested, held)
+    return Gate(builds, tuple(unproven), untested, held, untold)
+
+
+def _untold(
+    templates: Iterable[Template], record: ReleaseRecord, observation: Observation, held: Container[str]
+) -> Mapping[str, str]:
+    """Return why templates' images cannot be told, of those on which the next step depends."""
+    public = record.published_time is not None
+    asked = (
+        template
+        for template in templates
+        if public
+        or not (template.name in held or (not template.build.ours and _is_proven(_shadow(template, record))))
+    )
+    return {each.name: why for each in asked if (why := unread(each, record, observation)) is not None}
 
 
 def to_mend(template: Template) -> Template:

@@ -173,10 +173,10 @@ def _template(
         stays_behind(document, template, record, observation) if record is not None and not held else None
     )
     question = question_of(document, template, record, observation)
-    unread = record is not None and isinstance(observation.images, Unknown)
+    untold = record is not None and isinstance(observation.images, Unknown)
     unbuilt = behind is not None and behind.reason == Reason.BUILD_FAILED
     asked = template if behind is None else to_mend(template)
-    changes = () if unread or unbuilt else changes_of(asked, question)
+    changes = () if untold or unbuilt else changes_of(asked, question)
     change, update = change_of(changes), update_of(changes)
     if behind is not None and (change is None or not change.builds):
         return TemplatePreview(template.name, build=False, reason="HeldBack", before=None, after=None)
@@ -226,6 +226,8 @@ def _unknown(observation: Observation) -> Iterable[str]:
     for name, base in observation.bases.items():
         if isinstance(base, Unknown):
             yield f"base image {name}: {base.reason}"
+    for reference, cause in sorted(observation.unread.items()):
+        yield f"image {reference}: {cause.reason}"
     for image, labels in observation.labels.items():
         if isinstance(labels, Unknown):
             yield f"labels of image {image}: {labels.reason}"

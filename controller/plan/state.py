@@ -210,6 +210,10 @@ def _without_record(spec: Spec, observation: Observation) -> State:
     return Blocked("source", observation.source.reason if observation.source else "it was not read")
 
 
+def _images_unread(gate: Gate) -> Blocked:
+    return Blocked("images", " and ".join(gate.unread.values()))
+
+
 def _index_unread(index: Unknown | None) -> Blocked:
     return Blocked("package index", index.reason if index else "it was not read")
 
@@ -294,11 +298,13 @@ def _with_record(
         return Unbuilt(record, gate.builds)
     if gate.unproven or gate.untested:
         return Unproven(record, gate.unproven, gate.untested)
+    if record.published_time is None and gate.unread:
+        return _images_unread(gate)
     untagged = tuple(
         template.name
         for template in spec.templates
         if template.build.ours
-        and template.name not in gate.held_back
+        and template.name not in gate.held_back.keys() | gate.unread.keys()
         and _lacks_immutable_tag(record.templates[template.name], images)
     )
     if record.published_time is None and not isinstance(observation.index, Known):
@@ -324,7 +330,8 @@ def _released(
         return Blocked("targets", observation.targets.reason)
     records = observation.records.value if isinstance(observation.records, Known) else {}
     images = observation.images.value if isinstance(observation.images, Known) else {}
-    behind = [each for each in document.spec.templates if each.build.ours and each.name in gate.held_back]
+    left = gate.held_back.keys() - gate.unread.keys()
+    behind = [each for each in document.spec.templates if each.build.ours and each.name in left]
     kept = retagged(behind, (record, *_good_newest_first(records)), images)
     due = (*deliveries(document.spec, record, observation), *kept)
     left_out = _left_out(record, due, gate)
@@ -333,11 +340,14 @@ def _released(
     fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out)
     if not fleet.settled:
         return Stale(ready, fleet, due)
-    moves, contests = lagging(document, ready, records, images, history)
+    waits = any(left.reason == Reason.UNKNOWN for left in fleet.missed)
+    moves, contests = ((), ()) if waits else lagging(document, ready, records, images, history)
     if moves:
         return Unpromoted(ready, fleet, _templates(moves), moves, due)
     if due:
         return Undelivered(ready, fleet, due)
+    if gate.unread:
+        return _images_unread(gate)
     if not (_is_overtaken(contests) or _judged(document, record, records, history)):
         return Unpromoted(ready, fleet, ())
     return Contested(ready, fleet, contests) if contests else UpToDate(ready, fleet)
@@ -356,7 +366,11 @@ def _left_out(record: ReleaseRecord, due: tuple[Delivery, ...], gate: Gate) -> M
         for each in due
         if not each.ready
     }
-    return {**held, **awaited}
+    unread = {
+        name: LeftOut(f"template {name}: its images cannot be read: {why}", Reason.UNKNOWN)
+        for name, why in gate.unread.items()
+    }
+    return {**held, **awaited, **unread}
 
 
 def _is_overtaken(contests: Iterable[Contest]) -> bool:

@@ -7,7 +7,7 @@ change a target.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -41,7 +41,7 @@ from controller.model.plan import (
 from controller.model.record import ReleaseRecord, TemplateInputs
 from controller.model.target import Target
 from controller.observe.deliveries import Seen, read_deliveries
-from controller.observe.images import read_engine_images, read_registry_images
+from controller.observe.images import read_engine_images, read_registry_image
 from controller.observe.index import read_package
 from controller.observe.source import read_source, read_template
 from controller.plan.state import image_for_new
@@ -126,18 +126,20 @@ class ReleaseWorld:
         record = records.value.get(spec.version) if isinstance(records, Known) else None
         public = record is not None and record.published_time is not None
         async with asyncio.TaskGroup() as group:
-            images = group.create_task(read.observed("images", self._images(document, records, now), now))
+            reading_images = group.create_task(self._images(document, records, now))
             templates = group.create_task(self._templates(document, now))
             source = None if public else group.create_task(self._source(document, now))
             index = None if public else group.create_task(self._index(document, now))
+        images, unread = reading_images.result()
         return Observation(
             source=source.result() if source else None,
             index=index.result() if index else None,
             records=records,
-            images=images.result(),
+            images=images,
+            unread=unread,
             templates=templates.result(),
             targets=await targets,
-            deliveries=await self._deliveries(document, record, images.result(), now),
+            deliveries=await self._deliveries(document, record, images, now),
         )
 
     async def _reread(
@@ -149,9 +151,15 @@ class ReleaseWorld:
 
     async def _images(
         self, document: WorkspaceRuntime, records: Records, now: datetime
-    ) -> Observed[Mapping[str, str]]:
+    ) -> tuple[Observed[Mapping[str, str]], Mapping[str, Unknown]]:
+        """Return the images that there are by reference, and those of which the registry tells nothing though it does of others.
+
+        A recorded image that is under no tag is looked for by itself: a tag may be gone, or stand for something else by
+        now, while the image is still there.
+        """
         if self.registry is None:
-            return await read_engine_images(self.parts.engine, now=now)
+            reading = read_engine_images(self.parts.engine, now=now)
+            return await self.readings.observed("images", reading, now), {}
         references = {
             f"{template.image}:{tag}" for template in document.spec.templates for tag in all_tags(template)
         }
@@ -166,7 +174,25 @@ class ReleaseWorld:
             shadows = record.shadows.values() if record.published_time is None else ()
             references |= {shadow.image for shadow in shadows}
             recorded = {image.image: image.identity for image in record.templates.values()}
-        return await read_registry_images(self.registry, references, recorded=recorded, now=now)
+        seen = await self._read_images(self.registry, {*references, *recorded}, now)
+        there = {each.value for each in seen.values() if isinstance(each, Known)}
+        lost = {
+            f"{reference.rpartition(':')[0]}@{digest}"
+            for reference, digest in recorded.items()
+            if digest and digest not in there and isinstance(seen[reference], Known)
+        }
+        seen = {**seen, **await self._read_images(self.registry, lost, now)}
+        unread = {reference: each for reference, each in seen.items() if isinstance(each, Unknown)}
+        if unread and len(unread) == len(seen):
+            return next(iter(unread.values())), {}
+        told = {reference: each.value for reference, each in seen.items() if isinstance(each, Known)}
+        return Known({reference: digest for reference, digest in told.items() if digest is not None}), unread
+
+    async def _read_images(
+        self, registry: Registry, references: Collection[str], now: datetime
+    ) -> Mapping[str, Observed[str | None]]:
+        readings = {each: read_registry_image(registry, each, now=now) for each in sorted(references)}
+        return await self.readings.each("image", readings, now)
 
     async def _templates(
         self, document: WorkspaceRuntime, now: datetime

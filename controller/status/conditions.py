@@ -225,14 +225,18 @@ def _missed(fleet: Fleet, record: ReleaseRecord) -> Verdict | None:
     held = [left for left in fleet.missed if left.reason == Reason.TARGETS_HELD]
     behind = [left for left in fleet.missed if left.reason == Reason.TEMPLATES_HELD_BACK]
     awaited = [left for left in fleet.missed if left.reason == Reason.AWAITING_DELIVERY]
+    unread = [left for left in fleet.missed if left.reason == Reason.UNKNOWN]
     if held:
         text += "; left alone as asked: " + _names([f"{left.target.id} ({left.cause})" for left in held])
-    for left_out in (behind, awaited):
+    for left_out in (behind, awaited, unread):
         if left_out:
             text += f"; {len(left_out)} not, {_names(list(dict.fromkeys(left.cause for left in left_out)))}"
     if not unsafe:
         reason = next(
-            left.reason for group in (awaited, behind, held) for left in group if left.reason is not None
+            left.reason
+            for group in (unread, awaited, behind, held)
+            for left in group
+            if left.reason is not None
         )
         return Verdict("False", reason, f"{text}.")
     more = f" {len(unsafe) - 1} more cannot be replaced either." if len(unsafe) > 1 else ""

@@ -32,6 +32,8 @@ class LyingProxy:
     spoil: Spoil = field(default=lambda _, answer: answer)
     cut: Cut = field(default=lambda _: None)
     refuse: Refuse = field(default=lambda _: None)
+    silent: Callable[[web.Request], bool] = field(default=lambda _: False)
+    """Whether a request is never answered, though it was taken."""
     seen: list[str] = field(default_factory=list)
     sent_bytes: int = 0
     """How much of bodies it passed on to the registry."""
@@ -48,6 +50,8 @@ async def lying_proxy(registry: str) -> AsyncIterator[LyingProxy]:
 
     async def forward(request: web.Request) -> web.StreamResponse:
         proxy.seen.append(f"{request.method} {request.path_qs}")
+        if proxy.silent(request):
+            await asyncio.Event().wait()
         kept = {name: request.headers[name] for name in _ASKED if name in request.headers}
         limit = proxy.cut(request)
         body = await request.read() if limit is None else await request.content.readexactly(limit)
@@ -87,7 +91,7 @@ async def lying_proxy(registry: str) -> AsyncIterator[LyingProxy]:
 
     application = web.Application(client_max_size=1 << 26)
     application.router.add_route("*", "/{path:.*}", forward)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     async with aiohttp.ClientSession(auto_decompress=False) as session:
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()

@@ -25,6 +25,7 @@ from controller.plan.changes import (
 )
 from controller.plan.changes.change import Change, Question
 from controller.plan.full_builds import answered, last_full_build, released_before
+from controller.plan.unread import unread
 
 CHANGES = (
     requested.needed,
@@ -84,6 +85,7 @@ def question_of(
         labels={image: each.value for image, each in observation.labels.items() if isinstance(each, Known)},
         unmet=observation.unmet.get(name, ()),
         request=request if open_ else None,
+        unread=unread(template, record, observation) is not None,
     )
 
 

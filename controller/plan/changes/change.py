@@ -18,7 +18,7 @@ class Question:
     """What every change of one template looks at. What is not known is None or not in it, and is no change.
 
     `record` is that of the wanted `version`, `earlier` that of the version released before it. `images` are those that
-    exist, by reference; `inputs` is what the template's folder holds now, and `full_build` what was built last. `bases`
+    exist, by reference, unless it is `unread` which; `inputs` is what the template's folder holds now, and `full_build` what was built last. `bases`
     are digests by name, `labels` those of images by identity, `unmet` pairs of what is installed and what the wheel
     needs. `request` is one for a new build that no build has answered yet.
     """
@@ -34,6 +34,7 @@ class Question:
     labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     unmet: tuple[tuple[str, str], ...] = ()
     request: str | None = None
+    unread: bool = False
 
     @property
     def recorded(self) -> TemplateRecord | None:

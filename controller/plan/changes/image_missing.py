@@ -10,6 +10,6 @@ def needed(template: Template, question: Question) -> Change | None:
     """Return the change when no reference that exists serves the recorded image."""
     del template
     recorded = question.recorded
-    if recorded is None or recorded.identity in question.images.values():
+    if recorded is None or question.unread or recorded.identity in question.images.values():
         return None
     return Change("ImageMissing", before=recorded.identity, after=None)

@@ -26,7 +26,16 @@ from tests.unit.simulator.virtual_time import now, run, seconds
 
 VERSIONS = ("0.1.0", "0.1.1", "0.1.2", "0.2.0rc1")
 STALLS = {"GateFailed", "RolloutFailed", "ShapeUnsafe", "DispatchSilent", "Untested"}
-SOURCES = ("source", "index", "records", "images", "templates", "bases", "targets")
+SOURCES = (
+    "source",
+    "index",
+    "records",
+    "images",
+    "images of echo",
+    "templates",
+    "bases",
+    "targets",
+)
 HOURS = 3600.0
 
 times = st.floats(0, 150, width=16)

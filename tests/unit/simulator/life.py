@@ -11,7 +11,7 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Transient
 from controller.model.observation import Observation
 from controller.model.observed import Unknown
-from controller.model.plan import Action, Adopt, Judge, Package, Promote, Replace
+from controller.model.plan import Action, Adopt, Judge, Package, Probe, Promote, Publish, Replace, Tag
 from controller.reconcile.loop import Pass, Reconciler, Result, StoredObject
 from controller.status.invariants import broken
 from tests.unit.simulator.machine import Machine, Steps
@@ -201,6 +201,14 @@ class Life:
                 assert not isinstance(read.targets, Unknown), f"{action} without knowing the targets"
             if isinstance(action, Promote):
                 assert not isinstance(read.images, Unknown), f"{action} without knowing the tags"
+            if read.unread and turn.plan.actions:
+                refused = {reference.rpartition("/")[2].rpartition(":")[0] for reference in read.unread}
+                assert not isinstance(action, Publish | Judge), f"{action} without knowing all images"
+                if isinstance(action, Replace) and action.image_id is not None:
+                    assert action.template not in refused, f"{action} without knowing its image"
+                elif isinstance(action, Probe | Promote | Tag):
+                    about = {action.template} if isinstance(action, Probe) else set(action.templates)
+                    assert not about & refused, f"{action} without knowing its image"
 
     async def _happen(self) -> None:
         for event in sorted(self.events, key=lambda event: event.at):

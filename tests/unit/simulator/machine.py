@@ -6,7 +6,7 @@ at that moment, not at the end.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Container, Generator, Iterable
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -177,7 +177,7 @@ class Machine:
     images: dict[str, str] = field(default_factory=dict)
     boxes: dict[str, Box] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
-    """Sources that cannot be read now: source, index, records, images, templates, bases, targets."""
+    """What cannot be read now: source, index, records, images, images of one template, templates, bases, targets."""
     bad_at_gate: set[tuple[str, str]] = field(default_factory=set)
     """(version, template) whose candidate, or shadow, fails."""
     bad_deliveries: set[str] = field(default_factory=set)
@@ -208,17 +208,32 @@ class Machine:
         needed = record is None or record.published_time is None
         for image in self.others.arrive(self.seconds()):
             self._pushed(image)
-        served = {} if needed else self.others.served(document, self.images)
+        told, untold = self._images_told(document)
+        served = {} if needed else self.others.served(document, told)
         return Observation(
             source=self._read("source", self.tree) if needed else None,
             index=self._read("index", self._served(document.spec.package.name)) if needed else None,
             records=self._read("records", dict(self.records)),
-            images=self._read("images", dict(self.images)),
+            images=self._read("images", told),
             templates={name: self._read("templates", parts_of(value)) for name, value in self.inputs.items()},
             targets=self.targets(document),
             bases={BASE_NAME: self._read("bases", self.base)},
             deliveries={name: self._read("images", found) for name, found in served.items()},
+            unread={} if "images" in self.unread else untold,
         )
+
+    def _images_told(self, document: WorkspaceRuntime) -> tuple[Mapping[str, str], Mapping[str, Unknown]]:
+        refused = {
+            template.image
+            for template in document.spec.templates
+            if f"images of {template.name}" in self.unread
+        }
+        told = {
+            reference: image
+            for reference, image in self.images.items()
+            if _repository(reference) not in refused
+        }
+        return told, {f"{repository}:latest": Unknown("401", self.now()) for repository in refused}
 
     def targets(self, document: WorkspaceRuntime) -> Observed[tuple[Target, ...]]:
         listed = {template.name for template in document.spec.templates}
@@ -768,3 +783,7 @@ class Machine:
         return box.stopped or (
             answers and box.version == record.version and box.content == record.content_sha256
         )
+
+
+def _repository(reference: str) -> str:
+    return reference.rpartition(":")[0]
