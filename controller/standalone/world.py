@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,6 +31,7 @@ from controller.reconcile.image_facts import ImageFacts, registries
 from controller.reconcile.release_world import ReleaseWorld
 from controller.reconcile.roll import roll
 from controller.settings import Settings
+from controller.standalone.writer import WriterName
 
 BUILDS_AT_ONCE: Final = 2
 
@@ -103,7 +104,8 @@ async def open_world(
             registry = await stack.enter_async_context(Registry(access))
             bases = RegistryBases(registries(access, registry, stack))
             writing = await stack.enter_async_context(Registry(access_of(document, settings, reading=False)))
-            records = RegistryRecords(writing, spec.registry.artifacts, cache=folder / "blobs")
+            writer = stack.enter_context(closing(WriterName(folder)))
+            records = RegistryRecords(writing, spec.registry.artifacts, cache=folder / "blobs", writer=writer)
         runs = await stack.enter_async_context(
             aclosing(Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
         )

@@ -5,12 +5,14 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 
-from controller.clients import registry_records
+from controller.clients import record_reader
+from controller.clients.record_reader import RECORD_TYPE
 from controller.clients.registry import Registry, RegistryAccess
-from controller.clients.registry_records import RECORD_TYPE, RegistryRecords
+from controller.clients.registry_records import RegistryRecords
 from controller.model.errors import Terminal, Transient
 from controller.model.record import Artifact, ReleaseRecord, TemplateRecord, Verdict
 from tests.contract.record_promises import NOON, record
@@ -53,10 +55,10 @@ class Slow(RegistryRecords):
         self.about_to_write = asyncio.Event()
         self.go_on = asyncio.Event()
 
-    async def _store(self, tag: str, content: bytes, *, kind: str, file: str) -> None:
+    async def _store(self, tag: str, content: bytes, *, kind: str, file: str) -> str:
         self.about_to_write.set()
         await self.go_on.wait()
-        await super()._store(tag, content, kind=kind, file=file)
+        return await super()._store(tag, content, kind=kind, file=file)
 
 
 async def test_a_slow_writer_does_not_undo_what_was_written_while_it_was_at_it(
@@ -79,10 +81,10 @@ async def test_a_slow_writer_does_not_undo_what_was_written_while_it_was_at_it(
 class Dying(RegistryRecords):
     """A writer that ends when it has stored its own copy."""
 
-    async def _store(self, tag: str, content: bytes, *, kind: str, file: str) -> None:
+    async def _store(self, tag: str, content: bytes, *, kind: str, file: str) -> str:
         if ".writer-" not in tag:
             raise Transient("power cut")
-        await super()._store(tag, content, kind=kind, file=file)
+        return await super()._store(tag, content, kind=kind, file=file)
 
 
 async def test_what_a_writer_stored_before_it_died_is_found_by_the_next_one(
@@ -154,6 +156,35 @@ async def test_a_record_that_people_changed_by_hand_is_read_again_before_long(
     name = f"{reader.repository}:0.1.1"
     await reader.registry.put_artifact(name, b"{}", kind=RECORD_TYPE, file="record.json")
     assert set(await reader.records()) == {"0.1.1"}, "it believes that nothing changed"
-    monkeypatch.setattr(registry_records, "monotonic", lambda: 1e12)
+    monkeypatch.setattr(record_reader, "monotonic", lambda: 1e12)
     with pytest.raises(Terminal, match="cannot be read"):
         await reader.records()
+
+
+async def test_of_many_records_only_those_are_asked_for_again_that_may_have_changed_unnoticed(
+    machines: list[RegistryRecords], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, reader, dying = machines
+    for number in range(5):
+        await writer.put(record(f"0.1.{number}"))
+    before = dict(await reader.records())
+    with pytest.raises(Transient, match="power cut"):
+        await prove(Dying(dying.registry, dying.repository), "echo")
+    await reader.registry.delete(
+        reader.repository, await reader.registry.digest(f"{reader.repository}:0.1.4")
+    )
+    asked: list[str] = []
+    digest = Registry.digest
+
+    async def counted(registry: Registry, reference: str) -> str:
+        asked.append(reference.rpartition(":")[2])
+        return await digest(registry, reference)
+
+    monkeypatch.setattr(Registry, "digest", counted)
+    assert await reader.records() == before
+    later = monotonic() + record_reader.RELIST_SECONDS + 1
+    monkeypatch.setattr(record_reader, "monotonic", lambda: later)
+    assert set(await reader.records()) == {"0.1.0", "0.1.1", "0.1.2", "0.1.3"}
+    assert asked == ["changed", "changed", "0.1.1"]
+    await reader.records()
+    assert asked[3:] == ["changed"]

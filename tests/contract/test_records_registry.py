@@ -6,17 +6,14 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from controller.clients.record_reader import RECORD_TYPE
 from controller.clients.registry import Registry, RegistryAccess
-from controller.clients.registry_records import CHANGED_TAG, FILE_TYPE, RECORD_TYPE, RegistryRecords
+from controller.clients.registry_records import FILE_TYPE, RegistryRecords
 from controller.model.errors import NotFound, Terminal, Transient
-from controller.model.observed import Known
-from controller.observe.images import read_registry_images
-from tests.contract.lying_proxy import lying_proxy
 from tests.contract.record_promises import StorePromises, record
 from tests.parts.registry import running_registry
 
@@ -242,26 +239,8 @@ async def test_what_is_known_is_not_read_again(
     assert read == []
     await store.put(record("0.1.3", promoted=True))
     assert (await store.records(versions))["0.1.3"].promoted
+    assert read == []
+    await RegistryRecords(store.registry, store.repository).put(record("0.1.4", promoted=True))
     assert len(read) == 1
-
-
-async def test_an_idle_pass_asks_once_for_each_image_and_once_for_all_records(
-    registry: str, repository: str
-) -> None:
-    async with lying_proxy(registry) as proxy:
-        access = RegistryAccess(proxy.address, insecure=True)
-        async with Registry(access) as client:
-            records = RegistryRecords(client, f"{proxy.address}/{repository}")
-            for version in ("0.1.1", "0.1.2"):
-                await records.put(record(version))
-            await records.records()
-            images = [f"{proxy.address}/{repository}:{version}" for version in ("0.1.1", "0.1.2")]
-            for _ in range(2):
-                proxy.seen.clear()
-                known = await read_registry_images(client, [*images, *images], now=datetime.now(UTC))
-                await records.records()
-                assert sorted(proxy.seen) == [
-                    f"HEAD /v2/{repository}/manifests/{tag}" for tag in ("0.1.1", "0.1.2", CHANGED_TAG)
-                ]
-                assert isinstance(known, Known)
-                assert set(known.value) == set(images)
+    assert (await store.records(versions))["0.1.4"].promoted
+    assert len(read) == 2
