@@ -20,7 +20,7 @@ from controller.plan.prune import old_candidates
 async def prune(
     store: RecordStore, place: Registry | DockerEngine, document: WorkspaceRuntime, action: Prune
 ) -> str:
-    """Delete the action's candidates from a registry, or their tags from an engine, and record that they are given up.
+    """Delete the action's images from a registry, or their tags from an engine, and record which are gone.
 
     What a record, a tag or a container turns out to need stays, and is told. A deletion that was cut off is done again.
 
@@ -44,15 +44,16 @@ async def prune(
         else:
             left = await _untag(place, chosen)
         for image in chosen:
-            await store.amend(image.version, partial(_given_up, image, now))
+            field = "left_time" if image.image in left else "pruned_time"
+            await store.amend(image.version, partial(_noted, image, {field: now}))
             told.append(left.get(image.image) or f"deleted {image.image} ({image.reason})")
-    return "; ".join(told) or "nothing is left to delete: the candidates are in use by now"
+    return "; ".join(dict.fromkeys(told)) or "nothing is left to delete: the candidates are in use by now"
 
 
 def _only(found: OldCandidate, planned: OldCandidate) -> OldCandidate:
     """Return what is found now without the digests that the plan, which knows what targets run, kept."""
     digests = tuple(each for each in found.digests if each in planned.digests)
-    return OldCandidate(found.version, found.template, found.image, digests, found.reason, found.is_shadow)
+    return OldCandidate(found.version, found.template, found.image, digests, found.reason, found.part)
 
 
 async def _delete(registry: Registry, repository: str, images: Iterable[OldCandidate]) -> Mapping[str, str]:
@@ -89,12 +90,16 @@ async def _untag(engine: DockerEngine, images: Iterable[OldCandidate]) -> Mappin
     return left
 
 
-def _given_up(pruned: OldCandidate, now: datetime, record: ReleaseRecord) -> ReleaseRecord:
-    images = record.shadows if pruned.is_shadow else record.templates
-    image = images.get(pruned.template)
-    if image is None or image.image != pruned.image:
-        return record
-    image = image.model_copy(update={"pruned_time": now})
-    if pruned.is_shadow:
-        return record.with_shadow(pruned.template, image)
-    return record.with_template(pruned.template, image)
+def _noted(old: OldCandidate, times: Mapping[str, datetime], record: ReleaseRecord) -> ReleaseRecord:
+    """Return the record with these times noted of an image, or of the full build under one."""
+    template = old.template
+    for images, put in ((record.templates, record.with_template), (record.shadows, record.with_shadow)):
+        image = images.get(template)
+        if image is None:
+            continue
+        if old.part == "full build" and image.full_build is not None and image.full_build.image == old.image:
+            build = image.full_build.model_copy(update=times)
+            return put(template, image.model_copy(update={"full_build": build}))
+        if image.image == old.image:
+            return put(template, image.model_copy(update=times))
+    return record

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 from controller.model.delivery import DeliveredImage
 from controller.model.record import TemplateInputs
@@ -227,10 +228,10 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class OldCandidate:
-    """A candidate of a version that is not in use.
+    """An image that was made on the way to a release, and that nothing needs any more.
 
     `image` is its reference; `digests` are what stands behind it and nothing kept names: in a registry the manifest, an
-    index before its children; in an engine the image id. `is_shadow` says where in the record it is.
+    index before its children; in an engine the image id. `part` says what of the record it is.
     """
 
     version: str
@@ -238,7 +239,7 @@ class OldCandidate:
     image: str
     digests: tuple[str, ...]
     reason: str
-    is_shadow: bool = False
+    part: Literal["image", "shadow", "full build"] = "image"
 
     @property
     def repository(self) -> str:

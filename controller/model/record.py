@@ -83,6 +83,10 @@ class FullBuild(RecordPart):
     """The newest request for a new build that it answers."""
     inventory: Artifact | None = None
     """What is installed in it, as a file kept beside the records; None: derived from the image when needed."""
+    pruned_time: Moment | None = None
+    """When it was deleted, since nothing that is kept was built on it."""
+    left_time: Moment | None = None
+    """When it was to be deleted and turned out to be needed by what no record names."""
 
 
 class ForeignBuild(RecordPart):
@@ -131,7 +135,9 @@ class TemplateRecord(RecordPart):
     boot_seconds: Annotated[float, Field(ge=0)] | None = None
     memory_bytes: Annotated[int, Field(ge=0)] | None = None
     pruned_time: Moment | None = None
-    """When this candidate was given up: deleted, unless something else stood on it. One built later is another one."""
+    """When this candidate was deleted. One built later is another one."""
+    left_time: Moment | None = None
+    """When it was to be deleted and turned out to be needed by what no record names: a tag, or a container."""
     previous: TemplateRecord | None = None
     """The proven image of the same version that this one follows; it stays in use until this one is proven."""
 
@@ -153,7 +159,7 @@ class TemplateRecord(RecordPart):
 
     @property
     def pruned(self) -> bool:
-        """Whether this candidate was given up and not built again since."""
+        """Whether this candidate was deleted and not built again since."""
         built, given_up = self.built_time, self.pruned_time
         return built is not None and given_up is not None and built <= given_up
 

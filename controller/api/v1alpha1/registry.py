@@ -10,11 +10,12 @@ from controller.api.v1alpha1._base import ARTIFACTS_PATTERN, Document, SecretNam
 
 
 class Pruning(Document):
-    """Which candidate images are deleted."""
+    """Which images made on the way to a release are deleted."""
 
     candidates_older_than_days: Annotated[int, Field(ge=1, le=3_650)]
     """How old a candidate must be: an image of a version that was neither published nor judged Good and that is neither
-    wanted nor run. A digest that another tag or a kept record names stays, and so does a candidate of unknown age."""
+    wanted nor run, or one that stood in at the gate for a version that is public by now. A full build goes with the last
+    candidate on it. A digest that another tag or a kept record names stays, and so does a candidate of unknown age."""
 
 
 class Registry(Document):

@@ -28,11 +28,12 @@ from controller.act.prune import prune
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
+from controller.clients.record_reader import RECORD_TYPE
 from controller.clients.registry import Registry, RegistryAccess
-from controller.clients.registry_records import RECORD_TYPE, RegistryRecords
+from controller.clients.registry_records import RegistryRecords
 from controller.model.errors import Terminal
 from controller.model.plan import Prune
-from controller.model.record import PlatformImage, ReleaseRecord, TemplateRecord
+from controller.model.record import FullBuild, PlatformImage, ReleaseRecord, TemplateRecord
 from controller.plan.prune import pruning
 from tests.parts.registry import running_registry
 from tests.unit.simulator.ground import document
@@ -92,8 +93,15 @@ class Remote:
         return await prune(self.records, self.registry, self.document, action)
 
 
-async def planned(records: RegistryRecords | EngineRecords, wanted: WorkspaceRuntime) -> Prune | None:
-    return pruning(wanted, await records.records(), (), datetime.now(UTC))
+async def planned(
+    records: RegistryRecords | EngineRecords, wanted: WorkspaceRuntime, *, days: int = 0
+) -> Prune | None:
+    """What would be deleted in so many days."""
+    return pruning(wanted, await records.records(), (), datetime.now(UTC) + timedelta(days=days))
+
+
+def on(remote: Remote, build: Manifest, name: str) -> FullBuild:
+    return FullBuild(image=f"{remote.repository}:full-{name}", digest=build.digest, inputs_sha256="0" * 64)
 
 
 def failed(image: TemplateRecord, version: str = "0.0.9", **changes: Any) -> ReleaseRecord:  # noqa: ANN401 -- any field
@@ -144,7 +152,60 @@ async def test_a_digest_that_any_other_tag_stands_on_is_left_and_told_once(remot
     assert await remote.pruned() == stays
     assert await remote.there(CANDIDATE)
     assert await remote.there(tag)
+    kept = (await remote.records.get("0.0.9")).templates["echo"]
+    assert not kept.pruned
     assert await planned(remote.records, remote.document) is None
+    await remote.registry.put_artifact(f"{remote.repository}:{tag}", b"", kind="text/plain", file="x")
+    assert await planned(remote.records, remote.document, days=1) is not None
+    yesterday = kept.model_copy(update={"left_time": datetime.now(UTC) - timedelta(days=1)})
+    await remote.records.amend("0.0.9", lambda current: current.with_template("echo", yesterday))
+    assert (await remote.pruned()).startswith(f"deleted {remote.repository}:{CANDIDATE}")
+    assert (await remote.records.get("0.0.9")).templates["echo"].pruned
+
+
+async def test_a_full_build_goes_with_the_last_candidate_on_it_and_stays_under_any_other(
+    remote: Remote,
+) -> None:
+    last, under, shared = [await remote.push(name, f"full-{name}") for name in ("last", "under", "shared")]
+    released = await remote.push("released", "0.1.0-nogit-0")
+    good = candidate(
+        remote.repository, "0.1.0-nogit-0", digest=released.digest, full_build=on(remote, last, "last")
+    )
+    await remote.records.put(record("0.1.0", templates={"echo": good}))
+    for version, name, build in (("0.0.8", "one", "under"), ("0.0.9", "two", "shared")):
+        image = await remote.push(name, f"candidate-{name}")
+        full = on(remote, {"under": under, "shared": shared}[build], build)
+        await remote.records.put(
+            failed(
+                candidate(remote.repository, f"candidate-{name}", digest=image.digest, full_build=full),
+                version,
+            )
+        )
+    await remote.client.put_manifest(
+        Reference.parse(f"{remote.repository}:somebodys"), shared.raw, shared.media_type
+    )
+    await remote.pruned()
+    tags = set(await remote.registry.tags(remote.repository))
+    assert tags == {"full-last", "0.1.0-nogit-0", "full-shared", "somebodys"}
+    assert not await remote.there(under.digest)
+    assert await planned(remote.records, remote.document) is None
+    builds = [
+        (await remote.records.get(version)).templates["echo"].full_build for version in ("0.0.8", "0.0.9")
+    ]
+    assert [(build.pruned_time is None, build.left_time is None) for build in builds if build] == [
+        (False, True),
+        (True, False),
+    ]
+
+
+async def test_a_shadow_of_a_public_version_goes_and_what_it_stood_in_for_stays(remote: Remote) -> None:
+    shadow, served = await remote.push("shadow", CANDIDATE), await remote.push("served", "latest")
+    base = FullBuild(image=f"{remote.repository}:latest", digest=served.digest, inputs_sha256="0" * 64)
+    image = candidate(remote.repository, digest=shadow.digest, full_build=base)
+    await remote.records.put(record("0.1.0", templates={}, shadows={"echo": image}))
+    await remote.pruned()
+    assert [await remote.there(each.digest) for each in (shadow, served)] == [False, True]
+    assert (await remote.records.get("0.1.0")).shadows["echo"].pruned
 
 
 async def test_an_index_goes_with_the_children_that_no_other_index_and_no_tag_has(remote: Remote) -> None:

@@ -95,7 +95,7 @@ def test_an_engine_loses_the_tag_of_the_image_id() -> None:
 
 def test_a_shadow_goes_as_a_candidate_does() -> None:
     found = old(abandoned(templates={}, shadows={"echo": candidate()}))
-    assert [each.is_shadow for each in found] == [True]
+    assert [each.part for each in found] == ["shadow"]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +160,75 @@ def test_a_candidate_stays_that_a_kept_record_names_as_its(naming: TemplateRecor
     assert old(abandoned(), good) == ()
     as_shadow = good.model_copy(update={"templates": {}, "shadows": good.templates})
     assert old(abandoned(), as_shadow) == ()
+
+
+def full_build(name: str = "full", **changes: Any) -> FullBuild:  # noqa: ANN401 -- any field
+    fields = {
+        "image": f"{REPOSITORY}:full-{sha(name)[:8]}",
+        "digest": digest(name),
+        "inputs_sha256": sha(name),
+        **changes,
+    }
+    return FullBuild(**fields)
+
+
+RELEASED_ON = record(
+    "0.1.0", templates={"echo": candidate("r", full_build=full_build("last"), built_time=NOON)}
+)
+
+
+def old_builds(*records: ReleaseRecord) -> list[str]:
+    return [each.image for each in old(RELEASED_ON, *records) if each.part == "full build"]
+
+
+def test_a_full_build_goes_with_the_last_candidate_on_it_and_on_its_own_when_that_is_gone() -> None:
+    build = full_build()
+    one = abandoned(candidate("a", full_build=build))
+    young = abandoned(candidate("b", full_build=build, built_time=NOON), "0.0.8")
+    assert [each.part for each in old(RELEASED_ON, one)] == ["image", "full build"]
+    reason = "nothing that is kept was built on it; built 20 days ago"
+    assert old(RELEASED_ON, one)[1] == OldCandidate(
+        "0.0.9", "echo", build.image, (build.digest,), reason, "full build"
+    )
+    assert old_builds(one, young) == []
+    gone = abandoned(candidate("a", full_build=build, pruned_time=NOON))
+    assert old_builds(gone) == [build.image]
+    given_up = build.model_copy(update={"pruned_time": NOON})
+    assert old(RELEASED_ON, abandoned(candidate("a", full_build=given_up, pruned_time=NOON))) == ()
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        full_build("last"),
+        full_build(image=f"{REPOSITORY}:latest"),
+        full_build(image=f"{REPOSITORY}-of-others:full-00000000"),
+    ],
+    ids=["that the next image is put on", "that somebody else built", "elsewhere"],
+)
+def test_a_full_build_stays(build: FullBuild) -> None:
+    assert old_builds(abandoned(candidate("a", full_build=build))) == []
+
+
+def test_the_last_full_build_stays_even_if_only_a_version_that_nobody_wants_has_it() -> None:
+    unbuilt = record("0.1.0", templates={})
+    assert old(unbuilt, abandoned(candidate("a", full_build=full_build())))[-1].part == "image"
+
+
+def test_a_shadow_goes_once_its_version_is_public_and_the_version_itself_stays() -> None:
+    shadow = candidate("s", full_build=full_build(image=f"{REPOSITORY}:latest"))
+    public = record("0.1.0", templates={"echo": candidate("r")}, shadows={"echo": shadow})
+    (found,) = old(public)
+    reason = "it stood in at the gate for 0.1.0, which is public; built 20 days ago"
+    assert found == OldCandidate("0.1.0", "echo", shadow.image, (digest("s"),), reason, "shadow")
+    assert old(public.model_copy(update={"published_time": None})) == ()
+    assert old(public.model_copy(update={"publisher": "team/another"})) == ()
+    assert old(public, targets=[target(version=None, image_id=shadow.image_id)]) == ()
+
+
+def test_what_turned_out_to_be_needed_is_looked_at_again_after_a_day() -> None:
+    assert old(abandoned(candidate(left_time=NOON - timedelta(hours=23)))) == ()
+    assert len(old(abandoned(candidate(left_time=NOON - timedelta(hours=24))))) == 1
 
 
 def test_an_index_goes_before_its_children_and_without_those_that_something_kept_has() -> None:
@@ -263,10 +332,12 @@ def test_no_digest_is_ever_deleted_that_anything_kept_names(records: dict[str, R
     going = {(each.version, each.template) for each in found}
     doomed = {each for one in found for each in one.digests}
     for version, each in records.items():
-        named = [*each.templates.items(), *each.shadows.items()]
+        named = [(*pair, False) for pair in each.templates.items()]
+        named += [(*pair, True) for pair in each.shadows.items()]
         in_use = each.published_time or version == "0.1.0" or (each.verdict and each.verdict.value == "Good")
-        for name, image in named:
-            if in_use or image.built_time != LONG_AGO:
+        for name, image, is_shadow in named:
+            stood_in = is_shadow and each.published_time
+            if (in_use and not stood_in) or image.built_time != LONG_AGO:
                 assert (version, name) not in going
                 assert not any(digest in mentioned(image) for digest in doomed)
             elif image.previous is not None:
