@@ -115,6 +115,19 @@ async def test_where_the_bridge_is_elsewhere_a_candidate_is_asked_at_a_port_of_t
             assert isinstance(await probed(through, order), ProbePassed)
 
 
+async def test_a_candidate_is_seen_to_run_after_its_last_answer(
+    engine: str, order: ProbeOrder, tmp_path: Path
+) -> None:
+    # Its address passes on when it ends, and who answered then is of the same version.
+    with faulty_engine(engine, tmp_path) as faulty:
+        async with DockerEngine(faulty.endpoint) as through:
+            assert isinstance(await probed(through, order), ProbePassed)
+    asked = [
+        request.partition("?")[0].rpartition("/")[2] for request in faulty.seen if "/containers/" in request
+    ]
+    assert asked[asked.index("stats") + 1] == "json"
+
+
 async def test_any_user_may_write_to_configs(docker_engine: DockerEngine, order: ProbeOrder) -> None:
     nobody = replace(order, settings=replace(order.settings, user="1234"))
     outcome = await probed(docker_engine, nobody)
