@@ -6,8 +6,8 @@ import re
 from decimal import Decimal
 from typing import Final
 
-_CPU: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<milli>m?)")
-_MEMORY: Final = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>Ki|Mi|Gi|Ti|k|M|G|T|)")
+CPU: Final = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<milli>m?)")
+MEMORY: Final = re.compile(r"(?P<number>[0-9]+(\.[0-9]+)?)(?P<unit>Ki|Mi|Gi|Ti|k|M|G|T|)")
 _UNITS: Final = {
     **{name: 1000**power for power, name in enumerate(("", "k", "M", "G", "T"))},
     **{name: 1024**power for power, name in enumerate(("Ki", "Mi", "Gi", "Ti"), 1)},
@@ -24,7 +24,7 @@ def nano_cpus(value: object) -> int:
     Raises:
         ValueError: it is no such amount, or less than an engine takes.
     """
-    found = _CPU.fullmatch(_typed(value))
+    found = CPU.fullmatch(_typed(value))
     amount = int(Decimal(found["number"]) * _NANO / (1000 if found["milli"] else 1)) if found else 0
     if amount < _LEAST_NANO_CPUS:
         raise ValueError(f"must be an amount of CPU from 10m, such as 500m, 2 or 0.5, got {value!r}")
@@ -37,7 +37,7 @@ def memory_bytes(value: object) -> int:
     Raises:
         ValueError: it is no such amount, or less than any template can run in.
     """
-    found = _MEMORY.fullmatch(_typed(value))
+    found = MEMORY.fullmatch(_typed(value))
     amount = int(Decimal(found["number"]) * _UNITS[found["unit"]]) if found else 0
     if amount < _LEAST_MEMORY_BYTES:
         raise ValueError(f"must be an amount of memory from 16Mi, such as 512Mi or 2Gi, got {value!r}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Final, Literal
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
 
 from controller.api.field_error import FieldError
 
@@ -25,11 +26,107 @@ _TAKES: Final = {
     "fullBuild": ("Append", "Dockerfile"),
 }
 """Fields of `build` that go with some strategies only."""
-_NEEDS: Final = {
+_NEEDS: Final[dict[str, tuple[str, str]]] = {
     "Append": ("directory", "name the template's folder there"),
     "Dockerfile": ("directory", "name the template's folder there"),
     "Dispatch": ("dispatch", "name there the repository to tell, as in {repository: OWNER/NAME}"),
 }
+
+
+_GIVEN: Final = {
+    "directory": "has(self.directory) && self.directory != ''",
+    "args": "has(self.args) && size(self.args) > 0",
+    "dispatch": "has(self.dispatch)",
+    "fullBuild": "has(self.fullBuild)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldRule:
+    """A refusal as clusters have it: the field, in CEL what must hold of the part (`self`) that it is in, and the text."""
+
+    field: str
+    cel: str
+    message: str
+
+
+def _unread(strategy: Strategy, field: str) -> str:
+    takers = " or ".join(_TAKES[field])
+    return f"nobody reads it with strategy {strategy}: {_WHY[strategy]}; remove it, or use strategy {takers}"
+
+
+def _needed(strategy: Strategy) -> str:
+    return f"strategy {strategy} needs it; {_NEEDS[strategy][1]}"
+
+
+def _one_platform(strategy: Strategy, number: str) -> str:
+    return (
+        f"has {number} entries, and with strategy {strategy} only the one that the gate boots is read:"
+        f" {_WHY[strategy]}, for whichever platforms they like; keep one"
+    )
+
+
+def _base_unseen(strategy: Strategy) -> str:
+    return f"nobody looks at the base with strategy {strategy}: {_WHY[strategy]}; remove Base"
+
+
+def _always_tested(strategy: Strategy) -> str:
+    return (
+        f"AllowUntested is for strategies Dispatch and Follow; with strategy {strategy} every image is tested, "
+        "so use Required or AllowFailure"
+    )
+
+
+def _promoted_elsewhere(strategy: Strategy) -> str:
+    return (
+        f"true goes with images that are built here; with strategy {strategy} the moving tags are moved by "
+        "whoever builds them, so remove it"
+    )
+
+
+def _tagged_elsewhere(strategy: Strategy) -> str:
+    return f"nobody reads it with strategy {strategy}: the moving tags are moved by whoever builds the image; remove it"
+
+
+def _watches_nothing(strategy: Strategy) -> str:
+    return (
+        f"strategy {strategy} watches the moving tags and tries new versions on the image under the first of them; "
+        "name at least one"
+    )
+
+
+def _rules_of_build(strategy: Strategy) -> Iterator[FieldRule]:
+    other = f"self.strategy != '{strategy}'"
+    for field, takers in _TAKES.items():
+        if strategy not in takers:
+            yield FieldRule(field, f"{other} || !({_GIVEN[field]})", _unread(strategy, field))
+    if strategy in _NEEDS:
+        field = _NEEDS[strategy][0]
+        yield FieldRule(field, f"{other} || {_GIVEN[field]}", _needed(strategy))
+    if strategy not in OURS:
+        one = f"{other} || !has(self.platforms) || size(self.platforms) < 2"
+        yield FieldRule("platforms", one, _one_platform(strategy, "several"))
+        yield FieldRule("rebuildOn", f"{other} || !('Base' in self.rebuildOn)", _base_unseen(strategy))
+
+
+def _rules_of_template(strategy: Strategy) -> Iterator[FieldRule]:
+    other = f"self.build.strategy != '{strategy}'"
+    if strategy in OURS:
+        yield FieldRule("gate", f"{other} || self.gate != 'AllowUntested'", _always_tested(strategy))
+        return
+    promoted = f"{other} || !has(self.promote) || !self.promote"
+    yield FieldRule("promote", promoted, _promoted_elsewhere(strategy))
+    tagged = f"{other} || !has(self.preReleaseTags) || size(self.preReleaseTags) == 0"
+    yield FieldRule("preReleaseTags", tagged, _tagged_elsewhere(strategy))
+    yield FieldRule("tags", f"{other} || size(self.tags) > 0", _watches_nothing(strategy))
+
+
+BUILD_RULES: Final = tuple(rule for strategy in get_args(Strategy) for rule in _rules_of_build(strategy))
+"""What `check_build` refuses."""
+TEMPLATE_RULES: Final = tuple(
+    rule for strategy in get_args(Strategy) for rule in _rules_of_template(strategy)
+)
+"""What `check_template` refuses."""
 
 
 def check_build(
@@ -42,28 +139,15 @@ def check_build(
     """
     for field, takers in _TAKES.items():
         if field in given and strategy not in takers:
-            raise FieldError(
-                f"nobody reads it with strategy {strategy}: {_WHY[strategy]}; remove it, or use strategy"
-                f" {' or '.join(takers)}",
-                field,
-            )
-    needed, cure = _NEEDS.get(strategy, ("", ""))
-    if needed and needed not in given:
-        raise FieldError(f"strategy {strategy} needs it; {cure}", needed)
+            raise FieldError(_unread(strategy, field), field)
+    if strategy in _NEEDS and _NEEDS[strategy][0] not in given:
+        raise FieldError(_needed(strategy), _NEEDS[strategy][0])
     if strategy in OURS:
         return
     if len(platforms) > 1:
-        raise FieldError(
-            f"has {len(platforms)} entries, and with strategy {strategy} only the one that the gate boots is read:"
-            f" {_WHY[strategy]}, for whichever platforms they like; keep one",
-            "platforms",
-        )
+        raise FieldError(_one_platform(strategy, str(len(platforms))), "platforms")
     if "Base" in rebuild_on:
-        raise FieldError(
-            f"nobody looks at the base with strategy {strategy}: {_WHY[strategy]}; remove Base",
-            "rebuildOn",
-            list(rebuild_on).index("Base"),
-        )
+        raise FieldError(_base_unseen(strategy), "rebuildOn", list(rebuild_on).index("Base"))
 
 
 def check_template(
@@ -76,26 +160,11 @@ def check_template(
     """
     if strategy in OURS:
         if gate == "AllowUntested":
-            raise FieldError(
-                f"AllowUntested is for strategies Dispatch and Follow; with strategy {strategy} every image is tested, "
-                "so use Required or AllowFailure",
-                "gate",
-            )
+            raise FieldError(_always_tested(strategy), "gate")
         return
     if promote:
-        raise FieldError(
-            f"true goes with images that are built here; with strategy {strategy} the moving tags are moved by "
-            "whoever builds them, so remove it",
-            "promote",
-        )
+        raise FieldError(_promoted_elsewhere(strategy), "promote")
     if pre_release_tags:
-        raise FieldError(
-            f"nobody reads it with strategy {strategy}: the moving tags are moved by whoever builds the image; remove it",
-            "preReleaseTags",
-        )
+        raise FieldError(_tagged_elsewhere(strategy), "preReleaseTags")
     if not tags:
-        raise FieldError(
-            f"strategy {strategy} watches the moving tags and tries new versions on the image under the first of them; "
-            "name at least one",
-            "tags",
-        )
+        raise FieldError(_watches_nothing(strategy), "tags")

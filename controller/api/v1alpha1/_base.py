@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
+from controller.api.field_error import FieldError
 from controller.api.version import checked_version
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -54,7 +55,15 @@ REPOSITORY: Final = re.compile(
     r"(?P<host>[A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
 )
 """An image repository without tag or digest (OCI distribution specification, `name`)."""
+_LIKE_A_VERSION: Final = (
+    r"([1-9][0-9]*!)?(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*((a|b|rc)(0|[1-9][0-9]*))?"
+    r"(\.post(0|[1-9][0-9]*))?(\.dev(0|[1-9][0-9]*))?(\+[a-z0-9]+(\.[a-z0-9]+)*)?"
+)
+"""The normalised form of PEP 440, as far as a pattern can tell it; `checked_version` decides."""
 _VERSION_OF_AN_IMAGE: Final = re.compile(r"(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?")
+
+
+Entry = TypeVar("Entry")
 
 
 class Document(BaseModel):
@@ -89,10 +98,42 @@ def _image(value: str) -> str:
     return value
 
 
+def _distinct(values: list[Entry]) -> list[Entry]:
+    for number, value in enumerate(values):
+        if value in values[:number]:
+            raise FieldError(f"{value!r} stands twice; keep one", number)
+    return values
+
+
+def matched(pattern: str) -> dict[str, JsonValue]:
+    """Return what tells editors and API servers the pattern of a value whose refusal is worded by code.
+
+    NOTE: Groups lose their names, which ECMAScript writes in another way.
+    """
+    unnamed = re.sub(r"\?P<[a-z]+>", "", pattern)
+    return {"pattern": f"^({unnamed})$"}
+
+
+Distinct = AfterValidator(_distinct)
+"""Refuses a list that names something twice: a cluster keeps such lists as sets."""
 Name = Annotated[str, Field(min_length=1, max_length=63, pattern=NAME_PATTERN)]
-PackageVersion = Annotated[str, Field(max_length=64), AfterValidator(checked_version)]
-ImageRepository = Annotated[str, Field(max_length=255), AfterValidator(_repository)]
-ImageName = Annotated[str, Field(max_length=512), AfterValidator(_image)]
+PackageVersion = Annotated[
+    str,
+    Field(max_length=64, json_schema_extra=matched(_LIKE_A_VERSION)),
+    AfterValidator(checked_version),
+]
+ImageRepository = Annotated[
+    str,
+    Field(max_length=255, json_schema_extra=matched(REPOSITORY.pattern)),
+    AfterValidator(_repository),
+]
+ImageName = Annotated[
+    str,
+    Field(max_length=512, json_schema_extra=matched(REPOSITORY.pattern + _VERSION_OF_AN_IMAGE.pattern)),
+    AfterValidator(_image),
+]
+Tag = Annotated[str, Field(max_length=128, pattern=TAG_PATTERN)]
 Platform = Annotated[str, Field(max_length=64, pattern=PLATFORM_PATTERN)]
 Url = Annotated[str, Field(max_length=2048, pattern=URL_PATTERN)]
 SecretName = Annotated[str, Field(max_length=253, pattern=SUBDOMAIN_PATTERN)]
+Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=20)]

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from controller.api.strategies import OURS, Strategy, check_build
-from controller.api.v1alpha1._base import GITHUB_PATTERN, Document, ImageName, Platform, SecretName
+from controller.api.v1alpha1._base import GITHUB_PATTERN, Distinct, Document, ImageName, Platform, SecretName
 
 
 class Dispatch(Document):
@@ -36,11 +36,11 @@ class Build(Document):
     directory: Annotated[str, Field(max_length=4096)] = ""
     """The folder of the template, absolute or relative to the document; standalone only. Required with Append and
     Dockerfile, refused with the others."""
-    args: Annotated[dict[str, str], Field(max_length=50)] = {}
+    args: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=50)] = {}
     """Build arguments for the template's Dockerfile; never a place for secrets. Append and Dockerfile only."""
     dispatch: Dispatch | None = None
     """Required with Dispatch, refused with the others."""
-    platforms: Annotated[list[Platform], Field(min_length=1, max_length=8)] | None = None
+    platforms: Annotated[list[Platform], Field(min_length=1, max_length=8), Distinct] | None = None
     """The platforms of the image, as linux/arm64; of several (Remote mode) it is an index. One is built in full here, and
     it alone is booted at the gate: the engine's own, else the first; `fullBuild` has the others. Another list takes
     effect with the next image. The variable MOLECULE_IMAGE_PLATFORM names one for all templates instead. Default: the
@@ -49,7 +49,9 @@ class Build(Document):
     """Where the full builds for the further platforms are: an image, or an index of several, that the template's
     Dockerfile gave on such a machine, and that was pushed there. It is read for each release and never run here. Append
     and Dockerfile only."""
-    rebuild_on: Annotated[list[Literal["Version", "Template", "Base"]], Field(max_length=3)] = ["Version"]
+    rebuild_on: Annotated[list[Literal["Version", "Template", "Base"]], Field(max_length=3), Distinct] = [
+        "Version"
+    ]
     """What makes a new image: a new Version (always), a changed Template folder, a Base image that moved. The rest shows
     as UpdateAvailable until it is named here, or asked for once with annotation `runtime.molecule.ai/rebuild`. With
     Dispatch and Follow, Template lets another image of the same version be taken, and Base is refused."""

@@ -52,7 +52,7 @@ class Metadata(Document):
 
 
 class WorkspaceRuntime(Document):
-    """The whole document."""
+    """An object declares the version of the workspace runtime package that a fleet of workspaces must run."""
 
     api_version: Literal["runtime.molecule.ai/v1alpha1"]
     kind: Literal["WorkspaceRuntime"]

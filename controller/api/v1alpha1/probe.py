@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from controller.api.quantity import memory_bytes, nano_cpus
-from controller.api.v1alpha1._base import VARIABLE_PATTERN, Document
+from controller.api.field_error import FieldError
+from controller.api.quantity import CPU, MEMORY, memory_bytes, nano_cpus
+from controller.api.v1alpha1._base import VARIABLE_PATTERN, Document, matched
 
 
 def _checked_by(read: Callable[[object], int]) -> Callable[[object], object]:
@@ -21,15 +22,33 @@ def _checked_by(read: Callable[[object], int]) -> Callable[[object], object]:
     return checked
 
 
-Cpu = Annotated[str | int | float, BeforeValidator(_checked_by(nano_cpus))]
-Memory = Annotated[str | int, BeforeValidator(_checked_by(memory_bytes))]
+Cpu = Annotated[
+    str | int | float,
+    Field(json_schema_extra=matched(CPU.pattern)),
+    BeforeValidator(_checked_by(nano_cpus)),
+]
+Memory = Annotated[
+    str | int,
+    Field(json_schema_extra=matched(MEMORY.pattern)),
+    BeforeValidator(_checked_by(memory_bytes)),
+]
 
 
 class EnvironmentVariable(Document):
     """One environment variable of a probe."""
 
     name: Annotated[str, Field(pattern=VARIABLE_PATTERN, max_length=256)]
+    """The variable's name."""
     value: Annotated[str, Field(max_length=32_768)] = ""
+    """What it holds; never a secret: whoever may read the object reads it."""
+
+
+def _named_once(variables: list[EnvironmentVariable]) -> list[EnvironmentVariable]:
+    names = [variable.name for variable in variables]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise FieldError(f"{name!r} stands twice; keep one", number, "name")
+    return variables
 
 
 class Limits(Document):
@@ -64,7 +83,7 @@ class Probe(Document):
     """What the candidate must do with a model, which a stand-in plays. Required: call it, run a tool for it, and carry on
     the conversation. WithoutTools: the same without a tool. None: nothing; the gate then cannot see an agent that does
     not reach its model or forgets what was said, and the candidate may reach the network."""
-    env: Annotated[list[EnvironmentVariable], Field(max_length=100)] = []
+    env: Annotated[list[EnvironmentVariable], Field(max_length=100), AfterValidator(_named_once)] = []
     """Environment beside the image's own and beside the addresses and keys of the stand-in, which it overrides."""
     resources: Resources = Resources()
     security_context: SecurityContext = SecurityContext()

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, Field
 
-from controller.api.v1alpha1._base import Document
+from controller.api.v1alpha1._base import Document, matched
+
+_PERCENTAGE: Final = r"[1-9][0-9]?%|100%"
 
 
 def _amount(value: object) -> object:
     """Refuse in one sentence what neither side of the union takes; pydantic would complain once for each side."""
     counts = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if counts or (isinstance(value, str) and re.fullmatch(r"[1-9][0-9]?%|100%", value)):
+    if counts or (isinstance(value, str) and re.fullmatch(_PERCENTAGE, value)):
         return value
     raise ValueError(f"must be a whole number from 1, or a percentage from 1% to 100%, got {value!r}")
 
 
-Amount = Annotated[int | str, BeforeValidator(_amount)]
+Amount = Annotated[
+    int | str,
+    Field(json_schema_extra={"minimum": 1, **matched(_PERCENTAGE)}),
+    BeforeValidator(_amount),
+]
 
 
 class Drain(Document):

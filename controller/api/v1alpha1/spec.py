@@ -34,6 +34,7 @@ class Spec(Document):
     package: Package
     registry: Registry
     templates: Annotated[list[Template], Field(min_length=1, max_length=50)]
+    """The adapter templates: each has an image of its own that carries the runtime."""
     targets: Targets
     rollout: Rollout = Rollout()
 
@@ -83,11 +84,7 @@ class Spec(Document):
             )
 
     def _check_platforms(self, build: Build, *at: str | int) -> None:
-        names = build.platforms or []
-        count = len(names)
-        if len(set(names)) < count:
-            twice = next(number for number, name in enumerate(names) if name in names[:number])
-            raise FieldError(f"{names[twice]!r} stands twice; keep one", *at, "platforms", twice)
+        count = len(build.platforms or ())
         if count > 1 and self.registry.mode == "Engine":
             raise FieldError(
                 f"names {count} platforms, and an engine has images of one; keep one, or use registry.mode: Remote",

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, model_validator
 
 from controller.api.strategies import OURS, Gate, check_template
-from controller.api.v1alpha1._base import TAG_PATTERN, Document, ImageRepository, Name
+from controller.api.v1alpha1._base import Distinct, Document, ImageRepository, Name, Tag
 from controller.api.v1alpha1.build import Build
 from controller.api.v1alpha1.probe import Probe
 
@@ -16,11 +16,12 @@ class Template(Document):
     """One adapter template: an image of its own that carries the runtime."""
 
     name: Name
+    """The template's name; label `runtime.molecule.ai/template` of a workspace names it."""
     image: ImageRepository
     """The image's repository, with a registry host in Remote mode."""
-    tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = ["latest"]
+    tags: Annotated[list[Tag], Field(max_length=10), Distinct] = ["latest"]
     """Moving tags, besides the immutable one; a dev, pre- or local release moves none of them."""
-    pre_release_tags: Annotated[list[Annotated[str, Field(pattern=TAG_PATTERN)]], Field(max_length=10)] = []
+    pre_release_tags: Annotated[list[Tag], Field(max_length=10), Distinct] = []
     """The moving tags that a dev, pre- or local release moves instead. Append and Dockerfile only."""
     promote: bool = True
     """Whether this object owns the moving tags. With Dispatch and Follow they are moved by whoever builds the image: it is

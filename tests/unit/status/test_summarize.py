@@ -119,6 +119,7 @@ def test_a_rollout_counts_and_names_its_stragglers() -> None:
         "busy": 1,
         "held": 1,
         "unknown": 1,
+        "progress": "1/4",
     }
     assert [(each.name, each.why) for each in made.stragglers] == [
         ("docker/local/ws-2", "waits for its turn"),

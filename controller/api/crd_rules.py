@@ -1,0 +1,121 @@
+"""What the CustomResourceDefinition says beyond types and bounds: list types, rules between fields, and what only code checks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from controller.api.strategies import BUILD_RULES, OURS, TEMPLATE_RULES
+from controller.api.v1alpha1._base import NAME_PATTERN
+
+Rule = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A list whose entries have a name: two writers of different entries do not overwrite each other."""
+
+    key: str
+
+
+ListType = Keyed | Literal["set", "atomic"]
+
+LISTS: Final[Mapping[str, ListType]] = {
+    "spec.package.signing.publicKeys": "atomic",
+    "spec.templates": Keyed("name"),
+    "spec.templates[].tags": "set",
+    "spec.templates[].preReleaseTags": "set",
+    "spec.templates[].build.platforms": "set",
+    "spec.templates[].build.rebuildOn": "set",
+    "spec.templates[].probe.env": Keyed("name"),
+    "spec.targets.dockerHosts": Keyed("name"),
+    "status.conditions": Keyed("type"),
+    "status.templates": Keyed("name"),
+    "status.stragglers": "atomic",
+    "status.history": "atomic",
+}
+"""How two writers of each list are merged by server-side apply, by the list's path."""
+
+UNDEFAULTED: Final[Mapping[str, str]] = {
+    "spec.templates[].promote": "true where the image is built here, else false: a default of the schema knows no strategy",
+}
+"""Fields whose default depends on others, with how: a stored default would be taken for what somebody typed."""
+
+UNCHECKED: Final[Mapping[str, str]] = {
+    "spec.version": "two spellings of one PEP 440 version, as 1.0+01 and 1.0+1, and versionCeiling: versions have no order there",
+    "spec.templates[].probe.resources.limits": "the least amounts (10m, 16Mi): quantities have no order in a pattern",
+    "metadata.annotations": "a rule sees no annotation",
+}
+"""What the schema takes and the models refuse, with why. The operator says so in condition Stalled, reason Invalid."""
+
+_OURS_CEL: Final = "[" + ", ".join(f"'{each}'" for each in sorted(OURS)) + "]"
+_HOSTED: Final = "image.matches('^([^/]*[.:][^/]*|localhost)/')"
+
+
+def _rule(cel: str, message: str, field: str = "") -> Rule:
+    return {"rule": cel, "message": message, **({"fieldPath": f".{field}"} if field else {})}
+
+
+_PLATFORMS: Final = "has(t.build.platforms) && size(t.build.platforms) > 1"
+
+RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
+    "": (
+        _rule(
+            f"size(self.metadata.name) <= 63 && self.metadata.name.matches('{NAME_PATTERN}')",
+            "metadata.name must consist of at most 63 lower-case letters, digits and '-', and begin and end with a letter or"
+            " digit",
+        ),
+    ),
+    "spec": (
+        _rule(
+            "self.templates.all(t, self.templates.exists_one(o, o.image == t.image))",
+            "an image stands twice; each entry needs its own",
+            "templates",
+        ),
+        _rule(
+            f"self.registry.mode != 'Engine' || self.templates.all(t, t.build.strategy in {_OURS_CEL})",
+            "strategies Dispatch and Follow need registry.mode: Remote; nobody else can deliver an image to one engine",
+            "templates",
+        ),
+        _rule(
+            f"self.registry.mode != 'Remote' || self.templates.all(t, t.{_HOSTED})",
+            "an image names no registry host; write HOST/REPOSITORY, or use registry.mode: Engine",
+            "templates",
+        ),
+        _rule(
+            f"self.registry.mode != 'Engine' || !self.templates.exists(t, {_PLATFORMS})",
+            "an engine has images of one platform; keep one in each build.platforms, or use registry.mode: Remote",
+            "templates",
+        ),
+        _rule(
+            "self.registry.mode != 'Engine' || self.registry.artifacts.matches('^[^/:]*$')",
+            "must be a volume name in Engine mode; use letters, digits, '.', '_' and '-'",
+            "registry.artifacts",
+        ),
+    ),
+    "spec.templates[]": tuple(_rule(rule.cel, rule.message, rule.field) for rule in TEMPLATE_RULES),
+    "spec.templates[].build": (
+        *(_rule(rule.cel, rule.message, rule.field) for rule in BUILD_RULES),
+        _rule(
+            "!(has(self.platforms) && size(self.platforms) > 1) || has(self.fullBuild) || self.strategy in ['Dispatch', 'Follow']",
+            "names several platforms, and only one is built here; name in fullBuild the image or index that has the full"
+            " builds for the others",
+            "platforms",
+        ),
+        _rule(
+            "!has(self.fullBuild) || (has(self.platforms) && size(self.platforms) > 1)",
+            "is for further platforms, and platforms names none; name them, or remove it",
+            "fullBuild",
+        ),
+        _rule(
+            "!has(self.fullBuild) || self.fullBuild.matches('^([^/]*[.:][^/]*|localhost)/')",
+            "names no registry host; write HOST/REPOSITORY:TAG",
+            "fullBuild",
+        ),
+    ),
+}
+"""The rules between fields (CEL), by the path of what `self` is; the models have each of them, with the same cure.
+
+NOTE: A message that names the entry it is about (`messageExpression`) exceeds the API server's budget for fifty templates.
+"""
