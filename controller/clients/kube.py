@@ -1,0 +1,334 @@
+"""A Kubernetes API server, asynchronously: the only way from this program to a cluster's objects and pods.
+
+Objects are the server's JSON as it is. The typed models of the library would be read three times as slowly, and refuse an
+answer that they do not know *after* the server has done what was asked; so the library gives us the connection, with
+its kubeconfig, certificates and tokens, and what is sent over it stands here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any, Final, Self
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from controller.clients._kube_errors import Conflict, Expired, FieldsOwned, refused, translated
+from controller.clients._kube_exec import Ran, execute
+from controller.model.errors import Terminal
+
+__all__ = [
+    "DEPLOYMENTS",
+    "NAMESPACES",
+    "PODS",
+    "SECRETS",
+    "STATEFUL_SETS",
+    "Conflict",
+    "Event",
+    "Expired",
+    "FieldsOwned",
+    "JsonObject",
+    "KubeCluster",
+    "Listed",
+    "Place",
+    "Ran",
+    "Resource",
+]
+
+JsonObject = dict[str, Any]
+
+_CALL_SECONDS: Final = 30.0
+_PAGE: Final = 500
+_WATCH_SECONDS: Final = 300
+"""How long the server keeps a watch open."""
+_SILENCE_SECONDS: Final = 90.0
+"""A server sends a bookmark about every minute: a stream that is silent for longer is dead."""
+_APPLY: Final = "application/apply-patch+yaml"
+_MERGE: Final = "application/merge-patch+json"
+_LIMITS: Final = aiohttp.ClientTimeout(total=_CALL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object: `api` is ``v1`` or ``apps/v1``, `plural` its name in paths, `kind` in documents."""
+
+    api: str
+    plural: str
+    kind: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, *more: str) -> str:
+        """Return where its objects, or one of them, are."""
+        parts = ["apis" if "/" in self.api else "api", self.api]
+        parts += ["namespaces", namespace] if namespace else []
+        return "/" + "/".join([*parts, self.plural, *((name, *more) if name else ())])
+
+
+DEPLOYMENTS: Final = Resource("apps/v1", "deployments", "Deployment")
+STATEFUL_SETS: Final = Resource("apps/v1", "statefulsets", "StatefulSet")
+PODS: Final = Resource("v1", "pods", "Pod")
+NAMESPACES: Final = Resource("v1", "namespaces", "Namespace")
+SECRETS: Final = Resource("v1", "secrets", "Secret")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One object of a kind, by its name."""
+
+    resource: Resource
+    namespace: str | None
+    name: str
+
+    def path(self, *part: str) -> str:
+        """Return where it is, or a subresource of it."""
+        return self.resource.path(self.namespace, self.name, *part)
+
+    def __str__(self) -> str:
+        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
+        return f"{self.resource.kind} {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """All objects of a kind at one moment, and the resource version to watch from."""
+
+    items: tuple[JsonObject, ...]
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something changed: `kind` is ADDED, MODIFIED, DELETED or BOOKMARK, which has nothing but a new `version`."""
+
+    kind: str
+    object: JsonObject
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request; `doing` completes "Could not …", and empty values of `query` are not sent."""
+
+    method: str
+    path: str
+    doing: str
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: Mapping[str, Any] | None = None
+    content_type: str = "application/json"
+
+
+class KubeCluster:
+    """One cluster.
+
+    Every method raises NotFound (the only answer that means absence), Transient (nothing is known), or Terminal (refused;
+    the server's words are in the message). `kubeconfig` None means the service account of the pod that we run in.
+    """
+
+    def __init__(
+        self, kubeconfig: Path | None = None, *, context: str | None = None, may_execute: bool = False
+    ) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._may_execute = may_execute
+        self._client: ApiClient | None = None
+
+    async def __aenter__(self) -> Self:
+        configuration = Configuration()
+        try:
+            if self._kubeconfig is None:
+                load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+            else:
+                await load_kube_config(  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+                    str(self._kubeconfig), self._context, configuration, persist_config=False
+                )
+        except (ConfigException, OSError, ValueError) as error:
+            where = self._kubeconfig or "the service account of this pod"
+            raise Terminal(
+                "ClusterUnknown",
+                f"Could not read {where}: {' '.join(str(error).split()).rstrip('.')}.",
+                fix="Name a kubeconfig with a context that exists.",
+            ) from error
+        self._client = ApiClient(configuration)
+        self._client.user_agent = "workspace-runtime"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+
+    async def read(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
+        """Return one object. Raises NotFound when there is none."""
+        at = Place(resource, namespace, name)
+        return await self._ask(Call("GET", at.path(), f"read {at}"))
+
+    async def list(
+        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+    ) -> Listed:
+        """Return all objects of a kind, in one namespace or all, narrowed by selectors as `kubectl` takes them."""
+        call = Call("GET", resource.path(namespace), f"list {resource.plural} in {_where(namespace)}")
+        query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE)}
+        items: list[JsonObject] = []
+        following = ""
+        while True:
+            answer = await self._ask(replace(call, query={**query, "continue": following}))
+            items += answer["items"]
+            following = answer["metadata"].get("continue") or ""
+            if not following:
+                return Listed(tuple(items), answer["metadata"]["resourceVersion"])
+
+    async def apply(
+        self, at: Place, body: Mapping[str, Any], *, manager: str, force: bool = False
+    ) -> JsonObject:
+        """Own the fields in `body` as `manager`, and return the object that results.
+
+        With `force`, fields are taken from whoever owns them. A `uid` or `resourceVersion` in the metadata makes it an
+        apply to exactly that object.
+
+        Raises:
+            FieldsOwned: others own fields that `body` changes.
+            Conflict: the object is not the one that was read.
+        """
+        call = Call(
+            "PATCH",
+            at.path(),
+            f"apply to {at}",
+            query={"fieldManager": manager, "force": "true" if force else "false"},
+            body={"apiVersion": at.resource.api, "kind": at.resource.kind, **body},
+            content_type=_APPLY,
+        )
+        return await self._ask(call)
+
+    async def merge(self, at: Place, body: Mapping[str, Any], *, manager: str, part: str = "") -> JsonObject:
+        """Change the fields in `body` and no others; None removes one. `part` is a subresource, as ``status``."""
+        path = at.path(*([part] if part else []))
+        query = {"fieldManager": manager}
+        return await self._ask(
+            Call("PATCH", path, f"change {at}", query=query, body=body, content_type=_MERGE)
+        )
+
+    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> JsonObject:
+        """Create an object. Raises Conflict when it exists."""
+        doing = f"create {resource.kind} {body['metadata'].get('name', '')}".rstrip()
+        whole = {"apiVersion": resource.api, "kind": resource.kind, **body}
+        return await self._ask(Call("POST", resource.path(namespace), doing, body=whole))
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
+        """Delete an object, only the one of this `uid` if given, with what it owns, in the background.
+
+        Raises:
+            NotFound: there is none.
+            Conflict: it is another one.
+        """
+        body: JsonObject = {"propagationPolicy": "Background"}
+        if uid is not None:
+            body["preconditions"] = {"uid": uid}
+        await self._ask(
+            Call("DELETE", resource.path(namespace, name), f"delete {resource.kind} {name}", body=body)
+        )
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        version: str,
+        *,
+        labels: str = "",
+        silence_seconds: float = _SILENCE_SECONDS,
+    ) -> AsyncGenerator[Event, None]:
+        """Yield what changes after `version`, until the server ends the stream: watch on from the last version.
+
+        Raises:
+            Expired: that version is too old; list anew.
+            Transient: the stream broke, or was silent for longer than a living one is.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "labelSelector": labels,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        limits = aiohttp.ClientTimeout(
+            total=_WATCH_SECONDS + silence_seconds, sock_connect=_CALL_SECONDS, sock_read=silence_seconds
+        )
+        doing = f"watch {resource.plural} in {_where(namespace)}"
+        with translated(doing):
+            answer = await self._send(Call("GET", resource.path(namespace), doing, query=query), limits)
+            try:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise refused(doing, answer.status, await answer.read(), answer.headers)
+                async for line in answer.content:
+                    yield _event(doing, json.loads(line))
+            finally:
+                answer.close()
+
+    async def execute(
+        self, at: Place, container: str, command: Sequence[str], *, timeout_seconds: float
+    ) -> Ran:
+        """Run a command in a container of the pod `at`.
+
+        Raises:
+            Terminal: this program may not run anything in pods.
+            Transient: the pod does not run, or nobody answers.
+        """
+        doing = f"run {command[0]} in {at}"
+        if not self._may_execute:
+            raise Terminal(
+                "ExecForbidden",
+                f"Could not {doing}: exec is switched off.",
+                fix="Set rbac.exec: true, or give the workspaces a runtime that answers on /runtime.",
+            )
+        with translated(doing):
+            async with asyncio.timeout(timeout_seconds):
+                return await execute(
+                    self._opened.configuration, at.path("exec"), container, command, doing=doing
+                )
+
+    @property
+    def _opened(self) -> ApiClient:
+        if self._client is None:
+            raise RuntimeError("KubeCluster is used outside its `async with`")
+        return self._client
+
+    async def _send(self, call: Call, limits: aiohttp.ClientTimeout = _LIMITS) -> aiohttp.ClientResponse:
+        """Send one request and return the answer, its body unread."""
+        _, url, headers, _, _ = await self._opened.param_serialize(
+            call.method,
+            call.path,
+            query_params=[(key, value) for key, value in call.query.items() if value],
+            header_params={"Content-Type": call.content_type, "Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._opened.call_api(call.method, url, headers, call.body, None, limits)
+        response: aiohttp.ClientResponse = answer.response
+        return response
+
+    async def _ask(self, call: Call) -> JsonObject:
+        with translated(call.doing):
+            answer = await self._send(call)
+            try:
+                content = await answer.read()
+            finally:
+                answer.release()
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise refused(call.doing, answer.status, content, answer.headers)
+            document: JsonObject = json.loads(content)
+            return document
+
+
+def _where(namespace: str | None) -> str:
+    return namespace or "all namespaces"
+
+
+def _event(doing: str, told: Mapping[str, Any]) -> Event:
+    changed = told["object"]
+    if told["type"] == "ERROR":
+        raise refused(doing, int(changed.get("code", 500)), json.dumps(changed).encode(), {})
+    return Event(told["type"], changed, changed["metadata"]["resourceVersion"])

@@ -1,0 +1,55 @@
+"""Follows the objects of one kind for as long as somebody listens: a list, then every change, over all breaks in between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Final
+
+from controller.clients._kube_errors import Expired
+from controller.clients.kube import Event, KubeCluster, Listed, Resource
+from controller.model.errors import Transient
+
+_FIRST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 10.0
+_SILENCE_SECONDS: Final = 90.0
+
+
+async def follow(
+    cluster: KubeCluster,
+    resource: Resource,
+    namespace: str | None = None,
+    *,
+    labels: str = "",
+    silence_seconds: float = _SILENCE_SECONDS,
+) -> AsyncGenerator[Listed | Event, None]:
+    """Yield all objects, then each change; all objects again only where changes may have been missed.
+
+    A server that is away is asked again with growing pauses; a stream that ended, broke or went silent goes on where it
+    was, so that an idle cluster is not listed again.
+
+    Raises:
+        Terminal: we may not list or watch them.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    version: str | None = None
+    while True:
+        try:
+            if version is None:
+                listed = await cluster.list(resource, namespace, labels=labels)
+                version = listed.version
+                yield listed
+            changes = cluster.watch(
+                resource, namespace, version, labels=labels, silence_seconds=silence_seconds
+            )
+            async with aclosing(changes):
+                async for event in changes:
+                    pause, version = _FIRST_PAUSE_SECONDS, event.version
+                    if event.kind != "BOOKMARK":
+                        yield event
+        except Expired:
+            version = None
+        except Transient:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
