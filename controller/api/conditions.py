@@ -61,6 +61,10 @@ class Reason(enum.StrEnum):
     PAUSED = "Paused"
     TARGETS_HELD = "TargetsHeld"
     SHAPE_UNSAFE = "ShapeUnsafe"
+    CONTAINER_NOT_FOUND = "ContainerNotFound"
+    IMAGE_CONTESTED = "ImageContested"
+    TARGET_OWNED = "TargetOwned"
+    NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
     # someone must change something
     BUILD_FAILED = "BuildFailed"
     REGISTRY_REFUSED = "RegistryRefused"

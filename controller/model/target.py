@@ -1,10 +1,11 @@
-"""A container that a document rolls: what it runs, what it says, and what forbids touching it."""
+"""What a document rolls, a container or a workload: what it runs, what it says, and what forbids touching it."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 
+from controller.api.conditions import Reason
 from controller.model.container import ContainerState
 from controller.model.observed import Known, Observed
 from controller.model.running import RuntimeReport
@@ -34,10 +35,20 @@ class Succession:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One container to roll.
+class Barred:
+    """Why a target must be left alone until somebody changes something: a reason of the vocabulary, and what to do."""
 
-    `id` is ``docker/HOST/CONTAINER``. `template` is None when no listed template owns its image; `template_unknown`
+    reason: Reason
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One container, or one workload of a cluster, to roll.
+
+    `id` is ``docker/HOST/CONTAINER`` or ``NAMESPACE/KIND/NAME``; `host` is the engine's name or the namespace. Of a
+    workload `container_id` is its uid, `image_id` the digest in its image, empty where that has none, `state` whether it
+    is scaled to nothing or fails in all its pods, and `running` stands for all of them. `template` is None when no listed template owns its image; `template_unknown`
     then says why. `container_id`, `image`, `image_id` and `state` are those of the container that serves (or would,
     if it ran): while a replacement switches, the one that holds the name, else the old one. `running` is Unknown for
     a container that does not run. `shape_unsafe` is why it must not be replaced, with the cause's name.
@@ -56,6 +67,7 @@ class Target:
     hold: str | None = None
     pin: str | None = None
     shape_unsafe: str | None = None
+    barred: Barred | None = None
     succession: Succession | None = None
     has_create_spec: bool = False
     """Whether its create specification is in its label; False for one that was never replaced by us."""

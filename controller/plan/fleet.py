@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -128,6 +129,8 @@ def guarded(target: Target, version: str) -> LeftAlone | None:
         return LeftAlone(target, f"held: {target.hold}" if target.hold else "held", Reason.TARGETS_HELD)
     if target.pin is not None and target.pin != version:
         return LeftAlone(target, f"pinned to {target.pin}", Reason.TARGETS_HELD)
+    if target.barred is not None:
+        return LeftAlone(target, target.barred.cause, target.barred.reason)
     if target.shape_unsafe is not None:
         return LeftAlone(target, target.shape_unsafe, Reason.SHAPE_UNSAFE)
     return None
@@ -171,17 +174,25 @@ def may_go_now(
     down = in_flight | {target.id for target in fleet.stale if _switching(target)}
     room = allowed(spec.rollout.max_unavailable, len(fleet.counted))
     room -= sum(1 for target in fleet.counted if target.id in down)
-    places = PER_HOST_LIMIT - len(in_flight)
+    under_way = Counter(engine_of(target) for target in in_flight)
     waiting = [target for target in fleet.stale if target.id in ready - in_flight]
     idle = [target for target in waiting if target.in_transition or not target.busy]
     idle_under_way = any(target.id in in_flight and not target.busy for target in fleet.stale)
     chosen: list[Target] = []
     for target in idle if idle or idle_under_way else waiting:
         free = _is_down(target)
-        if len(chosen) < places and (free or room > 0):
+        engine = engine_of(target.id)
+        if (engine is None or under_way[engine] < PER_HOST_LIMIT) and (free or room > 0):
             chosen.append(target)
+            under_way[engine] += 1
             room -= 0 if free else 1
     return chosen
+
+
+def engine_of(target: str) -> str | None:
+    """Return the engine that replaces the target of this id; None for a workload: a cluster has nodes for all of them."""
+    kind, engine, _ = target.split("/", 2)
+    return engine if kind == "docker" else None
 
 
 def _switching(target: Target) -> bool:

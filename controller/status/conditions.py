@@ -33,6 +33,11 @@ from controller.status.standing import about_others, templates_of
 ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.HELD, Reason.TARGETS_HELD, Reason.TEMPLATES_HELD_BACK})
 """Why an object is not ready although all is as its owner wants it: neither under way nor stalled."""
 
+STUCK = frozenset(
+    {Reason.SHAPE_UNSAFE, Reason.CONTAINER_NOT_FOUND, Reason.IMAGE_CONTESTED, Reason.TARGET_OWNED}
+)
+"""Why a target cannot be replaced before somebody changes something."""
+
 NAMES_LISTED = 3
 
 
@@ -98,7 +103,7 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
     if isinstance(state, Held):
         waits_for_targets = state.fallback is not None and state.fleet is None
         return not state.by_owner and not waits_for_targets
-    return bool(_failures(scope)) or ready.reason == Reason.SHAPE_UNSAFE or isinstance(state, Contested)
+    return bool(_failures(scope)) or ready.reason in STUCK or isinstance(state, Contested)
 
 
 def _rolling_back(scope: Scope) -> Verdict | None:
@@ -221,7 +226,7 @@ def _missed(fleet: Fleet, record: ReleaseRecord) -> Verdict | None:
         return None
     running = sum(1 for left in fleet.missed if left.target.is_running)
     text = f"{len(fleet.proven)} of {len(fleet.counted) + running} targets run {record.version}"
-    unsafe = [left for left in fleet.missed if left.reason == Reason.SHAPE_UNSAFE]
+    unsafe = [left for left in fleet.missed if left.reason in STUCK]
     held = [left for left in fleet.missed if left.reason == Reason.TARGETS_HELD]
     behind = [left for left in fleet.missed if left.reason == Reason.TEMPLATES_HELD_BACK]
     awaited = [left for left in fleet.missed if left.reason == Reason.AWAITING_DELIVERY]
@@ -241,7 +246,7 @@ def _missed(fleet: Fleet, record: ReleaseRecord) -> Verdict | None:
         return Verdict("False", reason, f"{text}.")
     more = f" {len(unsafe) - 1} more cannot be replaced either." if len(unsafe) > 1 else ""
     first = f"{unsafe[0].target.id} cannot be replaced: {unsafe[0].cause.rstrip('.')}."
-    return Verdict("False", Reason.SHAPE_UNSAFE, f"{text}; {first}{more}")
+    return Verdict("False", unsafe[0].reason or Reason.SHAPE_UNSAFE, f"{text}; {first}{more}")
 
 
 def _settled_text(fleet: Fleet, record: ReleaseRecord) -> str:

@@ -226,6 +226,21 @@ def test_an_engine_does_no_more_than_four_at_a_time_however_large_the_budget() -
     assert going(*many(8), amount="100%", in_flight={"docker/local/ws-0"}) == ["ws-1", "ws-2", "ws-3"]
 
 
+def test_each_engine_has_its_own_four() -> None:
+    here = [old(f"ws-{number}") for number in range(6)]
+    there = [old(f"ws-{number}", id=f"docker/other/ws-{number}", host="other") for number in range(6)]
+    chosen = going(*here, *there, amount="100%", in_flight={"docker/local/ws-0"})
+    assert sorted(chosen) == sorted(["ws-1", "ws-2", "ws-3", "ws-0", "ws-1", "ws-2", "ws-3"])
+
+
+def test_workloads_go_as_far_as_the_budget_lets_them() -> None:
+    workloads = [
+        old(f"ws-{number}", id=f"agents/Deployment/ws-{number}", host="agents") for number in range(20)
+    ]
+    assert len(going(*workloads, amount="100%")) == 20
+    assert len(going(*workloads, amount="25%")) == 5
+
+
 def test_what_is_under_way_uses_the_budget() -> None:
     assert going(*many(8), in_flight={"docker/local/ws-0"}) == ["ws-1"]
     assert going(*many(8), in_flight={"docker/local/ws-0", "docker/local/ws-1"}) == []

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
+from controller.api.conditions import Reason
 from controller.api.status import Status
 from controller.model.container import ContainerState
 from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import Cascade, Failure, Progress
+from controller.model.target import Barred
 from controller.plan.decide import decide
 from controller.plan.state import classify
 from controller.status.invariants import broken
@@ -209,6 +211,17 @@ def test_a_target_that_cannot_be_replaced_stalls_with_its_name_and_the_cure() ->
     )
     assert made["Ready"] == made["RolledOut"] == ("False", "ShapeUnsafe", text)
     assert made["Stalled"] == ("True", "ShapeUnsafe", text)
+
+
+def test_a_workload_that_somebody_else_writes_is_told_with_who_and_the_cure() -> None:
+    cause = "helm set its image to ws/echo:1 after ws/echo:2 was set for it; set the image in the release's values"
+    contested = target(
+        "ws-2", "0.0.9", id="agents/Deployment/ws-2", barred=Barred(Reason.IMAGE_CONTESTED, cause)
+    )
+    made = conditions(status(observation(record(), targets=Known((target(), contested)))))
+    text = f"1 of 2 targets run 0.1.0; agents/Deployment/ws-2 cannot be replaced: {cause}."
+    assert made["RolledOut"] == ("False", "ImageContested", text)
+    assert made["Stalled"] == ("True", "ImageContested", text)
 
 
 def test_what_cannot_be_moved_is_told_only_when_all_else_is_done() -> None:

@@ -1,0 +1,106 @@
+"""Deployments and StatefulSets of a cluster, as nouns of ours; of them we write one image and our annotations, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from controller.api.names import GROUP
+from controller.clients._kube_workloads import parse_pod, parse_workload
+from controller.clients.kube import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    STATEFUL_SETS,
+    JsonObject,
+    KubeCluster,
+    Place,
+    Resource,
+)
+from controller.model.errors import NotFound
+from controller.model.workload import FIELD_MANAGER, Pod, Workload, WorkloadKind
+
+_RESOURCES: Final[Mapping[WorkloadKind, Resource]] = {
+    WorkloadKind.DEPLOYMENT: DEPLOYMENTS,
+    WorkloadKind.STATEFUL_SET: STATEFUL_SETS,
+}
+_CLAIMS: Final = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+
+
+class KubeWorkloads:
+    """The workloads of one cluster. Methods raise as those of `KubeCluster` do."""
+
+    def __init__(self, cluster: KubeCluster) -> None:
+        self._cluster = cluster
+        self._written: dict[str, str] = {}
+
+    async def list(self, namespace: str, *, labels: str) -> tuple[Workload, ...]:
+        """Return the workloads of both kinds in a namespace that carry `labels`, by name."""
+        both = await asyncio.gather(
+            *(self._cluster.list(resource, namespace, labels=labels) for resource in _RESOURCES.values())
+        )
+        found = [
+            self._parsed(kind, item)
+            for kind, listed in zip(_RESOURCES, both, strict=True)
+            for item in listed.items
+        ]
+        return tuple(sorted(found, key=lambda each: each.id))
+
+    async def read(self, kind: WorkloadKind, namespace: str, name: str) -> Workload:
+        """Return one workload."""
+        return self._parsed(kind, await self._cluster.read(_RESOURCES[kind], namespace, name))
+
+    async def pods(self, workload: Workload, container: str) -> tuple[Pod, ...]:
+        """Return the workload's pods, seen through one container, those that are being deleted included."""
+        listed = await self._cluster.list(PODS, workload.namespace, labels=workload.selector)
+        return tuple(sorted((parse_pod(item, container) for item in listed.items), key=lambda pod: pod.name))
+
+    async def namespace(self, name: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Return labels and annotations of a namespace."""
+        metadata = (await self._cluster.read(NAMESPACES, None, name))["metadata"]
+        return metadata.get("labels") or {}, metadata.get("annotations") or {}
+
+    async def single_writer_claims(self, namespace: str) -> frozenset[str]:
+        """Return the names of the volume claims in a namespace that one node alone may mount."""
+        listed = await self._cluster.list(_CLAIMS, namespace)
+        return frozenset(
+            item["metadata"]["name"]
+            for item in listed.items
+            if not {"ReadWriteMany", "ReadOnlyMany"} & set(item["spec"].get("accessModes") or ())
+        )
+
+    async def delete_pod(self, pod: Pod) -> None:
+        """Delete a pod, whose workload makes another one; without effect when it is gone."""
+        with suppress(NotFound):
+            await self._cluster.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
+
+    async def set_image(
+        self, workload: Workload, container: str, image: str, *, annotations: Mapping[str, str]
+    ) -> Workload:
+        """Have `container` of exactly this workload, as it was read, run `image`; ours are `annotations` and no others.
+
+        The image is taken from whoever owns it: that nobody else wrote it since we did is for the caller to see, in what
+        it read.
+
+        Raises:
+            Conflict: it has changed since, or is another one of that name.
+        """
+        body: JsonObject = {
+            "metadata": {
+                "uid": workload.uid,
+                "resourceVersion": workload.resource_version,
+                "annotations": {f"{GROUP}/{name}": value for name, value in annotations.items()},
+            },
+            "spec": {"template": {"spec": {"containers": [{"name": container, "image": image}]}}},
+        }
+        at = Place(_RESOURCES[workload.kind], workload.namespace, workload.name)
+        written = await self._cluster.apply(at, body, manager=FIELD_MANAGER, force=True)
+        self._written[workload.uid] = image
+        return self._parsed(workload.kind, written)
+
+    def _parsed(self, kind: WorkloadKind, found: JsonObject) -> Workload:
+        workload = parse_workload(kind, found)
+        return replace(workload, written=self._written.get(workload.uid))

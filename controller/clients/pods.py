@@ -1,0 +1,128 @@
+"""Asks the workspace in a pod what it runs and does, and to drain: over HTTP at the pod's own address.
+
+Draining over HTTP needs the control token that the owner mounted from a Secret; without it a workspace drains when it is
+told to end, within its grace period. Exec is for a runtime that predates `/runtime`, and only where it was switched on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final, Self
+
+import aiohttp
+
+from controller.clients.kube import PODS, KubeCluster, Place
+from controller.clients.workspace import parse_report
+from controller.model.errors import Problem, Terminal, Transient
+from controller.model.observed import Known, Observed, Unknown
+from controller.model.running import RuntimeReport, RuntimeState
+from controller.model.workload import Pod
+
+USUAL_URL: Final = "http://{podIP}:{port}"
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0, sock_connect=1.0)
+_EXEC_SECONDS: Final = 15.0
+_LONGEST_DRAIN_SECONDS: Final = 86_400
+_BODY_LIMIT_BYTES: Final = 64 * 1024
+_METADATA_PROGRAM: Final = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
+
+
+class PodWorkspaces:
+    """The workspaces in the pods of a cluster.
+
+    `url` is where one is asked, with ``{namespace}``, ``{pod}``, ``{podIP}`` and ``{port}``; `package` is the name whose
+    metadata tells the version of a runtime that predates `/runtime`, by exec, None where exec is off.
+    """
+
+    def __init__(self, cluster: KubeCluster, *, url: str = USUAL_URL, package: str | None = None) -> None:
+        self._cluster = cluster
+        self._url = url
+        self._package = package
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=_TIMEOUT,
+            connector=aiohttp.TCPConnector(limit=64, force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def report(self, pod: Pod, *, container: str) -> Observed[RuntimeReport]:
+        """Return what the workspace says of itself, or why it could not be asked."""
+        answer = await self._over_http("GET", pod, "")
+        if isinstance(answer, RuntimeReport):
+            return Known(answer)
+        reasons = [answer]
+        if self._package is not None and pod.running:
+            try:
+                return Known(await self._from_metadata(pod, container, self._package))
+            except Problem as problem:
+                reasons.append(str(problem))
+        return Unknown("; ".join(reasons), datetime.now(UTC))
+
+    async def drain(self, pod: Pod, *, seconds: float, token: str) -> RuntimeReport:
+        """Make the workspace refuse new work for `seconds`, and return what is still under way.
+
+        Raises:
+            Transient: it cannot be asked, or does not take the token.
+        """
+        length = max(1, min(int(seconds), _LONGEST_DRAIN_SECONDS))
+        return await self._control("POST", pod, token, {"timeoutSeconds": length})
+
+    async def resume(self, pod: Pod, *, token: str) -> None:
+        """Let the workspace take work again. Raises as `drain`."""
+        await self._control("DELETE", pod, token, None)
+
+    async def _control(self, method: str, pod: Pod, token: str, body: dict[str, int] | None) -> RuntimeReport:
+        answer = await self._over_http(method, pod, "/drain", token=token, body=body)
+        if isinstance(answer, RuntimeReport):
+            return answer
+        raise Transient(answer)
+
+    async def _over_http(
+        self, method: str, pod: Pod, path: str, *, token: str = "", body: dict[str, int] | None = None
+    ) -> RuntimeReport | str:
+        """Return the report, or why there is none."""
+        if self._session is None:
+            raise RuntimeError("PodWorkspaces is used outside its `async with`")
+        if pod.address is None:
+            return f"pod {pod.name} has no address yet"
+        values = {"namespace": pod.namespace, "pod": pod.name, "podIP": pod.address, "port": pod.port}
+        url = f"{_formatted(self._url, values).rstrip('/')}/runtime{path}"
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            request = self._session.request(method, url, json=body, headers=headers, allow_redirects=False)
+            async with request as answer:
+                if answer.status != HTTPStatus.OK:
+                    return f"{url} answered {answer.status}"
+                return parse_report(await answer.content.read(_BODY_LIMIT_BYTES))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            return f"{url} did not answer ({type(error).__name__})"
+        except ValueError as error:
+            return f"{url}: {error}"
+
+    async def _from_metadata(self, pod: Pod, container: str, package: str) -> RuntimeReport:
+        for python in ("python3", "python"):
+            command = (python, "-c", _METADATA_PROGRAM, package)
+            at = Place(PODS, pod.namespace, pod.name)
+            ran = await self._cluster.execute(at, container, command, timeout_seconds=_EXEC_SECONDS)
+            if ran.exit_code == 0:
+                return RuntimeReport(package, ran.output.decode().strip(), None, RuntimeState.UNREPORTED)
+        raise Transient(f"no Python in it knows a version of {package}")
+
+
+def _formatted(url: str, values: Mapping[str, object]) -> str:
+    try:
+        return url.format_map(values)
+    except (KeyError, IndexError, ValueError) as error:
+        raise Terminal(
+            "WorkspaceUrlInvalid",
+            f"WSR_WORKSPACE_URL {url!r} cannot be filled in: {error}.",
+            fix="Use {namespace}, {pod}, {podIP} and {port} only.",
+        ) from error

@@ -1,0 +1,72 @@
+"""What is written on a workload while its image is being changed, so that whoever comes next can go on or go back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Final, Self
+
+from controller.api.names import GROUP
+from controller.model.workload import Workload
+
+_OWNER: Final = "owner"
+_IMAGE: Final = "image"
+_ROLL: Final = "roll"
+_CORRECTED: Final = "corrected"
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """A change of image that was begun: where it comes from, and what must report for it to be over."""
+
+    before: str
+    version: str
+    content_sha256: str | None
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Our annotations on a workload.
+
+    `owner` is the object that rolls it, as ``NAMESPACE/NAME``; `image` what we wrote last; `roll` what is under way;
+    `corrected` the generation of the object for which an image that somebody else wrote was put back.
+    """
+
+    owner: str | None = None
+    image: str | None = None
+    roll: Roll | None = None
+    corrected: int | None = None
+
+    @classmethod
+    def of(cls, workload: Workload) -> Self:
+        """Return what is written there; what nobody can read any more is taken for absent."""
+        given = {
+            name: workload.annotations.get(f"{GROUP}/{name}") for name in (_OWNER, _IMAGE, _ROLL, _CORRECTED)
+        }
+        corrected = given[_CORRECTED] or ""
+        return cls(
+            owner=given[_OWNER],
+            image=given[_IMAGE] or workload.written,
+            roll=_read(given[_ROLL]),
+            corrected=int(corrected) if corrected.isdigit() else None,
+        )
+
+    def annotations(self) -> Mapping[str, str]:
+        """Return them as they are written, by their names without the group."""
+        values = {
+            _OWNER: self.owner,
+            _IMAGE: self.image,
+            _ROLL: json.dumps(asdict(self.roll), sort_keys=True) if self.roll else None,
+            _CORRECTED: str(self.corrected) if self.corrected is not None else None,
+        }
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def _read(text: str | None) -> Roll | None:
+    try:
+        found = json.loads(text or "null")
+        return Roll(**{**found, "digests": tuple(found["digests"])}) if found else None
+    except (ValueError, TypeError, KeyError):
+        return None

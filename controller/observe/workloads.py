@@ -1,0 +1,185 @@
+"""Reads the targets in one cluster namespace: which workloads a document rolls, what their pods run, what they say."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from controller.api.conditions import Reason
+from controller.api.names import LABEL_HOLD, LABEL_MANAGED, LABEL_PIN, LABEL_TEMPLATE, NAMESPACE_ALLOWED_FROM
+from controller.api.v1alpha1 import Drain
+from controller.clients.kube_workloads import KubeWorkloads
+from controller.clients.pods import PodWorkspaces
+from controller.model.container import ContainerState
+from controller.model.errors import Terminal
+from controller.model.observed import Known, Observed, Unknown
+from controller.model.roll import Marks
+from controller.model.running import RuntimeReport
+from controller.model.target import Barred, Phase, Succession, Target
+from controller.model.workload import Container, Pod, Workload, digest_of
+from controller.plan.owners import template_of
+from controller.plan.workloads import contest, foreign_owner, unsafe_workload
+
+_ASKED_AT_ONCE: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a document says of its workloads.
+
+    `owner` is the object, as ``NAMESPACE/NAME``, and `generation` its generation; `selector` narrows further what the
+    label of consent already allows; `templates` are image repositories by template name. With `corrects`, an image that
+    somebody else wrote is put back once per generation.
+    """
+
+    owner: str
+    generation: int
+    container: str
+    selector: Mapping[str, str]
+    templates: Mapping[str, str]
+    drain: Drain
+    corrects: bool = False
+
+
+async def observe(
+    workloads: KubeWorkloads, workspaces: PodWorkspaces, namespace: str, asked: Asked
+) -> tuple[Target, ...]:
+    """Return the targets in `namespace`, by id: the workloads whose owner consents by label.
+
+    Raises:
+        Terminal: the namespace does not let this object in.
+        Transient: the cluster did not answer: nothing is known of its targets.
+    """
+    labels, annotations = await workloads.namespace(namespace)
+    _check_consent(namespace, {**annotations, **labels}, asked)
+    selector = ",".join(f"{key}={value}" for key, value in {**asked.selector, LABEL_MANAGED: "true"}.items())
+    found, claims = await asyncio.gather(
+        workloads.list(namespace, labels=selector), workloads.single_writer_claims(namespace)
+    )
+    held = annotations.get(LABEL_HOLD, labels.get(LABEL_HOLD))
+    reading = _Reading(workloads, workspaces, asked, claims, held, asyncio.Semaphore(_ASKED_AT_ONCE))
+    return tuple(await asyncio.gather(*(reading.target(workload) for workload in found)))
+
+
+def _check_consent(namespace: str, said: Mapping[str, str], asked: Asked) -> None:
+    own = asked.owner.partition("/")[0]
+    if said.get(NAMESPACE_ALLOWED_FROM) == own:
+        return
+    raise Terminal(
+        Reason.NAMESPACE_NOT_ALLOWED,
+        f"Namespace {namespace} does not let objects of namespace {own} roll its workloads.",
+        fix=f"If its owner agrees: kubectl label namespace {namespace} {NAMESPACE_ALLOWED_FROM}={own}",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One look at a namespace; `held` is why all of it is on hold."""
+
+    workloads: KubeWorkloads
+    workspaces: PodWorkspaces
+    asked: Asked
+    claims: frozenset[str]
+    held: str | None
+    turns: asyncio.Semaphore
+
+    async def target(self, workload: Workload) -> Target:
+        container = workload.container(self.asked.container)
+        pods = () if container is None else await self._pods(workload)
+        marks = Marks.of(workload)
+        template, unknown = self._template(workload, container)
+        # An image that somebody else wrote in the middle is contested, and not ours to finish or undo.
+        ours = container is not None and container.image == marks.image and marks.owner == self.asked.owner
+        under_way = marks.roll is not None and ours
+        unsafe = unsafe_workload(workload, self.asked.drain, single_writer_claims=self.claims)
+        said = {**workload.annotations, **workload.labels}
+        return Target(
+            id=workload.id,
+            host=workload.namespace,
+            name=workload.name,
+            template=template,
+            template_unknown=unknown,
+            container_id=workload.uid,
+            image=container.image if container else "",
+            image_id=(digest_of(container.image) if container else None) or "",
+            state=_state(workload, pods),
+            running=await self._running(workload, pods),
+            hold=self.held if self.held is not None else said.get(LABEL_HOLD),
+            pin=said.get(LABEL_PIN),
+            shape_unsafe=None if under_way else unsafe,
+            barred=self._barred(workload, container, marks),
+            succession=_succession(marks) if under_way else None,
+            has_create_spec=marks.owner is not None,
+        )
+
+    async def _pods(self, workload: Workload) -> tuple[Pod, ...]:
+        pods = await self.workloads.pods(workload, self.asked.container)
+        return tuple(pod for pod in pods if not pod.deleting)
+
+    def _template(self, workload: Workload, container: Container | None) -> tuple[str | None, str | None]:
+        named = workload.labels.get(LABEL_TEMPLATE)
+        if named is not None:
+            known = named in self.asked.templates
+            return (
+                (named, None) if known else (None, f"Its label names template {named}, which is not listed.")
+            )
+        return template_of(None, [container.image] if container else [], self.asked.templates)
+
+    def _barred(self, workload: Workload, container: Container | None, marks: Marks) -> Barred | None:
+        if (other := foreign_owner(workload, self.asked.owner)) is not None:
+            return Barred(Reason.TARGET_OWNED, other)
+        if container is None:
+            names = ", ".join(each.name for each in workload.containers)
+            cause = f"It has no container {self.asked.container}, only {names}; correct targets.workloads[].container"
+            return Barred(Reason.CONTAINER_NOT_FOUND, cause)
+        contested = contest(workload, container)
+        if contested is None or (self.asked.corrects and marks.corrected != self.asked.generation):
+            return None
+        return Barred(Reason.IMAGE_CONTESTED, contested)
+
+    async def _running(self, workload: Workload, pods: Sequence[Pod]) -> Observed[RuntimeReport]:
+        """Return what stands for all pods: the first that cannot be asked, else the one that has most to do."""
+        if len(pods) < workload.replicas or not pods:
+            return Unknown(f"{len(pods)} of {workload.replicas} pods are there", datetime.now(UTC))
+        said = await asyncio.gather(*(self._report(pod) for pod in pods))
+        unknown = next((each for each in said if isinstance(each, Unknown)), None)
+        if unknown is not None:
+            return unknown
+        known = [each for each in said if isinstance(each, Known)]
+        versions = {(each.value.version, each.value.content_sha256) for each in known}
+        if len(versions) > 1:
+            told = " and ".join(sorted(version for version, _ in versions))
+            return Unknown(f"its pods report {told}", datetime.now(UTC))
+        return max(known, key=lambda each: (each.value.active_tasks or 0) + (each.value.queued_tasks or 0))
+
+    async def _report(self, pod: Pod) -> Observed[RuntimeReport]:
+        if not pod.running:
+            why = pod.waiting or "its container does not run"
+            return Unknown(f"pod {pod.name}: {why}", datetime.now(UTC))
+        async with self.turns:
+            return await self.workspaces.report(pod, container=self.asked.container)
+
+
+def _state(workload: Workload, pods: Sequence[Pod]) -> ContainerState:
+    """Return what counts for the budget: stopped by its owner, serving, or down already."""
+    if workload.replicas == 0:
+        return ContainerState.EXITED
+    failing = [pod for pod in pods if pod.waiting and not pod.running]
+    return ContainerState.RESTARTING if failing and len(failing) == len(pods) else ContainerState.RUNNING
+
+
+def _succession(marks: Marks) -> Succession | None:
+    roll = marks.roll
+    if roll is None or marks.image is None:
+        return None
+    return Succession(
+        Phase.SWITCHING,
+        old_id=roll.before,
+        new_id=marks.image,
+        image_id=digest_of(marks.image) or "",
+        version=roll.version,
+        content_sha256=roll.content_sha256,
+    )

@@ -1,0 +1,151 @@
+"""Plays a node for pods that no scheduler takes: it says that they run, and one server answers for the processes in them.
+
+The API server and its controllers are real; what a kubelet would report is written here, from the image of each pod.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from aiohttp import web
+
+from controller.clients.kube import PODS, KubeCluster, Place
+from controller.model.errors import Problem
+from controller.model.workload import digest_of
+
+SCHEDULER = "nobody"
+"""What `schedulerName` such pods name."""
+TOKEN = "control"  # noqa: S105 -- the played processes know no other
+_LOOK_SECONDS = 0.05
+
+Fault = Literal["", "crash", "pull", "silent", "starting"]
+
+
+@dataclass(frozen=True)
+class PlayedImage:
+    """What the process of an image reports, and how it misbehaves; `digest` is what the node calls the image."""
+
+    version: str
+    content_sha256: str
+    fault: Fault = ""
+    digest: str = ""
+
+
+@dataclass
+class PlayedNode:
+    """The pods of one namespace; `images` by the digest that a pod's image names."""
+
+    cluster: KubeCluster
+    namespace: str
+    images: dict[str, PlayedImage] = field(default_factory=dict)
+    busy: set[str] = field(default_factory=set)
+    """Pods, or beginnings of their names, that have work in progress."""
+    draining: set[str] = field(default_factory=set)
+    told: list[str] = field(default_factory=list)
+    """`drain POD` and `resume POD`, as they came."""
+    url: str = ""
+    pods: dict[str, PlayedImage] = field(default_factory=dict)
+
+    async def play(self) -> None:
+        """Report for ever."""
+        while True:
+            with suppress(Problem):
+                for pod in (await self.cluster.list(PODS, self.namespace)).items:
+                    await self._report(pod)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _report(self, pod: dict[str, Any]) -> None:
+        if pod.get("status", {}).get("podIP") or "deletionTimestamp" in pod["metadata"]:
+            return
+        name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]
+        digest = digest_of(container["image"])
+        image = self.images.get(digest or container["image"], PlayedImage("0.0.1", "f" * 64))
+        self.pods[name] = image
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        runs = image.fault not in {"crash", "pull"}
+        why = {"crash": "CrashLoopBackOff", "pull": "ImagePullBackOff"}.get(image.fault, "")
+        state = (
+            {"running": {"startedAt": now}}
+            if runs
+            else {"waiting": {"reason": why, "message": "it is played"}}
+        )
+        status = {
+            "name": container["name"],
+            "image": container["image"],
+            "imageID": f"played@{image.digest or digest or 'sha256:' + '0' * 64}",
+            "containerID": f"played://{name}",
+            "ready": runs,
+            "restartCount": 3 if image.fault == "crash" else 0,
+            "state": state,
+        }
+        conditions = [{"type": "Ready", "status": str(runs), "lastTransitionTime": now}]
+        body = {
+            "status": {
+                "phase": "Running" if runs else "Pending",
+                "podIP": "192.0.2.1",
+                "podIPs": [{"ip": "192.0.2.1"}],
+                "conditions": conditions,
+                "containerStatuses": [status],
+            }
+        }
+        await self.cluster.merge(
+            Place(PODS, self.namespace, name), body, manager="played-node", part="status"
+        )
+
+    async def answer(self, request: web.Request) -> web.Response:
+        """Answer as the process in one pod."""
+        name = request.match_info["pod"]
+        image = self.pods.get(name)
+        if image is None or image.fault == "silent":
+            return web.Response(status=503)
+        if request.path.endswith("/drain"):
+            if request.headers.get("Authorization") != f"Bearer {TOKEN}":
+                return web.Response(status=401)
+            word = "drain" if request.method == "POST" else "resume"
+            self.told.append(f"{word} {name}")
+            (self.draining.add if word == "drain" else self.draining.discard)(name)
+        busy = any(name.startswith(each) for each in self.busy)
+        state = (
+            "starting" if image.fault == "starting" else "draining" if name in self.draining else "serving"
+        )
+        return web.json_response(
+            {
+                "package": "played",
+                "version": image.version,
+                "contentSha256": image.content_sha256,
+                "commit": None,
+                "adapter": None,
+                "state": state,
+                "activeTasks": int(busy),
+                "queuedTasks": 0,
+                "oldestTaskSeconds": 1.0 if busy else 0,
+                "startedAt": None,
+            }
+        )
+
+
+@asynccontextmanager
+async def played_node(cluster: KubeCluster, namespace: str) -> AsyncIterator[PlayedNode]:
+    """A node for the pods of a namespace, with the address to ask them at (`url`)."""
+    node = PlayedNode(cluster, namespace)
+    app = web.Application()
+    for method in ("GET", "POST", "DELETE"):
+        app.router.add_route(method, "/{namespace}/{pod}/runtime", node.answer)
+        app.router.add_route(method, "/{namespace}/{pod}/runtime/drain", node.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    node.url = f"http://{host}:{port}/{{namespace}}/{{pod}}"
+    playing = asyncio.create_task(node.play())
+    try:
+        yield node
+    finally:
+        playing.cancel()
+        await runner.cleanup()
