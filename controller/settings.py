@@ -116,6 +116,10 @@ class Settings:
     """What callers of hooks must know, where Secret `hooks` does not say it."""
     dispatch_token: str | None = field(default=None, repr=False)
     """Tells template repositories of a version, where no Secret is named."""
+    kubeconfig: Path | None = None
+    """How the cluster is reached whose workloads are targets; it need not exist."""
+    workspace_url: str | None = None
+    """Where the workspace in a pod is asked, with `{namespace}`, `{pod}`, `{podIP}` and `{port}`; None: at the pod's address."""
     image_platform: str | None = None
     on_arm64_mac: bool = False
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -148,6 +152,8 @@ class Settings:
             github=_github(given),
             hook_secret=given.get("WSR_HOOK_SECRET"),
             dispatch_token=given.get("TEMPLATE_DISPATCH_TOKEN"),
+            kubeconfig=_kubeconfig(given),
+            workspace_url=given.get("WSR_WORKSPACE_URL"),
             image_platform=_image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
             docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
@@ -285,6 +291,13 @@ def _state_dir(given: Mapping[str, str]) -> Path:
     if (xdg := given.get("XDG_STATE_HOME")) and Path(xdg).is_absolute():
         return Path(xdg) / "wsr"
     return _home(given) / ".local" / "state" / "wsr"
+
+
+def _kubeconfig(given: Mapping[str, str]) -> Path | None:
+    """Return the first file that KUBECONFIG names (several are not merged), else the usual one."""
+    if named := given.get("KUBECONFIG", "").split(os.pathsep)[0]:
+        return Path(named)
+    return Path(given["HOME"]) / ".kube" / "config" if "HOME" in given else None
 
 
 def _home(given: Mapping[str, str]) -> Path:

@@ -8,19 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
 
+from controller.act._drain_pods import Draining
 from controller.api.conditions import Reason
 from controller.clients.kube import Conflict
 from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.pods import PodWorkspaces
 from controller.model.errors import Terminal, Transient
 from controller.model.observed import Known
-from controller.model.replacement import Cause, Replaced, ReplaceResult, RolledBack, StillBusy
-from controller.model.roll import Marks, Roll
+from controller.model.replacement import Cause, Replaced, ReplaceResult, RolledBack
+from controller.model.roll import Marks, Roll, RollOrder
 from controller.model.running import RuntimeState
 from controller.model.workload import Container, Pod, Workload, WorkloadKind
 from controller.plan.workloads import contest
@@ -28,35 +28,7 @@ from controller.plan.workloads import contest
 _POLL_SECONDS: Final = 0.5
 _CRASHES: Final = 2
 """How often a new process may end before it counts as one that cannot start."""
-_MARGIN_SECONDS: Final = 60
-"""How much longer a drain holds than it is waited for: whoever was killed in between leaves no workspace shut."""
 _WRITES: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class RollOrder:
-    """Bring the workload `kind` `namespace`/`name` to `image`; without one, only finish or undo what was begun there.
-
-    `digests` are what a node may call the image; `token` is what its workspaces must know to drain over HTTP, None where
-    they drain when they are told to end. `generation` is that of the object, for `corrects`: put an image that somebody
-    else wrote back, once for each.
-    """
-
-    owner: str
-    kind: WorkloadKind
-    namespace: str
-    name: str
-    container: str
-    image: str | None
-    version: str = ""
-    content_sha256: str | None = None
-    digests: tuple[str, ...] = ()
-    token: str | None = None
-    drain_timeout_seconds: float = 900.0
-    on_timeout: Literal["Wait", "Proceed"] = "Wait"
-    start_deadline_seconds: float = 1800.0
-    corrects: bool = False
-    generation: int = 0
 
 
 async def roll(
@@ -96,13 +68,18 @@ class _Rolling:
             if self._order.image is None or container.image == self._order.image:
                 return Replaced(workload.uid, workload.uid, changed=False)
             pods = [pod for pod in await self._pods(workload) if pod.running]
-            busy = await self._drain(workload, pods)
-            if busy is not None:
-                return busy
+            draining = Draining(self._workspaces, self._order, pods)
+            # Of several pods that are replaced one after the other each drains by itself when it is told to end.
+            by_itself = workload.replicas > 1 and workload.strategy == "RollingUpdate"
+            if not by_itself:
+                self._on_step("Draining")
+                busy = await draining.run()
+                if busy is not None:
+                    return busy
             try:
                 await self._begin()
             except BaseException:
-                await self._resume(pods)
+                await draining.resume()
                 raise
         elif self._order.image is not None and marks.image != self._order.image:
             # What was begun is not wanted any more: its successor takes over where it comes from.
@@ -120,73 +97,11 @@ class _Rolling:
             )
         contested = contest(workload, container)
         corrected = Marks.of(workload).corrected
-        if contested and not (self._order.corrects and corrected != self._order.generation):
+        if contested and not (self._order.corrects and corrected != self._order.edit):
             raise Terminal(
                 Reason.IMAGE_CONTESTED, f"{workload.id}: {contested}.", fix="Nothing is written until then."
             )
         return workload, container
-
-    # draining
-
-    async def _drain(self, workload: Workload, pods: Sequence[Pod]) -> StillBusy | None:
-        """Have running work end; None when there is none, or when its time is over and it is to be cut.
-
-        Of several pods that are replaced one after the other each drains by itself when it is told to end.
-        """
-        if workload.replicas > 1 and workload.strategy == "RollingUpdate":
-            return None
-        self._on_step("Draining")
-        try:
-            ended = await asyncio.gather(*(self._drain_pod(pod) for pod in pods))
-        except BaseException:
-            await self._resume(pods)
-            raise
-        busy = next((each for each in ended if each is not None), None)
-        if busy is not None:
-            await self._resume(pods)
-        return busy
-
-    async def _resume(self, pods: Sequence[Pod]) -> None:
-        """Let those that were drained take work again; one that cannot be told does so when its drain is over."""
-        token = self._order.token
-        if token is None:
-            return
-        for pod in pods:
-            with suppress(Transient):
-                await self._workspaces.resume(pod, token=token)
-
-    async def _drain_pod(self, pod: Pod) -> StillBusy | None:
-        deadline = time.monotonic() + self._order.drain_timeout_seconds
-        token, reason = self._order.token, ""
-        active, oldest = None, None
-        if token is not None:
-            seconds = self._order.drain_timeout_seconds + _MARGIN_SECONDS
-            try:
-                await self._workspaces.drain(pod, seconds=seconds, token=token)
-            except Transient as unknown:
-                reason = str(unknown)
-        while True:
-            said = await self._workspaces.report(pod, container=self._order.container)
-            if isinstance(said, Known) and said.value.idle:
-                return None
-            if isinstance(said, Known):
-                active, oldest = said.value.active_tasks, said.value.oldest_task_seconds
-            wedged = isinstance(said, Known) and said.value.state is RuntimeState.WEDGED
-            # Without a drain new work comes all the time: who waits for the end of it waits for nothing.
-            if time.monotonic() >= deadline or (token is None and self._order.on_timeout == "Wait"):
-                if self._order.on_timeout == "Proceed" or wedged:
-                    return None
-                return StillBusy(pod.uid, self._still_busy(pod, said, reason), active, oldest)
-            await asyncio.sleep(_POLL_SECONDS)
-
-    def _still_busy(self, pod: Pod, said: object, reason: str) -> str:
-        if isinstance(said, Known):
-            waited = f" within {self._order.drain_timeout_seconds:g} s" if self._order.token else ""
-            return f"work in progress in pod {pod.name} did not end{waited}"
-        why = reason or getattr(said, "reason", "")
-        return f"it cannot be told whether work is in progress in pod {pod.name}: {why}"
-
-    # writing
 
     async def _begin(self, *, before: str | None = None) -> None:
         order = self._order
@@ -195,7 +110,7 @@ class _Rolling:
         def marks(workload: Workload, container: Container) -> Marks:
             roll = Roll(before or container.image, order.version, order.content_sha256, order.digests)
             contested = contest(workload, container) is not None
-            corrected = order.generation if contested else Marks.of(workload).corrected
+            corrected = order.edit if contested else Marks.of(workload).corrected
             return Marks(order.owner, order.image, roll, corrected)
 
         await self._write(order.image or "", marks)
@@ -215,8 +130,6 @@ class _Rolling:
                 problem = changed
                 await asyncio.sleep(_POLL_SECONDS / 5)
         raise problem
-
-    # proving
 
     async def _prove(self) -> ReplaceResult:
         self._on_step("Waiting for the proof")
@@ -299,7 +212,7 @@ class _Rolling:
                 return ""
             if workload.kind is WorkloadKind.STATEFUL_SET:
                 for pod in pods:
-                    if pod.image != image and not pod.running and not pod.deleting:
+                    if pod.image != image and not pod.ready and not pod.deleting:
                         await self._workloads.delete_pod(pod)
             await asyncio.sleep(_POLL_SECONDS)
         return " The old image does not run again yet, either."

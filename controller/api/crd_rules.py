@@ -29,6 +29,8 @@ LISTS: Final[Mapping[str, ListType]] = {
     "spec.templates[].build.platforms": "set",
     "spec.templates[].build.rebuildOn": "set",
     "spec.templates[].probe.env": Keyed("name"),
+    "spec.targets.workloads": Keyed("name"),
+    "spec.targets.workloads[].namespaces": "set",
     "spec.targets.dockerHosts": Keyed("name"),
     "status.conditions": Keyed("type"),
     "status.templates": Keyed("name"),
@@ -89,9 +91,20 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
             "templates",
         ),
         _rule(
+            "self.registry.mode != 'Engine' || !has(self.targets.workloads) || size(self.targets.workloads) == 0",
+            "need registry.mode: Remote; the nodes of a cluster pull from a registry",
+            "targets.workloads",
+        ),
+        _rule(
             "self.registry.mode != 'Engine' || self.registry.artifacts.matches('^[^/:]*$')",
             "must be a volume name in Engine mode; use letters, digits, '.', '_' and '-'",
             "registry.artifacts",
+        ),
+    ),
+    "spec.targets": (
+        _rule(
+            "(has(self.workloads) && size(self.workloads) > 0) || (has(self.dockerHosts) && size(self.dockerHosts) > 0)",
+            "names nothing to roll; name dockerHosts, workloads, or both",
         ),
     ),
     "spec.templates[]": tuple(_rule(rule.cel, rule.message, rule.field) for rule in TEMPLATE_RULES),

@@ -80,7 +80,7 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
         if goal.listen is not None:
             at = await stack.enter_async_context(_hooks(session, loop, narrator, goal.listen))
             progress.say(f"Listening for hooks at http://{at}")
-        watching = asyncio.create_task(watch(session.world, file, wake))
+        watching = asyncio.create_task(watch(session.world, session.document, file, wake))
         stack.push_async_callback(_ended, watching)
         if not goal.once:
             await loop.run_forever()

@@ -73,6 +73,7 @@ def parse_pod(found: Json, container: str) -> Pod:
         image_id=own.get("imageID", ""),
         container_id=own.get("containerID", ""),
         running="running" in state,
+        ready=bool(own.get("ready")),
         deleting="deletionTimestamp" in metadata,
         waiting=_waiting(state, status),
         restarts=own.get("restartCount", 0),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, Self
@@ -21,6 +21,19 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from controller.clients._kube_errors import Conflict, Expired, FieldsOwned, refused, translated
 from controller.clients._kube_exec import Ran, execute
+from controller.clients._kube_objects import (
+    DEPLOYMENTS,
+    NAMESPACES,
+    PODS,
+    SECRETS,
+    STATEFUL_SETS,
+    Call,
+    Event,
+    JsonObject,
+    Listed,
+    Place,
+    Resource,
+)
 from controller.model.errors import Terminal
 
 __all__ = [
@@ -41,8 +54,6 @@ __all__ = [
     "Resource",
 ]
 
-JsonObject = dict[str, Any]
-
 _CALL_SECONDS: Final = 30.0
 _PAGE: Final = 500
 _WATCH_SECONDS: Final = 300
@@ -52,74 +63,6 @@ _SILENCE_SECONDS: Final = 90.0
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _LIMITS: Final = aiohttp.ClientTimeout(total=_CALL_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """One kind of object: `api` is ``v1`` or ``apps/v1``, `plural` its name in paths, `kind` in documents."""
-
-    api: str
-    plural: str
-    kind: str
-
-    def path(self, namespace: str | None = None, name: str | None = None, *more: str) -> str:
-        """Return where its objects, or one of them, are."""
-        parts = ["apis" if "/" in self.api else "api", self.api]
-        parts += ["namespaces", namespace] if namespace else []
-        return "/" + "/".join([*parts, self.plural, *((name, *more) if name else ())])
-
-
-DEPLOYMENTS: Final = Resource("apps/v1", "deployments", "Deployment")
-STATEFUL_SETS: Final = Resource("apps/v1", "statefulsets", "StatefulSet")
-PODS: Final = Resource("v1", "pods", "Pod")
-NAMESPACES: Final = Resource("v1", "namespaces", "Namespace")
-SECRETS: Final = Resource("v1", "secrets", "Secret")
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One object of a kind, by its name."""
-
-    resource: Resource
-    namespace: str | None
-    name: str
-
-    def path(self, *part: str) -> str:
-        """Return where it is, or a subresource of it."""
-        return self.resource.path(self.namespace, self.name, *part)
-
-    def __str__(self) -> str:
-        where = f"{self.namespace}/{self.name}" if self.namespace else self.name
-        return f"{self.resource.kind} {where}"
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """All objects of a kind at one moment, and the resource version to watch from."""
-
-    items: tuple[JsonObject, ...]
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something changed: `kind` is ADDED, MODIFIED, DELETED or BOOKMARK, which has nothing but a new `version`."""
-
-    kind: str
-    object: JsonObject
-    version: str
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request; `doing` completes "Could not …", and empty values of `query` are not sent."""
-
-    method: str
-    path: str
-    doing: str
-    query: Mapping[str, str] = field(default_factory=dict)
-    body: Mapping[str, Any] | None = None
-    content_type: str = "application/json"
 
 
 class KubeCluster:

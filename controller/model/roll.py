@@ -1,19 +1,45 @@
-"""What is written on a workload while its image is being changed, so that whoever comes next can go on or go back."""
+"""What a roll of a workload is asked for, and what is written there meanwhile, so that whoever comes next can go on or back."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from controller.api.names import GROUP
-from controller.model.workload import Workload
+from controller.model.workload import Workload, WorkloadKind
 
 _OWNER: Final = "owner"
 _IMAGE: Final = "image"
 _ROLL: Final = "roll"
 _CORRECTED: Final = "corrected"
+
+
+@dataclass(frozen=True, slots=True)
+class RollOrder:
+    """Bring the workload `kind` `namespace`/`name` to `image`; without one, only finish or undo what was begun there.
+
+    `digests` are what a node may call the image; `token` is what its workspaces must know to drain over HTTP, None where
+    they drain when they are told to end. `edit` stands for one edit of the object, for `corrects`: put an image that somebody
+    else wrote back, once for each.
+    """
+
+    owner: str
+    kind: WorkloadKind
+    namespace: str
+    name: str
+    container: str
+    image: str | None
+    version: str = ""
+    content_sha256: str | None = None
+    digests: tuple[str, ...] = ()
+    token: str | None = None
+    drain_timeout_seconds: float = 900.0
+    on_timeout: Literal["Wait", "Proceed"] = "Wait"
+    start_deadline_seconds: float = 1800.0
+    corrects: bool = False
+    edit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +57,13 @@ class Marks:
     """Our annotations on a workload.
 
     `owner` is the object that rolls it, as ``NAMESPACE/NAME``; `image` what we wrote last; `roll` what is under way;
-    `corrected` the generation of the object for which an image that somebody else wrote was put back.
+    `corrected` the edit of the object for which an image that somebody else wrote was put back.
     """
 
     owner: str | None = None
     image: str | None = None
     roll: Roll | None = None
-    corrected: int | None = None
+    corrected: str | None = None
 
     @classmethod
     def of(cls, workload: Workload) -> Self:
@@ -45,12 +71,11 @@ class Marks:
         given = {
             name: workload.annotations.get(f"{GROUP}/{name}") for name in (_OWNER, _IMAGE, _ROLL, _CORRECTED)
         }
-        corrected = given[_CORRECTED] or ""
         return cls(
             owner=given[_OWNER],
             image=given[_IMAGE] or workload.written,
             roll=_read(given[_ROLL]),
-            corrected=int(corrected) if corrected.isdigit() else None,
+            corrected=given[_CORRECTED],
         )
 
     def annotations(self) -> Mapping[str, str]:
@@ -59,7 +84,7 @@ class Marks:
             _OWNER: self.owner,
             _IMAGE: self.image,
             _ROLL: json.dumps(asdict(self.roll), sort_keys=True) if self.roll else None,
-            _CORRECTED: str(self.corrected) if self.corrected is not None else None,
+            _CORRECTED: self.corrected,
         }
         return {name: value for name, value in values.items() if value is not None}
 

@@ -108,6 +108,7 @@ class Pod:
     image_id: str = ""
     container_id: str = ""
     running: bool = False
+    ready: bool = False
     deleting: bool = False
     waiting: str | None = None
     restarts: int = 0

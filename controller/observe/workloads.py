@@ -30,13 +30,13 @@ _ASKED_AT_ONCE: Final = 16
 class Asked:
     """What a document says of its workloads.
 
-    `owner` is the object, as ``NAMESPACE/NAME``, and `generation` its generation; `selector` narrows further what the
+    `owner` is the object, as ``NAMESPACE/NAME``, and `edit` stands for one edit of it; `selector` narrows further what the
     label of consent already allows; `templates` are image repositories by template name. With `corrects`, an image that
-    somebody else wrote is put back once per generation.
+    somebody else wrote is put back once for each.
     """
 
     owner: str
-    generation: int
+    edit: str
     container: str
     selector: Mapping[str, str]
     templates: Mapping[str, str]
@@ -136,7 +136,7 @@ class _Reading:
             cause = f"It has no container {self.asked.container}, only {names}; correct targets.workloads[].container"
             return Barred(Reason.CONTAINER_NOT_FOUND, cause)
         contested = contest(workload, container)
-        if contested is None or (self.asked.corrects and marks.corrected != self.asked.generation):
+        if contested is None or (self.asked.corrects and marks.corrected != self.asked.edit):
             return None
         return Barred(Reason.IMAGE_CONTESTED, contested)
 

@@ -59,7 +59,14 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         wanted = replace(wanted, reference=reference, image_id=image_id)
     order = _order(document, template, action, wanted=wanted)
     result = await _replaced(parts, action, order, package=record.package)
+    return await concluded(parts, record, action, result)
+
+
+async def concluded(parts: Parts, record: ReleaseRecord, action: Replace, result: ReplaceResult) -> str:
+    """Say in one line how a target was replaced, and record a version that failed on it. Raises as `roll`."""
     match result:
+        case Replaced(awaiting_first_start=True):
+            return "it is stopped and starts with it"
         case Replaced():
             return f"proven from inside, {result.seconds_down:.1f} s down"
         case StillBusy():
@@ -87,6 +94,11 @@ async def _end(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         on_timeout=document.spec.rollout.drain.on_timeout,
     )
     result = await _replaced(parts, action, order, package=document.spec.package.name)
+    return ended(action, result)
+
+
+def ended(action: Replace, result: ReplaceResult) -> str:
+    """Say in one line how what was begun came to its end. Raises Waiting while work in progress does not end."""
     match result:
         case Replaced(awaiting_first_start=True):
             return "finished; it is stopped and starts with it"

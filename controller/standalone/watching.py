@@ -7,15 +7,18 @@ import contextlib
 from datetime import UTC, datetime
 from pathlib import Path
 
+from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.standalone.world import StandaloneWorld
 
 
-async def watch(world: StandaloneWorld, file: Path, wake: asyncio.Event) -> None:
-    """Set `wake` whenever the document's file, a container of the engine or what we wait for changes; runs until cancelled."""
+async def watch(world: StandaloneWorld, document: WorkspaceRuntime, file: Path, wake: asyncio.Event) -> None:
+    """Set `wake` whenever the document's file, a target or what we wait for changes; runs until cancelled."""
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_file(file, wake))
         group.create_task(_watch_engine(world, wake))
         group.create_task(_watch_news(world.parts.news, wake))
+        if world.cluster is not None:
+            group.create_task(world.cluster.watch(document, wake.set))
 
 
 async def _watch_file(file: Path, wake: asyncio.Event) -> None:

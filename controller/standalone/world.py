@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
 from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
 from controller.clients.index import index_client
@@ -33,6 +34,9 @@ from controller.reconcile.roll import roll
 from controller.settings import Settings
 from controller.standalone.writer import WriterName
 
+if TYPE_CHECKING:
+    from controller.reconcile.cluster_targets import ClusterTargets
+
 BUILDS_AT_ONCE: Final = 2
 
 
@@ -41,6 +45,8 @@ class StandaloneWorld:
     """The `World` of one machine."""
 
     releases: ReleaseWorld
+    cluster: ClusterTargets | None = None
+    """Where workloads are targets, too; None where the document names none."""
     sightings: Sightings = field(default_factory=Sightings)
 
     @property
@@ -58,6 +64,8 @@ class StandaloneWorld:
         """See `World`."""
         if not isinstance(action, Replace):
             return await self.releases.perform(document, action)
+        if self.cluster is not None and not action.target.startswith("docker/"):
+            return await self.cluster.roll(self.parts, document, action)
         try:
             return await roll(self.parts, document, action)
         finally:
@@ -68,8 +76,13 @@ class StandaloneWorld:
         return dict(self.parts.waits)
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
-        host = document.spec.targets.docker_hosts[0]
-        found = await observe_targets(
+        found = [await self._containers(document, host) for host in document.spec.targets.docker_hosts]
+        if self.cluster is not None:
+            found.append(await self.cluster.observe(document))
+        return steered(document, tuple(chain.from_iterable(found)))
+
+    async def _containers(self, document: WorkspaceRuntime, host: DockerHost) -> tuple[Target, ...]:
+        return await observe_targets(
             self.parts.engine,
             prefix=host.container_prefix,
             selector=host.selector.match_labels,
@@ -78,7 +91,6 @@ class StandaloneWorld:
             sightings=self.sightings,
             switching=self.parts.switching,
         )
-        return steered(document, found)
 
 
 @asynccontextmanager
@@ -91,9 +103,10 @@ async def open_world(
         Terminal: a Secret is missing or incomplete; nothing was reached yet.
     """
     spec = document.spec
-    host = spec.targets.docker_hosts[0]
+    hosts = [(host.endpoint, host.name) for host in spec.targets.docker_hosts]
+    endpoint, name = hosts[0] if hosts else (settings.docker_host, "local")
     async with AsyncExitStack() as stack:
-        engine = await stack.enter_async_context(DockerEngine(host.endpoint, host=host.name))
+        engine = await stack.enter_async_context(DockerEngine(endpoint, host=name))
         index = await stack.enter_async_context(index_client(document, settings))
         records: RecordStore
         registry = writing = bases = None
@@ -121,4 +134,10 @@ async def open_world(
             say=say,
         )
         facts = ImageFacts(parts, registry, bases)
-        yield StandaloneWorld(ReleaseWorld(parts, registry, facts, writing))
+        cluster = None
+        if spec.targets.workloads:
+            # The library of clusters takes two seconds to import, and need not be installed.
+            from controller.reconcile.cluster_targets import open_cluster  # noqa: PLC0415 -- see above
+
+            cluster = await stack.enter_async_context(open_cluster(settings))
+        yield StandaloneWorld(ReleaseWorld(parts, registry, facts, writing), cluster)

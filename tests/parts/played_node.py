@@ -6,14 +6,20 @@ The API server and its controllers are real; what a kubelet would report is writ
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+import concurrent.futures
+import json
+import threading
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from aiohttp import web
 
+from controller.api.names import IMAGE_LABEL_CONTENT, IMAGE_LABEL_VERSION
 from controller.clients.kube import PODS, KubeCluster, Place
 from controller.model.errors import Problem
 from controller.model.workload import digest_of
@@ -43,8 +49,12 @@ class PlayedNode:
     cluster: KubeCluster
     namespace: str
     images: dict[str, PlayedImage] = field(default_factory=dict)
+    lookup: Callable[[str], PlayedImage] | None = None
+    """Where else an image with a digest is looked up; what nobody knows reports 0.0.1."""
     busy: set[str] = field(default_factory=set)
     """Pods, or beginnings of their names, that have work in progress."""
+    fails: str = ""
+    """A version that never answers."""
     draining: set[str] = field(default_factory=set)
     told: list[str] = field(default_factory=list)
     """`drain POD` and `resume POD`, as they came."""
@@ -64,7 +74,12 @@ class PlayedNode:
             return
         name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]
         digest = digest_of(container["image"])
-        image = self.images.get(digest or container["image"], PlayedImage("0.0.1", "f" * 64))
+        image = self.images.get(digest or container["image"])
+        if image is None and digest is not None and self.lookup is not None:
+            image = self.images[digest] = await asyncio.to_thread(self.lookup, container["image"])
+        image = image or PlayedImage("0.0.1", "f" * 64)
+        if image.version == self.fails:
+            image = replace(image, fault="silent")
         self.pods[name] = image
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         runs = image.fault not in {"crash", "pull"}
@@ -127,6 +142,52 @@ class PlayedNode:
                 "startedAt": None,
             }
         )
+
+
+def from_registry(reference: str) -> PlayedImage:
+    """Return what the process of an image in a plain registry would report: what its labels say."""
+    repository, _, digest = reference.partition("@")
+    host, _, name = repository.rpartition(":")[0].partition("/")
+    manifest = _document(f"http://{host}/v2/{name}/manifests/{digest}")
+    config = _document(f"http://{host}/v2/{name}/blobs/{manifest['config']['digest']}")
+    labels = config["config"]["Labels"]
+    return PlayedImage(labels[IMAGE_LABEL_VERSION], labels[IMAGE_LABEL_CONTENT])
+
+
+def _document(url: str) -> Any:  # noqa: ANN401 -- whatever the registry says
+    accepted = (
+        "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
+    )
+    request = urllib.request.Request(url, headers={"Accept": accepted})  # noqa: S310 -- a registry of the test
+    with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 -- the same
+        return json.load(answer)
+
+
+@contextmanager
+def playing(kubeconfig: Path, context: str, namespace: str) -> Iterator[PlayedNode]:
+    """Play a node beside a test that is not asynchronous; its images are those of a registry."""
+    ready: concurrent.futures.Future[tuple[PlayedNode, asyncio.Event]] = concurrent.futures.Future()
+
+    async def play() -> None:
+        async with (
+            KubeCluster(kubeconfig, context=context) as cluster,
+            played_node(cluster, namespace) as node,
+        ):
+            node.lookup = from_registry
+            ended = asyncio.Event()
+            ready.set_result((node, ended))
+            await ended.wait()
+
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_until_complete, args=(play(),), daemon=True)
+    thread.start()
+    node, ended = ready.result(timeout=20)
+    try:
+        yield node
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join()
+        loop.close()
 
 
 @asynccontextmanager

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from controller.act.roll_workload import RollOrder, roll
+from controller.act.roll_workload import roll
 from controller.api.names import LABEL_MANAGED, NAMESPACE_ALLOWED_FROM
 from controller.api.v1alpha1 import Drain
 from controller.clients.kube import DEPLOYMENTS, NAMESPACES, STATEFUL_SETS, JsonObject, KubeCluster, Place
 from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.pods import PodWorkspaces
 from controller.model.replacement import ReplaceResult
+from controller.model.roll import RollOrder
 from controller.model.target import Target
 from controller.model.workload import WorkloadKind
 from controller.observe.workloads import Asked, observe
@@ -108,7 +109,7 @@ class Ground:
         """The targets as the planner sees them."""
         asked = Asked(
             owner=self.owner,
-            generation=1,
+            edit="one",
             container="workspace",
             selector={},
             templates={"echo": REPOSITORY},
@@ -136,7 +137,7 @@ class Ground:
             token=TOKEN,
             drain_timeout_seconds=2.0,
             start_deadline_seconds=6.0,
-            generation=1,
+            edit="one",
         )
         return replace(order, **changes)
 

@@ -29,7 +29,7 @@ from controller.api.v1alpha1.registry import Pruning, Registry
 from controller.api.v1alpha1.rollout import Drain, Rollout
 from controller.api.v1alpha1.source import Source
 from controller.api.v1alpha1.spec import Spec
-from controller.api.v1alpha1.targets import DockerHost, Selector, Targets
+from controller.api.v1alpha1.targets import DockerHost, Selector, Targets, Workloads
 from controller.api.v1alpha1.templates import Template
 
 __all__ = [
@@ -61,5 +61,6 @@ __all__ = [
     "Spec",
     "Targets",
     "Template",
+    "Workloads",
     "WorkspaceRuntime",
 ]

@@ -43,6 +43,13 @@ class Spec(Document):
         for key in ("name", "image"):
             _unique([getattr(template, key) for template in self.templates], "templates", key=key)
         _unique([host.name for host in self.targets.docker_hosts], "targets", "dockerHosts", key="name")
+        _unique([each.name for each in self.targets.workloads], "targets", "workloads", key="name")
+        if self.targets.workloads and self.registry.mode == "Engine":
+            raise FieldError(
+                "need registry.mode: Remote; the nodes of a cluster pull from a registry",
+                "targets",
+                "workloads",
+            )
         self._check_version()
         self._check_artifacts()
         for number, template in enumerate(self.templates):

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from controller.api.v1alpha1._base import ENDPOINT_PATTERN, PREFIX_PATTERN, Document, Labels, Name
+from controller.api.v1alpha1._base import (
+    ENDPOINT_PATTERN,
+    PREFIX_PATTERN,
+    Distinct,
+    Document,
+    Labels,
+    Name,
+    SecretName,
+)
 
 
 class Selector(Document):
@@ -29,8 +37,36 @@ class DockerHost(Document):
     """Only containers that carry all of these labels are targets."""
 
 
+class Workloads(Document):
+    """Deployments and StatefulSets of a cluster that are targets: those whose label `runtime.molecule.ai/managed` is "true"."""
+
+    name: Name
+    """What this entry is called."""
+    namespaces: Annotated[list[Name], Field(min_length=1, max_length=50), Distinct]
+    """The namespaces that they are in; each must let this object in by its label `runtime.molecule.ai/allowed-from`, which
+    names the namespace of the object."""
+    selector: Selector = Selector()
+    """Only workloads that carry all of these labels, too, are targets."""
+    container: Name = "workspace"
+    """The container whose image is rolled; a workload without it is refused (ContainerNotFound)."""
+    control_token_secret_name: SecretName | None = None
+    """The Secret (purpose `control`) whose `token` the workspaces drain for; their owner mounts it from a Secret of the same
+    content. Without it a workspace drains when it is told to end, within its grace period."""
+
+
 class Targets(Document):
     """What runs the runtime."""
 
-    docker_hosts: Annotated[list[DockerHost], Field(min_length=1, max_length=1)]
+    workloads: Annotated[list[Workloads], Field(max_length=20)] = []
+    """Deployments and StatefulSets of the cluster that KUBECONFIG leads to."""
+    docker_hosts: Annotated[list[DockerHost], Field(max_length=1)] = []
     """The Docker Engines whose containers are targets."""
+    on_drift: Literal["Report", "Correct"] = "Report"
+    """What happens when somebody else writes another image onto a workload after us. Report: it is said, and left so.
+    Correct: ours is put back, once for each edit of the document, and then it is said."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Targets:
+        if not self.workloads and not self.docker_hosts:
+            raise ValueError("names nothing to roll; name dockerHosts, workloads, or both")
+        return self

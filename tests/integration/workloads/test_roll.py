@@ -237,7 +237,7 @@ async def test_the_image_is_taken_over_once_and_a_later_writer_is_named(
     assert image_of(await read(place)) == reference("0.1.5"), "nobody fights"
 
 
-async def test_an_image_of_somebody_else_is_put_back_once_per_generation_where_that_is_asked_for(
+async def test_an_image_of_somebody_else_is_put_back_once_for_each_edit_where_that_is_asked_for(
     place: Ground, cluster: Cluster
 ) -> None:
     text = yaml.safe_dump(place.manifest())
@@ -251,7 +251,7 @@ async def test_an_image_of_somebody_else_is_put_back_once_per_generation_where_t
     barred = (await place.target(corrects=True)).barred
     assert barred is not None, "once, and then we stop and say so"
     assert barred.reason == Reason.IMAGE_CONTESTED
-    assert (await place.target(corrects=True, generation=2)).barred is None
+    assert (await place.target(corrects=True, edit="two")).barred is None
 
 
 async def test_a_workload_of_another_object_is_left_alone(place: Ground) -> None:

@@ -385,7 +385,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
         (
             "[{name: local, endpoint: unix:///var/run/docker.sock}]",
             "[]",
-            "12: spec.targets.dockerHosts: must have at least 1 entry, got an empty list",
+            "12: spec.targets: names nothing to roll; name dockerHosts, workloads, or both",
         ),
         (
             "build: {directory: echo}",

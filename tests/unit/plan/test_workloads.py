@@ -44,13 +44,13 @@ def written_by(*managers: str) -> Container:
 
 def test_what_is_written_on_a_workload_reads_back() -> None:
     roll = Roll("ws/echo:1", "0.1.6", "c" * 64, ("sha256:a", "sha256:b"))
-    for marks in (Marks(), Marks("ns/object", "ws/echo:2"), Marks("ns/object", "ws/echo:2", roll, 3)):
+    for marks in (Marks(), Marks("ns/object", "ws/echo:2"), Marks("ns/object", "ws/echo:2", roll, "edit")):
         assert Marks.of(marked(marks)) == marks
 
 
 @pytest.mark.parametrize("text", ["", "no", "[]", "{}", '{"before": 1}', "null"])
 def test_what_nobody_can_read_any_more_is_taken_for_absent(text: str) -> None:
-    assert Marks.of(workload(annotations={f"{GROUP}/roll": text, f"{GROUP}/corrected": "x"})) == Marks()
+    assert Marks.of(workload(annotations={f"{GROUP}/roll": text})) == Marks()
 
 
 def test_before_we_wrote_it_an_image_is_nobodys_contest() -> None:

@@ -1,0 +1,161 @@
+"""The targets in a cluster as a world needs them: read for a document, rolled for an action, followed for changes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+from controller.act.roll_workload import roll as roll_workload
+from controller.api.v1alpha1 import Workloads, WorkspaceRuntime
+from controller.clients.kube import DEPLOYMENTS, PODS, STATEFUL_SETS, KubeCluster, Resource
+from controller.clients.kube_follow import follow
+from controller.clients.kube_workloads import KubeWorkloads
+from controller.clients.parts import Parts
+from controller.clients.pods import USUAL_URL, PodWorkspaces
+from controller.model.errors import Terminal
+from controller.model.plan import Replace
+from controller.model.replacement import ReplaceResult
+from controller.model.roll import RollOrder
+from controller.model.target import Target
+from controller.model.workload import WorkloadKind
+from controller.observe.workloads import Asked, observe
+from controller.reconcile.roll import concluded, ended
+from controller.settings import Settings, read_token
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterTargets:
+    """The workloads of one cluster."""
+
+    cluster: KubeCluster
+    workloads: KubeWorkloads
+    workspaces: PodWorkspaces
+
+    async def observe(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
+        """Return the targets that a document names, each once; of two entries the first has it.
+
+        Raises:
+            Terminal: a namespace does not let this object in.
+            Transient: the cluster did not answer: nothing is known of its targets.
+        """
+        readings = [
+            observe(self.workloads, self.workspaces, namespace, _asked(document, entry))
+            for entry in document.spec.targets.workloads
+            for namespace in entry.namespaces
+        ]
+        found = [target for each in await asyncio.gather(*readings) for target in each]
+        return tuple({target.id: target for target in reversed(found)}.values())[::-1]
+
+    async def roll(self, parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
+        """Bring one workload to the recorded image of a version, or end what was begun there. Raises as `reconcile.roll`."""
+        order = _order(parts.settings, document, action)
+        if action.image_id is None:
+            return ended(action, await self._roll(parts, action, order))
+        record = await parts.records.get(action.version)
+        recorded = record.in_use.templates[action.template]
+        template = next(each for each in document.spec.templates if each.name == action.template)
+        order = replace(
+            order,
+            image=f"{recorded.image}@{recorded.digest}",
+            version=record.version,
+            content_sha256=record.content_sha256,
+            digests=tuple(sorted(recorded.digests)),
+            start_deadline_seconds=float(template.start_deadline_seconds),
+        )
+        return await concluded(parts, record, action, await self._roll(parts, action, order))
+
+    async def watch(self, document: WorkspaceRuntime, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever a workload of the document or one of its pods may have changed; runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for namespace in _namespaces(document):
+                for resource in (DEPLOYMENTS, STATEFUL_SETS, PODS):
+                    group.create_task(self._watch(resource, namespace, wake))
+
+    async def _watch(self, resource: Resource, namespace: str, wake: Callable[[], None]) -> None:
+        with suppress(Terminal):  # what may not be watched may not be read either, and that is said there
+            async with aclosing(follow(self.cluster, resource, namespace)) as changes:
+                async for _ in changes:
+                    wake()
+
+    async def _roll(self, parts: Parts, action: Replace, order: RollOrder) -> ReplaceResult:
+        return await roll_workload(
+            self.workloads,
+            self.workspaces,
+            order,
+            on_step=lambda step: parts.say(f"{action.target}: {step}"),
+        )
+
+
+@asynccontextmanager
+async def open_cluster(settings: Settings) -> AsyncIterator[ClusterTargets]:
+    """Open the cluster that the settings lead to.
+
+    Raises:
+        Terminal: there is no kubeconfig, or it cannot be read.
+    """
+    if settings.kubeconfig is None:
+        raise Terminal(
+            "ClusterUnknown",
+            "The document names workloads, and no kubeconfig says in which cluster.",
+            fix="Set KUBECONFIG to the file that leads to it.",
+        )
+    async with AsyncExitStack() as stack:
+        cluster = await stack.enter_async_context(KubeCluster(settings.kubeconfig))
+        url = settings.workspace_url or USUAL_URL
+        workspaces = await stack.enter_async_context(PodWorkspaces(cluster, url=url))
+        yield ClusterTargets(cluster, KubeWorkloads(cluster), workspaces)
+
+
+def _namespaces(document: WorkspaceRuntime) -> Iterable[str]:
+    return dict.fromkeys(name for entry in document.spec.targets.workloads for name in entry.namespaces)
+
+
+def _edit(document: WorkspaceRuntime) -> str:
+    """Return what stands for one edit of the document: a drift is corrected once for each."""
+    return hashlib.sha256(document.spec.model_dump_json().encode()).hexdigest()[:16]
+
+
+def _asked(document: WorkspaceRuntime, entry: Workloads) -> Asked:
+    return Asked(
+        owner=document.key,
+        edit=_edit(document),
+        container=entry.container,
+        selector=entry.selector.match_labels,
+        templates={template.name: template.image for template in document.spec.templates},
+        drain=document.spec.rollout.drain,
+        corrects=document.spec.targets.on_drift == "Correct",
+    )
+
+
+def _order(settings: Settings, document: WorkspaceRuntime, action: Replace) -> RollOrder:
+    namespace, kind, name = action.target.split("/")
+    entry = next(each for each in document.spec.targets.workloads if namespace in each.namespaces)
+    secret = entry.control_token_secret_name
+    drain = document.spec.rollout.drain
+    return RollOrder(
+        owner=document.key,
+        kind=WorkloadKind(kind),
+        namespace=namespace,
+        name=name,
+        container=entry.container,
+        image=None,
+        token=None if secret is None else _token(settings, secret),
+        drain_timeout_seconds=float(drain.timeout_seconds),
+        on_timeout=drain.on_timeout,
+        corrects=document.spec.targets.on_drift == "Correct",
+        edit=_edit(document),
+    )
+
+
+def _token(settings: Settings, secret: str) -> str:
+    files = settings.secret(secret)
+    if "token" not in files:
+        raise Terminal(
+            "SecretIncomplete",
+            f"Secret {secret} has no key token.",
+            fix="Write the control token of the workspaces there.",
+        )
+    return read_token(files["token"])
