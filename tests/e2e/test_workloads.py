@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cluster.cluster import Cluster
 
+from tests.cluster.cluster import Cluster
 from tests.e2e.scene import Scene
 from tests.parts.played_node import SCHEDULER, TOKEN, PlayedNode, playing
 from tests.parts.registry import running_registry

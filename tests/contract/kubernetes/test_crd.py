@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import yaml
-from tests.cluster.cluster import Cluster
 
 from controller.api.load import InvalidDocument, load
 from controller.api.status import Status
+from tests.cluster.cluster import Cluster
 
 ROOT = Path(__file__).resolve().parents[3]
 SAMPLES = ROOT / "crds" / "samples"

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from tests.cluster.cluster import Cluster
 
 from controller.clients.kube import (
     DEPLOYMENTS,
@@ -25,6 +24,7 @@ from controller.clients.kube import (
 )
 from controller.clients.kube_follow import follow
 from controller.model.errors import NotFound, Terminal, Transient
+from tests.cluster.cluster import Cluster
 from tests.parts.servers import free_port
 
 CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")

@@ -3,8 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.cluster.cluster import Cluster
 
+from tests.cluster.cluster import Cluster
 from tests.parts.workloads import Ground, ground
 
 

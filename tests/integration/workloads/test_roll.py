@@ -5,7 +5,6 @@ from collections.abc import Callable
 
 import pytest
 import yaml
-from tests.cluster.cluster import Cluster
 
 from controller.api.conditions import Reason
 from controller.clients.kube import DEPLOYMENTS, Place
@@ -13,6 +12,7 @@ from controller.model.errors import Terminal
 from controller.model.replacement import Cause, Replaced, RolledBack, StillBusy
 from controller.model.roll import Marks
 from controller.model.workload import Workload, WorkloadKind
+from tests.cluster.cluster import Cluster
 from tests.parts.workloads import CONTENT, Ground, reference
 
 BOTH = list(WorkloadKind)
