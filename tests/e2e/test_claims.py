@@ -161,7 +161,7 @@ def record(scene: Scene, version: str) -> dict[str, object]:
     return found
 
 
-def test_a_second_object_does_not_publish_a_package_and_goes_on_with_what_the_first_one_publishes(
+def test_a_second_object_neither_publishes_a_package_nor_takes_a_tag_and_goes_on_with_what_the_first_one_publishes(
     first: Scene, second: Scene
 ) -> None:
     desk = second.desk
@@ -169,10 +169,10 @@ def test_a_second_object_does_not_publish_a_package_and_goes_on_with_what_the_fi
     (version,) = next_versions(first, 1)
     desk.bump(version)
     ended = desk.run(code=1)
+    take_over = f"annotate this object with runtime.molecule.ai/take-over: {key(first)}."
     told = (
         f"{key(first)} publishes {PACKAGE}: its last version is {before}. Set package.publish to External here, so that its"
-        f" versions are waited for; or, if {key(first)} is no more, annotate this object with"
-        f" runtime.molecule.ai/take-over: {key(first)}."
+        f" versions are waited for; or, if {key(first)} is no more, {take_over}"
     )
     assert ended.log.splitlines()[-1] == f"PublisherConflict: {told}"
     assert not ended.lines("because")
@@ -183,18 +183,33 @@ def test_a_second_object_does_not_publish_a_package_and_goes_on_with_what_the_fi
 
     with desk.editing() as spec:
         spec["package"]["publish"] = "External"
-        spec["templates"][0]["promote"] = False
     running = desk.start("run")
     running.until(f"PublishedElsewhere: {re.escape(ELSEWHERE.format(version))}")
     first.desk.bump(version)
     first.desk.run()
     running.until("UpToDate", seconds=30)
     ended = running.interrupt()
-    assert not ended.lines(f"Uploading|(package|publish) {version}")
+    assert not ended.lines(f"Uploading|(package|publish|promote) {version}")
     second.assert_all_run(version)
     assert record(first, version)["publisher"] == key(first)
     assert not first.desk.run().lines("because")
     assert first.desk.status()["lastKnownGood"] == version
+
+    desk.bump(before)
+    ended = desk.run(code=1)
+    taken, tag = latest(first), f"{desk.image('plain')}:latest"
+    told = (
+        f"{tag} belongs to {key(first)}: it stands for its version {version}. Set promote to false for template plain in one"
+        f" of the two objects; or, if {key(first)} is no more, {take_over}"
+    )
+    assert ended.log.splitlines()[-1] == f"PublisherConflict: {told}"
+    assert condition(desk, "Stalled") == ("True", "PublisherConflict", told)
+    with desk.editing() as spec:
+        spec["templates"][0]["promote"] = False
+    desk.run()
+    second.assert_all_run(before)
+    assert latest(first) == taken == digest(first.desk.wsr("image", "plain").out.strip())
+    assert not first.desk.run().lines("because")
 
 
 @pytest.mark.long
@@ -221,29 +236,6 @@ def test_what_one_object_built_stays_its_own_when_another_one_sees_it_public_fir
     }
     assert not first.desk.run().lines(f"(package|cascade|probe|publish) {version}")
     assert release_next(first) in first.published(), "the first one still publishes"
-
-
-def test_a_second_object_takes_no_tag_from_the_first_one(first: Scene, second: Scene) -> None:
-    desk = second.desk
-    version, _ = populate(second)
-    newer = release_next(first)
-    taken = latest(first)
-    ended = desk.run(code=1)
-    tag = f"{desk.image('plain')}:latest"
-    told = (
-        f"{tag} belongs to {key(first)}: it stands for its version {newer}. Set promote to false for template plain in one"
-        f" of the two objects; or, if {key(first)} is no more, annotate this object with"
-        f" runtime.molecule.ai/take-over: {key(first)}."
-    )
-    assert ended.log.splitlines()[-1] == f"PublisherConflict: {told}"
-    assert condition(desk, "Stalled") == ("True", "PublisherConflict", told)
-    assert latest(first) == taken
-    with desk.editing() as spec:
-        spec["templates"][0]["promote"] = False
-    desk.run()
-    second.assert_all_run(version)
-    assert latest(first) == taken
-    assert not first.desk.run().lines("because")
 
 
 @pytest.mark.long
@@ -332,6 +324,7 @@ def test_a_release_that_is_overtaken_while_it_waits_for_work_leaves_the_tags_to_
     assert_nothing_is_mixed(machine, newer)
 
 
+@pytest.mark.long
 def test_a_release_that_is_overtaken_before_it_is_public_stays_unpublished(
     first: Scene, machine: Scene
 ) -> None:

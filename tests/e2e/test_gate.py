@@ -18,10 +18,10 @@ def exits(desk: Desk) -> None:
 
 
 def never_gets_ready(desk: Desk) -> None:
-    desk.edit("source/boot_checks.py", '    """Nothing is needed."""', "    import time\n\n    time.sleep(4)")
+    desk.edit("source/boot_checks.py", '    """Nothing is needed."""', "    import time\n\n    time.sleep(2)")
     with desk.editing() as spec:
         for template in spec["templates"]:
-            template["startDeadlineSeconds"] = 2
+            template["startDeadlineSeconds"] = 1
 
 
 def fails_a_turn(desk: Desk) -> None:
@@ -148,7 +148,7 @@ def test_a_candidate_that_is_too_slow_goes_through_when_resumed_with_more_time(s
     scene.populate("0.1.0", "plain-1")
     never_gets_ready(scene.desk)
     scene.desk.bump("0.1.1")
-    assert_blocked(scene, "plain", "served no agent card within 2 s")
+    assert_blocked(scene, "plain", "served no agent card within 1 s")
     with scene.desk.editing() as spec:
         for template in spec["templates"]:
             template["startDeadlineSeconds"] = 30

@@ -107,6 +107,7 @@ def test_a_rebuild_that_fails_at_the_gate_leaves_what_runs_as_it_is(scene: Scene
     assert desk.wsr("image", "plain").out.strip() == scene.images["0.1.0"]["plain"]
 
 
+@pytest.mark.long
 def test_a_base_that_moved_in_the_engine_is_shown_and_built_where_the_document_says_so(
     scene: Scene, base_image: str
 ) -> None:
@@ -201,6 +202,7 @@ def test_a_base_that_moved_in_its_registry_is_fetched_for_the_build(
     assert any(entry.startswith(f"base image {base}: ") for entry in desk.facts("plan")["unknown"])
 
 
+@pytest.mark.long
 def test_an_image_that_somebody_put_under_a_recorded_tag_is_told_and_never_overwritten(
     remote: tuple[Scene, str], base_image: str
 ) -> None:
