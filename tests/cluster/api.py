@@ -2,13 +2,18 @@
 
 import json
 import ssl
+import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
+from tests.parts.ground import PartError
+
 _SECONDS = 10.0
+_PATIENCE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Api:
         body: object = None,
         content_type: str = "application/json",
     ) -> tuple[int, Any]:
-        """The status and the document (text, where it is no JSON) that a path answers with.
+        """The status and the document that a path answers with; what is no JSON is the document's `message`.
 
         Raises:
             OSError: nobody answers.
@@ -48,6 +53,21 @@ class Api:
         except urllib.error.HTTPError as error:
             return error.code, _document(error.read())
 
+    def make(self, path: str, body: object) -> None:
+        """Make an object, unless it is there; a server that is just coming up is asked again.
+
+        Raises:
+            PartError: it is refused.
+        """
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            status, document = self.ask(path, method="POST", body=body)
+            if status in {HTTPStatus.CREATED, HTTPStatus.CONFLICT}:
+                return
+            if time.monotonic() > deadline:
+                raise PartError(f"{path} answered {status}: {document.get('message')}")
+            time.sleep(0.1)
+
     def context(self) -> ssl.SSLContext:
         """What a client of any library is given to be the administrator."""
         context = ssl.create_default_context(cafile=str(self.ca_file))
@@ -59,4 +79,4 @@ def _document(raw: bytes) -> Any:  # noqa: ANN401 -- whatever the server says
     try:
         return json.loads(raw)
     except ValueError:
-        return raw.decode()
+        return {"message": raw.decode()}

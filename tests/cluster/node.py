@@ -5,7 +5,9 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from tests.cluster import control_groups, daemons, network
 from tests.cluster.api import Api
@@ -151,26 +153,33 @@ def wait_for_api(place: Place, api: Api) -> None:
 
 
 def _ready(api: Api) -> bool:
-    _, node = api.ask(f"/api/v1/nodes/{NODE}")
-    conditions = node.get("status", {}).get("conditions", [])
+    conditions = _seen(api, f"/api/v1/nodes/{NODE}").get("status", {}).get("conditions", [])
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def _has_account(api: Api) -> bool:
-    return api.ask("/api/v1/namespaces/default/serviceaccounts/default")[0] == 200
+    return bool(_seen(api, "/api/v1/namespaces/default/serviceaccounts/default"))
+
+
+def _seen(api: Api, path: str) -> dict[str, Any]:
+    status, document = api.ask(path)
+    if status != HTTPStatus.OK:
+        raise OSError(f"{path} answered {status}: {document.get('message')}")
+    return dict(document)
 
 
 def _until(place: Place, holds: Callable[[], bool], problem: str, *, log: str) -> None:
     deadline = time.monotonic() + _SECONDS
+    last = ""
     while True:
         try:
             if holds():
                 return
-        except OSError:
-            pass
+        except OSError as error:
+            last = f" ({error})"
         if time.monotonic() > deadline:
             file = place.log(log)
             raise PartError(
-                f"{problem} after {_SECONDS:.0f} s; the end of {file}:\n{file.read_text()[-1500:]}"
+                f"{problem} after {_SECONDS:.0f} s{last}; the end of {file}:\n{file.read_text()[-1500:]}"
             )
         time.sleep(0.05)

@@ -21,9 +21,9 @@ def provide_storage(api: Api, place: Place) -> None:
         "provisioner": "kubernetes.io/no-provisioner",
         "volumeBindingMode": "WaitForFirstConsumer",
     }
-    api.ask("/apis/storage.k8s.io/v1/storageclasses", method="POST", body=storage_class)
+    api.make("/apis/storage.k8s.io/v1/storageclasses", storage_class)
     _, volumes = api.ask("/api/v1/persistentvolumes")
-    add_volumes(api, place, _AHEAD - len(volumes["items"]))
+    add_volumes(api, place, _AHEAD - len(volumes.get("items", [])))
 
 
 def add_volumes(api: Api, place: Place, count: int) -> None:
@@ -42,4 +42,4 @@ def add_volumes(api: Api, place: Place, count: int) -> None:
                 "hostPath": {"path": str(place.root / "volumes" / name), "type": "DirectoryOrCreate"},
             },
         }
-        api.ask("/api/v1/persistentvolumes", method="POST", body=volume)
+        api.make("/api/v1/persistentvolumes", volume)
