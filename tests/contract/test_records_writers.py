@@ -156,7 +156,7 @@ async def test_nothing_but_the_record_is_left_however_many_processes_have_writte
 async def test_what_another_one_writes_before_any_request_of_a_slow_one_is_kept_and_so_is_its_own(
     desk: Desk, *, deletes: bool
 ) -> None:
-    for number in range(1, await desk.requests() + 1):
+    for number in range(1, await desk.requests() + 1, 1 if deletes else 3):
         version = f"0.1.{number}"
         await desk.begin(version)
         async with desk.process(WRITERS[0], Stepped(desk.address, stop_at=number)) as (slow, records):
@@ -174,7 +174,7 @@ async def test_what_another_one_writes_before_any_request_of_a_slow_one_is_kept_
 async def test_whoever_is_killed_before_any_request_takes_nothing_along_and_cleans_up_when_it_is_back(
     desk: Desk, *, deletes: bool
 ) -> None:
-    for number in range(1, await desk.requests() + 1):
+    for number in range(1, await desk.requests() + 1, 1 if deletes else 3):
         version = f"0.1.{number}"
         await desk.begin(version)
         await desk.write(version, WRITERS[1], "earlier")
@@ -231,7 +231,7 @@ async def test_of_three_of_whom_two_are_late_or_one_is_killed_nobody_loses_what_
     desk: Desk,
 ) -> None:
     requests, draw = await desk.requests(), random.Random(5)  # noqa: S311 -- the same every time
-    for number in range(10):
+    for number in range(6):
         first, second = draw.randint(1, requests), draw.randint(1, requests + 4)
         await _one_after_the_other(desk, f"0.1.{number}", first, second, kill=number % 3 == 0)
 
@@ -250,7 +250,7 @@ class Hasty(Stepped):
             raise Killed
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(each, marks=pytest.mark.long) for each in range(1, 8))])
 async def test_in_a_crowd_of_which_some_are_killed_everything_is_kept_that_was_said_to_be(
     desk: Desk, seed: int
 ) -> None:
