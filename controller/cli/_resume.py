@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.api.conditions import Reason
 from controller.model.errors import NotFound, Terminal
-from controller.model.record import ReleaseRecord
-from controller.plan.state import Contested, classify
-from controller.plan.tags import Contest
+from controller.plan.state import classify, outstanding_of
+from controller.plan.tags import Contest, given
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import saved_status
 
@@ -35,15 +34,14 @@ async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
             await parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
             return f"Version {version} is no longer held; the next pass tries it again."
         waiting = sorted({*record.held_back, *record.dispatches.keys() - record.templates.keys()})
-        if waiting:
-            await parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
-            return f"The next pass tries {', '.join(waiting)} of {version} again."
         contests = await _contests(session)
-        if not contests:
+        if not waiting and not contests:
             return f"Version {version} is not held; nothing was changed."
-        await parts.amend(version, lambda current: _taken(current, contests))
-        names = ", ".join(contest.tag for contest in contests)
-        return f"The next pass moves what somebody else moved to {version}: {names}."
+        now = datetime.now(UTC)
+        await parts.amend(
+            version, lambda current: given(current.resumed(now) if waiting else current, contests)
+        )
+        return _told(version, waiting, contests)
 
 
 async def _contests(session: Session) -> tuple[Contest, ...]:
@@ -51,13 +49,14 @@ async def _contests(session: Session) -> tuple[Contest, ...]:
     observation = await session.world.observe(session.document, earlier=None)
     status = saved_status(session.folder)
     state = classify(session.document, observation, status.history if status else ())
-    contests = state.contests if isinstance(state, Contested) else ()
-    return tuple(contest for contest in contests if contest.reason != Reason.PUBLISHER_CONFLICT)
+    return tuple(each for each in outstanding_of(state).contests if each.reason != Reason.PUBLISHER_CONFLICT)
 
 
-def _taken(record: ReleaseRecord, contests: Iterable[Contest]) -> ReleaseRecord:
-    for contest in contests:
-        template = record.templates[contest.template]
-        taken = tuple(sorted({*template.taken, contest.digest}))
-        record = record.with_template(contest.template, template.model_copy(update={"taken": taken}))
-    return record
+def _told(version: str, waiting: Sequence[str], contests: Sequence[Contest]) -> str:
+    told = []
+    if waiting:
+        told.append(f"The next pass tries {', '.join(waiting)} of {version} again.")
+    if contests:
+        names = ", ".join(contest.tag for contest in contests)
+        told.append(f"The next pass moves what somebody else moved to {version}: {names}.")
+    return " ".join(told)

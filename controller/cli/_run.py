@@ -15,7 +15,7 @@ from controller.api.status import Status
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
 from controller.model.plan import Action, Cascade, Prune, Replace
-from controller.reconcile.loop import Pass, Reconciler, Result, Stalled
+from controller.reconcile.loop import NotYet, Pass, Reconciler, Result, Stalled
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner
 from controller.standalone.watching import watch
@@ -86,7 +86,7 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
             await loop.run_forever()
         try:
             async with asyncio.timeout(goal.wait):
-                result = await loop.run_once(milestone=goal.reached)
+                result = await loop.run_once(milestone=goal.reached, patient=goal.wait is not None)
         except TimeoutError:
             return _not_yet(goal, narrator.last)
         return _finish(result, goal)
@@ -118,6 +118,9 @@ def _finish(result: Result, goal: Goal) -> int:
     if isinstance(result, Stalled):
         click.echo(f"{result.reason}: {result.message}", err=True)
         return Exit.FAILED
+    if isinstance(result, NotYet):
+        click.echo(f"Not yet: {result.reason}: {result.message}", err=True)
+        return Exit.NOT_YET
     ready = result.status.condition("Ready")
     text = ready.message if ready is not None else ""
     if result.status.condition("Reconciling") is None and not result.status.is_true("Ready"):

@@ -10,12 +10,15 @@ from typing import Any
 from controller.api.v1alpha1 import Signing
 from controller.clients.signing import check
 from controller.model.errors import Terminal
+from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.fleet import sort_fleet
+from controller.plan.state import classify, outstanding_of
 from controller.settings import Settings
-from controller.standalone.session import open_session
+from controller.standalone.session import Session, open_session
+from controller.standalone.store import saved_status
 
 
 def facts_of(target: str, file: Path, *, state: Path | None, secrets: Path | None) -> dict[str, Any]:
@@ -46,7 +49,17 @@ async def _why(name: str, file: Path, state: Path | None, secrets: Path | None) 
         facts = _facts(target, records, wanted=records.get(session.document.spec.version))
         release = _release(target, records)
         signing = session.document.spec.package.signing
-        return facts | {"provenance": _provenance(release, signing, session.world.parts.settings)}
+        return facts | {
+            "contested": _contested(session, observation, target.template),
+            "provenance": _provenance(release, signing, session.world.parts.settings),
+        }
+
+
+def _contested(session: Session, observation: Observation, template: str | None) -> list[str]:
+    """Return what is said of each moving tag of a target's template that somebody else moved."""
+    status = saved_status(session.folder)
+    state = classify(session.document, observation, status.history if status else ())
+    return [each.message for each in outstanding_of(state).contests if each.template == template]
 
 
 def _find(name: str, targets: tuple[Target, ...]) -> Target:
@@ -147,4 +160,6 @@ def _next(target: Target, wanted: ReleaseRecord | None) -> str:
 def _shown(value: Any) -> str:  # noqa: ANN401 -- any JSON value
     if isinstance(value, dict):
         return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    if isinstance(value, list):
+        return " ".join(map(_shown, value)) or "-"
     return "-" if value is None or value == "" else str(value)

@@ -46,14 +46,20 @@ class Duration(click.ParamType[float]):
 @click.command()
 @FILE
 @click.option(
-    "--once", is_flag=True, help="Stop when nothing is left to do, or someone must change something."
+    "--once",
+    is_flag=True,
+    help="Stop when nothing is left to do, someone must change something, or only somebody else can go on (exit 3).",
 )
 @click.option(
     "--until",
     type=click.Choice(["ImagesBuilt", "Published", "RolledOut"]),
     help="With --once: stop when this condition is True.",
 )
-@click.option("--wait", type=Duration(), help="With --once: give up after this long (exit 3), such as 10m.")
+@click.option(
+    "--wait",
+    type=Duration(),
+    help="With --once: wait for whatever is missing, and give up after this long (exit 3), such as 10m.",
+)
 @click.option(
     "--listen",
     type=Listen(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from controller.model.delivery import DeliveredImage
@@ -294,13 +294,16 @@ class Plan:
     """The actions that may go now, together, and when to look again if nothing wakes us (aware UTC).
 
     `failed` are wanted actions that did not succeed and may not be tried (yet), each with its failure. `superseded`
-    are the keys of work under way that nobody wants any more and that may be cut off anywhere.
+    are the keys of work under way that nobody wants any more and that may be cut off anywhere. `patience` is for how long
+    it is worth waiting for somebody else, who alone can bring it on; None while something is to be done, under way, or
+    to be tried again at a known time.
     """
 
     actions: tuple[Action, ...]
     failed: tuple[tuple[Action, Failure], ...]
     look_again: datetime
     superseded: frozenset[str] = frozenset()
+    patience: timedelta | None = None
 
 
 def _digest(text: str) -> str:

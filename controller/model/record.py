@@ -168,6 +168,10 @@ class TemplateRecord(RecordPart):
         """The newest image that passed the gate: this one, else the one that it follows, else none."""
         return self if self.proven else self.previous
 
+    def giving(self, digest: str) -> TemplateRecord:
+        """Return this image as one that moving tags may be taken for from `digest`."""
+        return self.model_copy(update={"taken": tuple(sorted({*self.taken, digest}))})
+
     def following(self, earlier: TemplateRecord | None) -> TemplateRecord:
         """Return this image as the one that follows `earlier`; the very image that was proven before stays proven."""
         if earlier is None:
@@ -271,9 +275,18 @@ class ReleaseRecord(RecordPart):
 
     @property
     def in_use(self) -> Self:
-        """The record with the images that passed the gate, without those that are still to pass it."""
-        used = {name: image for name, each in self.templates.items() if (image := each.in_use) is not None}
+        """The record with the images that passed the gate, without those that are still to pass it or failed afterwards."""
+        used = {
+            name: image
+            for name, each in self.templates.items()
+            if (image := each.in_use) is not None and not self._refuses(name, image)
+        }
         return self.model_copy(update={"templates": used})
+
+    def _refuses(self, name: str, image: TemplateRecord) -> bool:
+        """Whether an image that had passed the gate did not come up in the fleet."""
+        note = self.held_back.get(name)
+        return note is not None and image.identity in note.refused
 
     def with_template(self, name: str, template: TemplateRecord) -> Self:
         """Return the record with one template's image set, the others as they are."""

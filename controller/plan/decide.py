@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
@@ -26,7 +26,7 @@ from controller.model.plan import (
 )
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
-from controller.plan.delivery import Delivery, answer_due, deliver, undelivered
+from controller.plan.delivery import answer_due, deliver, is_overdue, undelivered
 from controller.plan.fleet import Fleet, image_of, may_go_now, why_stale
 from controller.plan.prune import pruning
 from controller.plan.state import (
@@ -34,6 +34,7 @@ from controller.plan.state import (
     Blocked,
     Contested,
     Held,
+    Released,
     Stale,
     State,
     Unbuilt,
@@ -42,6 +43,7 @@ from controller.plan.state import (
     Unproven,
     Unpublished,
     UpToDate,
+    outstanding_of,
 )
 
 PROBES_AT_ONCE = 8
@@ -89,18 +91,42 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     held_back = {action.key for action, failure in failed if not _due(failure, now)}
     ready = [action for action in open_ if action.key not in held_back and not _in_the_way(action, progress)]
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
-    retries += [time for each in _due_of(state) if (time := answer_due(each)) is not None and time > now]
-    backstop = now + (BLOCKED_RETRY if _is_unread(state) else AWAITED_RETRY if _awaits(state) else BACKSTOP)
+    awaited = outstanding_of(state).deliveries
+    retries += [time for each in awaited if (time := answer_due(each)) is not None and time > now]
     idle = isinstance(state, UpToDate) and not wanted
-    return Plan(
-        actions=(
-            *_together(document, state, ready, progress),
-            *(_pruning(document, progress, now, targets=targets, records=records) if idle else ()),
-        ),
-        failed=tuple((action, failure) for action, failure in failed if not _due(failure, now)),
-        look_again=min([*retries, backstop]),
-        superseded=_superseded(document, state, wanted, progress),
+    actions = (
+        *_together(document, state, ready, progress),
+        *(_pruning(document, progress, now, targets=targets, records=records) if idle else ()),
     )
+    return Plan(
+        actions=actions,
+        failed=tuple((action, failure) for action, failure in failed if not _due(failure, now)),
+        look_again=min([*retries, now + _pause(state, now)]),
+        superseded=_superseded(document, state, wanted, progress),
+        patience=None if actions or retries or progress.in_flight else _patience(document, state),
+    )
+
+
+def _pause(state: State, now: datetime) -> timedelta:
+    """Return how soon to look again at what nothing wakes us for."""
+    if _is_unread(state):
+        return BLOCKED_RETRY
+    if isinstance(state, Released):
+        awaited = any(not is_overdue(state.record, each, now) for each in state.outstanding.deliveries)
+    else:
+        awaited = isinstance(state, Absent) and not (state.release or state.tree_sha256)
+    return AWAITED_RETRY if awaited else BACKSTOP
+
+
+def _patience(document: WorkspaceRuntime, state: State) -> timedelta | None:
+    """Return how long somebody else's move is worth waiting for in `state`; None when a source is only to be read again."""
+    if _is_unread(state) or any(each.unread for each in outstanding_of(state).deliveries):
+        return None
+    if isinstance(state, Stale) and state.fleet.unproven:
+        starting = {target.template for target in state.fleet.unproven}
+        deadlines = (each.start_deadline_seconds for each in document.spec.templates if each.name in starting)
+        return timedelta(seconds=max(deadlines, default=0))
+    return timedelta(0)
 
 
 def _is_unread(state: State) -> bool:
@@ -170,15 +196,22 @@ def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
             return [_probe(document, record, template) for template in templates]
         case Unpublished(record=record, untagged=untagged):
             return _publication(record, untagged)
-        case Stale(record=record, fleet=fleet, deliveries=due):
-            return [*deliver(record, due), *_replacements(record, fleet)]
-        case Unpromoted(record=record, templates=templates, moves=moves, deliveries=due):
-            reason = "every target has proven the release"
-            promotion = Promote(record.version, templates, reason, moves)
-            promoted = promotion if templates else Judge(record.version, reason)
-            return [*deliver(record, due), promoted]
-        case Undelivered(record=record, deliveries=due):
-            return deliver(record, due)
+        case Stale() | Unpromoted() | Undelivered():
+            return [*deliver(state.record, state.outstanding.deliveries), *_rest(state)]
+
+
+def _rest(state: Stale | Unpromoted | Undelivered) -> Sequence[Action]:
+    """Return what is to be done beside taking over what somebody else delivered."""
+    reason = "every target has proven the release"
+    match state:
+        case Stale(record=record, fleet=fleet):
+            return _replacements(record, fleet)
+        case Unpromoted(record=record, templates=(), moves=()):
+            return [Judge(record.version, reason)]
+        case Unpromoted(record=record, templates=templates, moves=moves):
+            return [Promote(record.version, templates, reason, moves)]
+        case Undelivered():
+            return []
 
 
 def _together(
@@ -221,15 +254,6 @@ def _probe(document: WorkspaceRuntime, record: ReleaseRecord, template: str) -> 
     return Probe(record.version, template, image.identity, reason)
 
 
-def _due_of(state: State) -> tuple[Delivery, ...]:
-    return state.deliveries if isinstance(state, Stale | Unpromoted | Undelivered) else ()
-
-
-def _awaits(state: State) -> bool:
-    """Whether somebody else is to deliver a version or an image."""
-    return bool(_due_of(state)) or (isinstance(state, Absent) and not (state.release or state.tree_sha256))
-
-
 def _standing(document: WorkspaceRuntime, state: State, now: datetime) -> list[tuple[Action, Failure]]:
     """Return what cannot go on before somebody else does something, each with the action that it would be."""
     if isinstance(state, Unproven):
@@ -238,8 +262,8 @@ def _standing(document: WorkspaceRuntime, state: State, now: datetime) -> list[t
             (Probe(version, name, "", "nothing to try it on"), Failure(Reason.UNTESTED, message, None))
             for name, message in state.untested.items()
         ]
-    if isinstance(state, Stale | Unpromoted | Undelivered):
-        found = (undelivered(state.record, each, now) for each in state.deliveries)
+    if isinstance(state, Released):
+        found = (undelivered(state.record, each, now) for each in state.outstanding.deliveries)
         return [each for each in found if each is not None]
     return []
 

@@ -15,11 +15,14 @@ from controller.api.v1alpha1 import Dispatch as Told
 from controller.api.v1alpha1 import Spec, Template
 from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
-from controller.model.observed import Known
+from controller.model.observed import Known, Unknown
 from controller.model.plan import Action, Dispatch, Failure, Probe, Tag
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.gate import FAILURES
 from controller.plan.unread import unread
+
+OVERDUE_AFTER = timedelta(hours=1)
+"""How long after its publication a version is looked for often, where nobody said how long it may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,9 @@ class Delivery:
 
     `ready` means that nobody waits for it: targets go on with an image that is there, or were never to get one.
     `untagged` is the version whose record has the image that lacks its immutable tag. `gone` is what was delivered, and
-    deleted from the registry since, None while that cannot be known. `found` is to be probed. `refused` is why what was delivered last did not pass.
-    `dispatch` is whom to tell, None while it cannot be known whether that is needed, and `sent` that it was done.
+    deleted from the registry since, None while that cannot be known. `found` is to be probed. `refused` is why what was
+    delivered last did not pass. `dispatch` is whom to tell, None while it cannot be known whether that is needed, and
+    `sent` that it was done. `unread` is why it cannot be known what was delivered.
     """
 
     template: str
@@ -40,6 +44,7 @@ class Delivery:
     refused: HeldBack | None = None
     dispatch: Told | None = None
     sent: Dispatched | None = None
+    unread: str = ""
 
 
 def deliveries(spec: Spec, record: ReleaseRecord, observation: Observation) -> tuple[Delivery, ...]:
@@ -93,6 +98,13 @@ def answer_due(delivery: Delivery) -> datetime | None:
     return delivery.sent.sent_time + timedelta(seconds=delivery.dispatch.timeout_seconds)
 
 
+def is_overdue(record: ReleaseRecord, delivery: Delivery, now: datetime) -> bool:
+    """Whether nobody expects it any more: from here on looking for it now and then is enough."""
+    asked = [record.published_time, delivery.refused.time if delivery.refused else None]
+    since = max((time for time in asked if time is not None), default=now)
+    return (answer_due(delivery) or since + OVERDUE_AFTER) <= now
+
+
 def undelivered(record: ReleaseRecord, delivery: Delivery, now: datetime) -> tuple[Action, Failure] | None:
     """Return why only somebody else can go on with `delivery`, with the action that it would be; None when that is not so."""
     refused, told, sent = delivery.refused, delivery.dispatch, delivery.sent
@@ -135,7 +147,7 @@ def _dispatch(record: ReleaseRecord, template: str, told: Told, *, again: bool =
 def _due(
     template: Template, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
 ) -> Delivery | None:
-    recorded = record.templates.get(template.name)
+    recorded = record.in_use.templates.get(template.name)
     if recorded is not None and recorded.image.rpartition(":")[0] != template.image:
         recorded = None
     if recorded is not None and images.get(recorded.image) == recorded.identity:
@@ -150,14 +162,15 @@ def _due(
     found = _found(template, record, observation, but=())
     if refused is not None and found is None and recorded is None and template.gate == "AllowFailure":
         return None
-    seen = isinstance(observation.deliveries.get(template.name), Known)
+    seen = observation.deliveries.get(template.name)
     return Delivery(
         template.name,
-        gone=recorded if seen else None,
+        gone=recorded if isinstance(seen, Known) else None,
         found=found,
         refused=refused,
-        dispatch=template.build.dispatch if seen else None,
+        dispatch=template.build.dispatch if isinstance(seen, Known) else None,
         sent=_unanswered(record.dispatches.get(template.name), recorded),
+        unread=seen.reason if isinstance(seen, Unknown) else "",
     )
 
 

@@ -114,7 +114,9 @@ def has_failed(template: Template, record: ReleaseRecord) -> bool:
     return template.gate == "AllowFailure" and cause is not None and cause.reason in FAILURES
 
 
-FAILURES = frozenset({Reason.BUILD_FAILED, Reason.GATE_FAILED, Reason.GATE_MISCONFIGURED})
+FAILURES = frozenset(
+    {Reason.BUILD_FAILED, Reason.GATE_FAILED, Reason.GATE_MISCONFIGURED, Reason.ROLLOUT_FAILED}
+)
 """Why a template is held back; anything else that is noted of it is no failure of its image."""
 
 
@@ -132,7 +134,7 @@ def stays_behind(
     recorded = record.templates.get(template.name)
     if not template.build.ours:
         if record.published_time is not None:
-            return cause if recorded is None else None
+            return cause if template.name not in record.in_use.templates else None
         recorded = _shadow(template, record)
     if cause.reason != Reason.BUILD_FAILED:
         return (

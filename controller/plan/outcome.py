@@ -27,6 +27,26 @@ def held_back_by(
     return HeldBack(reason=reason, message=outcome.told, refused=(action.digest,), time=now)
 
 
+def held_back_in_fleet(
+    record: ReleaseRecord, template: Template, message: str, *, now: datetime
+) -> HeldBack | None:
+    """Return the note of an image that did not come up in a target and stops nobody else; None for one that does.
+
+    That is one which somebody else delivered after its version was judged good without it.
+    """
+    image, verdict = record.in_use.templates.get(template.name), record.verdict
+    if template.build.ours or image is None or not came_after(image, verdict):
+        return None
+    text = f"{message} Another image must be delivered; `wsr resume` tries this one again."
+    return HeldBack(reason=Reason.ROLLOUT_FAILED, message=text, refused=(image.identity,), time=now)
+
+
+def came_after(image: TemplateRecord, verdict: Verdict | None) -> bool:
+    """Whether an image was recorded after the version was judged good, so that the verdict does not speak for it."""
+    good = verdict is not None and verdict.value == "Good"
+    return good and verdict is not None and image.built_time is not None and image.built_time > verdict.time
+
+
 def with_passed(
     record: ReleaseRecord,
     template: Template,

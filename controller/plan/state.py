@@ -23,6 +23,7 @@ from controller.plan.delivery import Delivery, deliveries, retagged
 from controller.plan.fleet import Fleet, LeftOut, sort_fleet
 from controller.plan.gate import Gate, look
 from controller.plan.monotonic import refusal
+from controller.plan.outcome import came_after
 from controller.plan.tags import Contest, lagging, naming, publisher_conflict
 
 
@@ -93,57 +94,66 @@ class Unpublished:
 
 
 @dataclass(frozen=True, slots=True)
-class Stale:
-    """The release is ready and targets do not run it yet.
+class Outstanding:
+    """What only somebody else can settle of a released version; it keeps nothing else waiting, and nobody fights for it.
 
-    Here and in what follows, `record` has the images that go on, without those of templates that are held back, and
-    `deliveries` is what is due of images that somebody else builds; nobody else waits for these.
+    `deliveries` is what is due of images that somebody else builds, `contests` are moving tags that somebody else moved.
+    """
+
+    deliveries: tuple[Delivery, ...] = ()
+    contests: tuple[Contest, ...] = ()
+
+
+NOTHING_OUTSTANDING = Outstanding()
+
+
+@dataclass(frozen=True, slots=True)
+class _OfRelease:
+    """A version that is public.
+
+    `record` has the images that go on, without those of templates that are held back; `fleet` is measured against them.
     """
 
     record: ReleaseRecord
     fleet: Fleet
-    deliveries: tuple[Delivery, ...] = ()
+    outstanding: Outstanding = field(default=NOTHING_OUTSTANDING, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Unpromoted:
+class Stale(_OfRelease):
+    """The release is ready and targets do not run it yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unpromoted(_OfRelease):
     """The fleet has proven the release; moving tags or the verdict lag behind."""
 
-    record: ReleaseRecord
-    fleet: Fleet
-    templates: tuple[str, ...]
+    templates: tuple[str, ...] = ()
     moves: tuple[TagMove, ...] = ()
-    deliveries: tuple[Delivery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Undelivered:
+class Undelivered(_OfRelease):
     """All that is ours to do is done, and images that somebody else builds are awaited or to be taken over."""
 
-    record: ReleaseRecord
-    fleet: Fleet
-    deliveries: tuple[Delivery, ...]
+
+@dataclass(frozen=True, slots=True)
+class Contested(_OfRelease):
+    """All is done and delivered, and somebody else moved a moving tag."""
 
 
 @dataclass(frozen=True, slots=True)
-class Contested:
-    """The fleet runs the release, and somebody else moved a moving tag: nobody fights for it."""
-
-    record: ReleaseRecord
-    fleet: Fleet
-    contests: tuple[Contest, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UpToDate:
-    """What runs is what was asked for."""
-
-    record: ReleaseRecord
-    fleet: Fleet
+class UpToDate(_OfRelease):
+    """What runs is what was asked for, and nothing is outstanding."""
 
 
 Released = Stale | Unpromoted | Undelivered | Contested | UpToDate
 State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Released
+
+
+def outstanding_of(state: State) -> Outstanding:
+    """Return what only somebody else can settle; nothing before a version is public, or while one is held."""
+    return state.outstanding if isinstance(state, Released) else NOTHING_OUTSTANDING
 
 
 def classify(
@@ -274,10 +284,10 @@ def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: 
     Released is what passed the gate, is public and is not held; None when there is no such image.
     """
     record = records.get(version)
-    asked = [record] if record is not None and record.published_time is not None and not record.failed else []
+    public = record is not None and record.published_time is not None and not record.failed
+    asked = [record.in_use] if record is not None and public else []
     for release in (*asked, *_good_newest_first(records)):
-        recorded = release.templates.get(template)
-        image = recorded.in_use if recorded is not None else None
+        image = release.templates.get(template)
         if image is not None and not image.is_candidate:
             return image.image
     return None
@@ -338,19 +348,22 @@ def _released(
     # What was refused at the gate is not rolled: whoever may fail alone keeps the image that is in use.
     ready = record.in_use.without(left_out)
     fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out)
-    if not fleet.settled:
-        return Stale(ready, fleet, due)
     waits = any(left.reason == Reason.UNKNOWN for left in fleet.missed)
     moves, contests = ((), ()) if waits else lagging(document, ready, records, images, history)
+    outstanding = Outstanding(due, contests)
+    if not fleet.settled:
+        return Stale(ready, fleet, outstanding=outstanding)
     if moves:
-        return Unpromoted(ready, fleet, _templates(moves), moves, due)
+        return Unpromoted(ready, fleet, _templates(moves), moves, outstanding=outstanding)
+    # What somebody else has not delivered may never come: what runs is judged without it, unless nothing does.
+    judged = _is_overtaken(contests) or _judged(document, ready, records, history)
+    if not gate.unread and (ready.templates or not due) and not judged:
+        return Unpromoted(ready, fleet, outstanding=outstanding)
     if due:
-        return Undelivered(ready, fleet, due)
+        return Undelivered(ready, fleet, outstanding=outstanding)
     if gate.unread:
         return _images_unread(gate)
-    if not (_is_overtaken(contests) or _judged(document, record, records, history)):
-        return Unpromoted(ready, fleet, ())
-    return Contested(ready, fleet, contests) if contests else UpToDate(ready, fleet)
+    return Contested(ready, fleet, outstanding=outstanding) if contests else UpToDate(ready, fleet)
 
 
 def _left_out(record: ReleaseRecord, due: tuple[Delivery, ...], gate: Gate) -> Mapping[str, LeftOut]:
@@ -389,12 +402,16 @@ def _judged(
     A fleet that went back to an earlier version must not be rolled back to the one that it left, so going back is
     a judgement of its own. Versions of another object are judged by that object, and a version that this object is
     through with is not judged again because another machine has gone on: two fleets on two versions would overrule
-    each other for ever.
+    each other for ever. An image that somebody else delivered after the verdict is judged once the fleet runs it.
     """
     if record.verdict is None or record.verdict.value != "Good":
         return False
-    through = bool(history) and (history[0].version, history[0].verdict) == (record.version, "Good")
-    if record.publisher != document.key or through:
+    if record.publisher != document.key:
+        return True
+    theirs = {template.name for template in document.spec.templates if not template.build.ours}
+    if any(came_after(image, record.verdict) for name, image in record.templates.items() if name in theirs):
+        return False
+    if bool(history) and (history[0].version, history[0].verdict) == (record.version, "Good"):
         return True
     good = last_known_good(records)
     return good is not None and good.version == record.version

@@ -83,6 +83,15 @@ def naming(
     )
 
 
+def given(record: ReleaseRecord, contests: Iterable[Contest]) -> ReleaseRecord:
+    """Return the record by which these tags may be taken from what they stand for; those of another object stay."""
+    for contest in contests:
+        if contest.reason != Reason.PUBLISHER_CONFLICT:
+            template = record.templates[contest.template].giving(contest.digest)
+            record = record.with_template(contest.template, template)
+    return record
+
+
 def publisher_conflict(document: WorkspaceRuntime, records: Iterable[ReleaseRecord]) -> str | None:
     """Return why another object publishes this package, with the cure; None when this one does, or nobody yet."""
     package = document.spec.package
@@ -164,8 +173,9 @@ class _Asked:
         return Contest(template.name, where, digest, Reason.PUBLISHER_CONFLICT, text)
 
     def _given(self, template: Template, digest: str) -> bool:
-        """Whether the owner said that a tag may be taken from this image."""
-        return digest in self.record.templates[template.name].taken
+        """Whether the owner said that a tag may be taken from this image; of an image in use the next one has it noted."""
+        recorded = self.records.get(self.record.version, self.record).templates
+        return digest in (recorded.get(template.name) or self.record.templates[template.name]).taken
 
     def _naming(self, digest: str) -> list[ReleaseRecord]:
         return [

@@ -21,7 +21,7 @@ from controller.model.observation import Observation
 from controller.model.observed import Unknown
 from controller.model.plan import Action, Plan, Probe, Progress, Prune, Replace
 from controller.plan.decide import decide
-from controller.plan.state import Held, State, UpToDate, classify
+from controller.plan.state import Held, State, UpToDate, classify, outstanding_of
 from controller.reconcile.attempts import Attempts, back_off
 from controller.status.scope import Scope
 from controller.status.summarize import summarize
@@ -93,7 +93,16 @@ class Stalled:
     status: Status
 
 
-Result = Done | Stalled
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """Only somebody else can bring it on, and nobody knows when."""
+
+    reason: str
+    message: str
+    status: Status
+
+
+Result = Done | Stalled | NotYet
 
 
 @dataclass(slots=True)
@@ -120,6 +129,8 @@ class Reconciler:
     _replaced: list[Replace] = field(default_factory=list)
     _probed: bool = False
     _state: type[State] | None = None
+    _alone_since: datetime | None = None
+    """Since when nothing but somebody else's move is left."""
     _told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def look_anew(self) -> None:
@@ -127,8 +138,10 @@ class Reconciler:
         self._told.set()
         self.wake.set()
 
-    async def run_once(self, *, milestone: Callable[[Status], bool] = lambda _: False) -> Result:
-        """Reconcile until nothing is left to do, `milestone` holds, or someone must change something.
+    async def run_once(
+        self, *, milestone: Callable[[Status], bool] = lambda _: False, patient: bool = False
+    ) -> Result:
+        """Reconcile until nothing is left to do, `milestone` holds, or somebody else must act; `patient` waits for them.
 
         Raises:
             Terminal: the document is not valid, or the status cannot be written.
@@ -138,20 +151,40 @@ class Reconciler:
                 turn = await self._look()
                 if milestone(turn.status):
                     return Done(turn.status)
-                stalled = turn.status.condition("Stalled")
-                if stalled is not None:
-                    return Stalled(stalled.reason, stalled.message, turn.status)
-                pruning = any(isinstance(action, Prune) for action in turn.plan.actions)
-                if isinstance(turn.state, UpToDate) and not self._tasks and not pruning:
-                    return Done(
-                        turn.status
-                    )  # with work of an earlier version under way, the status would be half the truth
-                if isinstance(turn.state, Held) and turn.state.by_owner and not self._tasks:
-                    return Stalled(turn.state.reason, turn.state.message, turn.status)
+                result = self._outcome(turn) or (None if patient else self._waited_for(turn))
+                if result is not None:
+                    return result
                 self._act(turn)
                 await self._wait(turn.plan.look_again)
         finally:
             await self._end_tasks()
+
+    def _outcome(self, turn: Pass) -> Result | None:
+        """Return how it ended when nothing is left to do, or somebody must change something."""
+        stalled = turn.status.condition("Stalled")
+        if stalled is not None:
+            return Stalled(stalled.reason, stalled.message, turn.status)
+        if self._tasks:  # with work of an earlier version under way, the status would be half the truth
+            return None
+        pruning = any(isinstance(action, Prune) for action in turn.plan.actions)
+        if isinstance(turn.state, UpToDate) and not pruning:
+            return Done(turn.status)
+        if isinstance(turn.state, Held) and turn.state.by_owner:
+            return Stalled(turn.state.reason, turn.state.message, turn.status)
+        return None
+
+    def _waited_for(self, turn: Pass) -> Result | None:
+        """Return how it ended when only somebody else can bring it on and was waited for as long as makes sense."""
+        patience, ready = turn.plan.patience, turn.status.condition("Ready")
+        if patience is None or ready is None:
+            self._alone_since = None
+            return None
+        self._alone_since = self._alone_since or self.clock()
+        if self.clock() - self._alone_since < patience:
+            return None
+        for_good = [failure for _, failure in turn.plan.failed if failure.retry_time is None]
+        ended = Stalled if for_good or outstanding_of(turn.state).contests else NotYet
+        return ended(ready.reason, ready.message, turn.status)
 
     async def run_forever(self) -> None:
         """Reconcile until cancelled; work that must not be cut is finished by the next pass of whoever comes next.

@@ -12,7 +12,7 @@ from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
 from controller.model.errors import NotFound, Terminal, Transient, Waiting
 from controller.model.plan import Replace
-from controller.model.record import ReleaseRecord, Verdict
+from controller.model.record import Verdict
 from controller.model.replacement import (
     Boundary,
     Replaced,
@@ -22,6 +22,7 @@ from controller.model.replacement import (
     StillBusy,
     WantedImage,
 )
+from controller.plan.outcome import held_back_in_fleet
 from controller.plan.replacement import Step
 
 BUSY_RETRY_SECONDS = 30.0
@@ -72,7 +73,7 @@ async def concluded(parts: Parts, record: ReleaseRecord, action: Replace, result
         case StillBusy():
             raise Waiting(f"{action.target}: {result.reason}", retry_after=BUSY_RETRY_SECONDS)
         case RolledBack():
-            return await _rolled_back(parts, record, action, result)
+            return await _rolled_back(parts, template, action, result)
 
 
 async def _fetched(parts: Parts, document: WorkspaceRuntime, template: Template, reference: str) -> str:
@@ -110,20 +111,25 @@ def ended(action: Replace, result: ReplaceResult) -> str:
             return f"taken back: {result.message}"
 
 
-async def _rolled_back(parts: Parts, record: ReleaseRecord, action: Replace, result: RolledBack) -> str:
+async def _rolled_back(parts: Parts, template: Template, action: Replace, result: RolledBack) -> str:
     for line in result.log_tail:
         parts.say(f"  {action.target}| {line}")
     if not result.counts:
         raise Transient(f"{action.target} was left as it was: {result.message}")
-    text = f"{action.target} did not come up with {record.version} and is back on its old image: {result.message}"
-    if record.verdict is not None and record.verdict.value == "Good":
+    text = f"{action.target} did not come up with {action.version} and is back on its old image: {result.message}"
+    record, now = await parts.records.get(action.version), datetime.now(UTC)
+    cause = held_back_in_fleet(record, template, text, now=now)
+    if cause is not None:
+        await parts.amend(action.version, lambda current: current.holding_back(template.name, cause))
+    elif record.verdict is not None and record.verdict.value == "Good":
         raise Terminal(
             Reason.ROLLOUT_FAILED,
             text,
             fix="Other targets run this version: look at this one's configuration, then change the document to try again.",
         )
-    verdict = Verdict(value="Failed", reason=Reason.ROLLOUT_FAILED, message=text, time=datetime.now(UTC))
-    await parts.amend(record.version, lambda current: current.judged(verdict))
+    else:
+        verdict = Verdict(value="Failed", reason=Reason.ROLLOUT_FAILED, message=text, time=now)
+        await parts.amend(action.version, lambda current: current.judged(verdict))
     return f"failed: {result.cause}: {result.message}"
 
 

@@ -26,6 +26,7 @@ from controller.plan.state import (
     Unproven,
     Unpublished,
     UpToDate,
+    outstanding_of,
 )
 from controller.status.scope import Scope
 from controller.status.standing import about_others, templates_of
@@ -97,13 +98,20 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
         return False
     if any(failure.retry_time is not None for failure in _failures(scope)):
         return False
-    if isinstance(state, Undelivered):
-        stuck = {name for action, _ in scope.plan.failed for name in templates_of(action)}
-        return all(each.template in stuck for each in state.deliveries)
+    if _awaited(scope):
+        return False
     if isinstance(state, Held):
         waits_for_targets = state.fallback is not None and state.fleet is None
         return not state.by_owner and not waits_for_targets
-    return bool(_failures(scope)) or ready.reason in STUCK or isinstance(state, Contested)
+    return bool(_failures(scope)) or ready.reason in STUCK
+
+
+def _awaited(scope: Scope) -> list[Delivery]:
+    """Return what is all that is left and may still come: nobody has failed to deliver it."""
+    if not isinstance(scope.state, Undelivered):
+        return []
+    stuck = {name for action, _ in scope.plan.failed for name in templates_of(action)}
+    return [each for each in scope.state.outstanding.deliveries if each.template not in stuck]
 
 
 def _rolling_back(scope: Scope) -> Verdict | None:
@@ -132,8 +140,20 @@ def _problem(scope: Scope) -> Verdict | None:
 
 def _failures(scope: Scope) -> list[Failure]:
     """Return what keeps the object from going on: not what its other targets do not wait for, while these move."""
-    last = isinstance(scope.state, Undelivered)
-    return [failure for action, failure in scope.plan.failed if last or not about_others(scope, action)]
+    last = isinstance(scope.state, Undelivered | Contested)
+    contested = _contested(scope) if last else None
+    failures = [failure for action, failure in scope.plan.failed if last or not about_others(scope, action)]
+    return [*failures, *([contested] if contested is not None else [])]
+
+
+def _contested(scope: Scope) -> Failure | None:
+    """Return which moving tags somebody else moved, as one failure that waits for its owner's word."""
+    contests = outstanding_of(scope.state).contests
+    if not contests:
+        return None
+    first, *others = contests
+    more = f" ({len(others)} more: {_names([each.tag for each in others])})" if others else ""
+    return Failure(first.reason, f"{first.message}{more}", None)
 
 
 def _ready(scope: Scope) -> Verdict:
@@ -143,17 +163,15 @@ def _ready(scope: Scope) -> Verdict:
         return _missed(state.fleet, state.record) or everybody
     if isinstance(state, Held):
         return Verdict("False", state.reason, state.message)
-    if isinstance(state, Contested):
-        return _contested(state)
     if isinstance(state, Blocked):
         return Verdict("Unknown", Reason.UNKNOWN, f"The {state.source} cannot be read: {state.message}")
-    return problem or _stage(scope)
-
-
-def _contested(state: Contested) -> Verdict:
-    first, *others = state.contests
-    more = f" ({len(others)} more: {_names([each.tag for each in others])})" if others else ""
-    return Verdict("False", first.reason, f"{first.message}{more}")
+    told = problem or _stage(scope)
+    awaited = _awaited(scope)
+    beside = [_undelivered(scope.document.spec.version, awaited).message] if problem and awaited else []
+    contested = _contested(scope)
+    if contested is not None and isinstance(state, Stale | Unpromoted):
+        beside.append(contested.message)
+    return Verdict(told.status, told.reason, " ".join([told.message, *beside]))
 
 
 def _stage(scope: Scope) -> Verdict:
@@ -171,8 +189,8 @@ def _stage(scope: Scope) -> Verdict:
             return _publishing(scope)
         case Stale(fleet=fleet):
             return _rolling(scope, fleet)
-        case Undelivered(deliveries=due):
-            return _undelivered(version, due)
+        case Undelivered(outstanding=outstanding):
+            return _undelivered(version, outstanding.deliveries)
         case Unpromoted(fleet=Fleet(missed=())):
             text = f"Version {version} runs everywhere and is being promoted."
             return Verdict("False", Reason.PROMOTING, text)

@@ -11,7 +11,7 @@ from controller.model.plan import Action, Failure, Tag
 from controller.model.record import ReleaseRecord
 from controller.plan.delivery import is_gone
 from controller.plan.gate import has_failed
-from controller.plan.state import Stale, Undelivered, Unpromoted, Unproven
+from controller.plan.state import Unproven, outstanding_of
 from controller.status.scope import Scope
 
 TemplateState = Literal["Missing", "Unproven", "Proven", "HeldBack", "Untested", "Awaited"]
@@ -31,36 +31,40 @@ def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) 
     if record is None:
         return Standing("Missing")
     note = record.held_back.get(template.name)
+    outstanding = outstanding_of(scope.state)
     if isinstance(scope.state, Unproven) and template.name in scope.state.untested:
         return Standing("Untested", Reason.UNTESTED, scope.state.untested[template.name])
     image = record.templates.get(template.name)
     gone = _gone(scope, template, record)
     if gone is not None:
         return gone
-    if image is not None and image.proven:
-        return Standing("Proven", image.reason)
+    if image is not None and image == record.in_use.templates.get(template.name):
+        contest = next((each for each in outstanding.contests if each.template == template.name), None)
+        shown = (image.reason, "") if contest is None else (contest.reason, contest.message)
+        return Standing("Proven", *shown)
     if note is not None and has_failed(template, record):
         return Standing("HeldBack", note.reason, f"{note.message.rstrip('.')}. `wsr resume` tries it again.")
     failure = failure_of(scope, template.name)
     if failure is None and template.build.ours:
         return Standing("Missing") if image is None else Standing("Unproven", image.reason)
     if failure is not None:
-        state: TemplateState = "Missing" if template.build.ours else "Awaited"
-        return Standing("Unproven" if image is not None else state, failure.reason, failure.message)
+        state: TemplateState = "Unproven" if image is not None else "Missing"
+        return Standing(state if template.build.ours else "Awaited", failure.reason, failure.message)
     if record.published_time is None:
         shadow = record.shadows.get(template.name)
         return Standing("Missing") if shadow is None else Standing("Unproven", shadow.reason)
     sent = record.dispatches.get(template.name)
     told = f"; whoever builds it was told (correlation id {sent.correlation_id})" if sent is not None else ""
     said = f" {note.message}" if note is not None else ""
+    due = (each for each in outstanding.deliveries if each.template == template.name)
+    said += "".join(f" What is served cannot be read: {each.unread}" for each in due if each.unread)
     text = f"No image of {record.version} has been delivered{told}.{said}"
     return Standing("Awaited", Reason.AWAITING_DELIVERY, text)
 
 
 def _gone(scope: Scope, template: Template, record: ReleaseRecord) -> Standing | None:
     """Return what to say of an image that was delivered and is not in its registry any more."""
-    state = scope.state
-    due = state.deliveries if isinstance(state, Stale | Unpromoted | Undelivered) else ()
+    due = outstanding_of(scope.state).deliveries
     lost = next((each for each in due if each.template == template.name and each.gone is not None), None)
     if lost is None or lost.gone is None:
         return None
@@ -91,8 +95,5 @@ def templates_of(action: Action) -> frozenset[str]:
 
 def about_others(scope: Scope, action: Action) -> bool:
     """Whether `action` is about images that somebody else builds, which nothing else waits for."""
-    state = scope.state
-    if not isinstance(state, Stale | Unpromoted | Undelivered):
-        return False
-    awaited = {each.template for each in state.deliveries}
+    awaited = {each.template for each in outstanding_of(scope.state).deliveries}
     return bool(templates_of(action)) and templates_of(action) <= awaited

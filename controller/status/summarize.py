@@ -30,6 +30,7 @@ from controller.plan.state import (
     Held,
     Released,
     State,
+    Undelivered,
     UpToDate,
     image_for_new,
     last_known_good,
@@ -208,7 +209,7 @@ def _history(
         entries[0] = entries[0].model_copy(
             update={"verdict": "InProgress", "reason": "", "finished_time": None}
         )
-    through = isinstance(scope.state, Contested | UpToDate)
+    through = isinstance(scope.state, Undelivered | Contested | UpToDate)
     settled = through or (isinstance(scope.state, Held) and verdict is not None)
     newest = entries[0]
     if settled and verdict is not None and newest.verdict != verdict.value:

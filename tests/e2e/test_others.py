@@ -8,6 +8,7 @@ import pytest
 from tests.e2e.ci import Ci
 from tests.e2e.desk import Desk
 from tests.e2e.scene import Release, Scene
+from tests.e2e.test_promotion import Registry
 from tests.parts.github_api import GitHubApi, running_github_api
 
 TOKEN = "a token of this test"  # noqa: S105 -- opens a stand-in
@@ -165,7 +166,7 @@ def test_who_cannot_be_told_or_does_not_answer_stops_nobody_else(
     monkeypatch.delenv("TEMPLATE_DISPATCH_TOKEN")
     version = bump(scene)
     ci.push("0.1.0", "watched", tag="other")
-    running = desk.start("run", "--once")
+    running = desk.start("run", "--once", "--wait", "5m")
     running.until(
         f"dispatch {version} told: Template told: there is no token to tell team/told of {version} with."
     )
@@ -229,3 +230,19 @@ def test_nothing_to_try_a_version_on_stops_its_publication_unless_that_is_allowe
     desk.run("--until", "Published")
     assert scene.published() == ["0.1.0", "0.1.1"]
     assert "not tried yet: watched" in str(desk.condition("ImagesBuilt"))
+    ended = desk.run(code=3)
+    awaited = "Version 0.1.1 is awaited from whoever builds: watched."
+    assert ended.log.splitlines()[-1] == f"Not yet: AwaitingDelivery: {awaited}"
+    status = desk.status()
+    assert (status["lastKnownGood"], status["history"][0]["verdict"]) == ("0.1.1", "Good")
+
+    plain = Registry(f"{registry}/{desk.prefix}plain")
+    ours, foreign = plain.digest("latest"), plain.push_foreign("latest", "somebody else's")
+    moved = f"{plain.repository}:latest was moved by somebody else: it stands for {foreign}"
+    ended = desk.run(code=1)
+    assert ended.log.splitlines()[-1].startswith(f"TagMoved: {moved}")
+    assert ended.log.splitlines()[-1].endswith(awaited)
+    assert moved in templates(desk)["plain"]["message"]
+    assert "The next pass moves what somebody else moved to 0.1.1" in desk.wsr("resume").out
+    desk.run(code=3)
+    assert plain.digest("latest") == ours

@@ -11,7 +11,7 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import Dispatch, Judge, Plan, Probe, Progress, Promote, Replace, Tag
+from controller.model.plan import Dispatch, Plan, Probe, Progress, Promote, Replace, Tag
 from controller.model.record import Dispatched, FullBuild, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.decide import AWAITED_RETRY, decide
 from controller.plan.preview import preview
@@ -203,14 +203,6 @@ def test_silence_stops_neither_targets_nor_tags_of_others() -> None:
     assert promotion.templates == ("echo",)
 
 
-def test_a_version_is_not_judged_before_everything_was_delivered() -> None:
-    plan = planned(
-        asked(),
-        seen(released(verdict=None, dispatches={"greeter": Dispatched(correlation_id="a", sent_time=NOON)})),
-    )
-    assert not any(isinstance(each, Judge) for each in plan.actions)
-
-
 @pytest.mark.parametrize("labels", [{"version": "0.1.1"}, {"wheel_sha256": sha("wheel 0.1.1")}, {}])
 def test_what_is_delivered_is_probed_by_digest_before_anything_else(labels: dict[str, str]) -> None:
     image = delivered(**labels)
@@ -239,7 +231,13 @@ def test_an_image_without_labels_that_was_there_before_is_not_probed() -> None:
             "greeter": template_record("0.1.0", "greeter", image=f"{IMAGE}:0.1.0-x", image_id=NEW),
         },
     )
-    assert planned(asked(strategy="Follow"), seen(earlier, released(), found=(delivered(),))).actions == ()
+    assert (
+        planned(
+            asked(strategy="Follow"),
+            seen(earlier, released(verdict=verdict("Good", 1)), found=(delivered(),)),
+        ).actions
+        == ()
+    )
 
 
 def test_what_was_delivered_and_passed_gets_its_tag_and_then_rolls() -> None:
@@ -257,7 +255,7 @@ def test_what_was_delivered_and_passed_gets_its_tag_and_then_rolls() -> None:
     ready = released(templates={**released().templates, "greeter": tagged})
     state = classify(asked(strategy="Follow"), seen(ready, found=(delivered(),), targets=world.targets))
     assert isinstance(state, Stale)
-    assert (state.deliveries, len(state.fleet.stale)) == ((), 1)
+    assert (state.outstanding.deliveries, len(state.fleet.stale)) == ((), 1)
 
 
 @pytest.mark.parametrize("build", [TELL, {"strategy": "Follow"}])

@@ -18,14 +18,23 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from controller.reconcile.loop import Done, Result
+from controller.plan.state import outstanding_of
+from controller.reconcile.loop import Done, NotYet, Result
 from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, document, life, sha
 from tests.unit.simulator.life import MemoryStore, SimulatedWorld
 from tests.unit.simulator.machine import Machine
 from tests.unit.simulator.virtual_time import now, run, seconds
 
 VERSIONS = ("0.1.0", "0.1.1", "0.1.2", "0.2.0rc1")
-STALLS = {"GateFailed", "RolloutFailed", "ShapeUnsafe", "DispatchSilent", "Untested"}
+STALLS = {
+    "TagMoved",
+    "NewerReleased",
+    "GateFailed",
+    "RolloutFailed",
+    "ShapeUnsafe",
+    "DispatchSilent",
+    "Untested",
+}
 SOURCES = (
     "source",
     "index",
@@ -86,6 +95,8 @@ happenings = st.one_of(
     st.builds(Happening, times, st.just("suspend"), st.just(""), durations),
     st.builds(Happening, times, st.just("object held"), st.just(""), durations),
     st.builds(Happening, times, st.just("image gone")),
+    st.builds(Happening, times, st.just("stranger"), st.sampled_from(TEMPLATES)),
+    st.builds(Happening, times, st.just("resume")),
 )
 
 
@@ -116,6 +127,10 @@ def apply(life_: Life, happening: Happening) -> list[Event]:
             return [at(stop), at(go_on, happening.lasts)]
         case "image gone":
             return [at(lambda: forget_one_image(machine))]
+        case "stranger":
+            return [at(lambda: machine.is_moved_by_a_stranger(f"registry.example/{happening.what}:latest"))]
+        case "resume":
+            return [at(lambda: machine.resume(store.document, store.status.history))]
     return [at(lambda: make_anew(store, machine, happening))]
 
 
@@ -237,13 +252,13 @@ async def lived(scenario: Scenario) -> None:
     theirs = store.document.spec.templates[1]
     if not theirs.build.ours:
         machine.deliver(theirs, None)
-        # who follows by themselves never says that they will not, so they are waited for
-        never = scenario.takes is None and theirs.build.strategy == "Dispatch"
-        machine.others.takes = {} if never else {theirs.name: scenario.takes or 0.0}
+        machine.others.takes = {} if scenario.takes is None else {theirs.name: scenario.takes}
     world = SimulatedWorld(machine, crashes_at=scenario.crashes, mishaps_left=scenario.mishaps)
     world.disorder = random.Random(scenario.seed)  # noqa: S311 -- disorder, not secrets
     whole = Life(store, world, lose_state=scenario.lose_state)
     whole.events = [event for each in scenario.happenings for event in apply(whole, each)]
+    # who follows by themselves never says that they will not: so long would be waited for them
+    whole.patient = theirs.build.strategy != "Follow" or scenario.takes is not None
     async with asyncio.timeout(12 * HOURS):
         result = await whole.live()
     ends_well(whole, result)
@@ -265,11 +280,22 @@ def ends_well(whole: Life, result: Result) -> None:
         assert version not in machine.index
         assert any(Version(version) < Version(served) for served in machine.index)
         return
+    if isinstance(result, NotYet):
+        assert (result.reason, whole.patient) == ("AwaitingDelivery", False)
+        assert list(machine.differences(store.document, but={"greeter"})) == [], "the others are through"
+        assert store.status.last_known_good == version
+        return
     record = machine.records[version]
     assert result.reason in STALLS, result
     assert result.message
     if result.reason == "DispatchSilent":
         assert list(machine.differences(store.document, but={"greeter"})) == [], "silence stopped the others"
+        assert store.status.last_known_good == version
+        return
+    if result.reason == "TagMoved":
+        behind = {each.template for each in outstanding_of(whole.last_state()).deliveries}
+        assert machine.theirs, "nobody has moved a tag of ours"
+        assert list(machine.differences(store.document, but=behind)) == [], "a tag stopped others"
         return
     if result.reason in {"BuildFailed", "Untested"}:
         assert version not in machine.index or record.published_time, (

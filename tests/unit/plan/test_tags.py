@@ -61,7 +61,7 @@ def state_with(
 
 def contest(state: State) -> tuple[str, str]:
     assert isinstance(state, Contested), state
-    (only,) = state.contests
+    (only,) = state.outstanding.contests
     return only.reason, only.message
 
 

@@ -12,6 +12,7 @@ from controller.model.errors import Transient
 from controller.model.observation import Observation
 from controller.model.observed import Unknown
 from controller.model.plan import Action, Adopt, Judge, Package, Probe, Promote, Publish, Replace, Tag
+from controller.plan.state import State, classify
 from controller.reconcile.loop import Pass, Reconciler, Result, StoredObject
 from controller.status.invariants import broken
 from tests.unit.simulator.machine import Machine, Steps
@@ -154,13 +155,16 @@ class Life:
     on_event: Callable[[str], None] = lambda _: None
     lose_state: bool = False
     """Whether a crash takes the state folder with it."""
+    patient: bool = True
+    """Whether it is waited for what only somebody else can bring on."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def live(self) -> Result:
         happening = asyncio.create_task(self._happen())
+        await asyncio.sleep(0)  # what happens at once has happened
         while True:
             try:
-                result = await self._reconciler().run_once()
+                result = await self._reconciler().run_once(patient=self.patient)
             except Crash:
                 self.world.dead = False
                 self.on_event("the process is killed and started again")
@@ -181,6 +185,11 @@ class Life:
         except TimeoutError:
             pass
 
+    def last_state(self) -> State:
+        """The state in which the world was seen last."""
+        assert self.world.last_seen is not None
+        return classify(self.store.document, self.world.last_seen, self.store.status.history)
+
     def _reconciler(self) -> Reconciler:
         return Reconciler(
             self.store, self.world, self._wake, on_pass=self._checked, on_action=self.on_action, clock=now
@@ -194,6 +203,8 @@ class Life:
         read = self.world.last_seen
         assert read is not None
         for action in turn.plan.actions:
+            if isinstance(action, Replace) and action.image_id is None:
+                continue  # ending what was begun needs nothing but the engine
             assert not isinstance(read.records, Unknown), f"{action} without knowing the records"
             if isinstance(action, Package | Adopt):
                 assert not isinstance(read.index, Unknown), f"{action} without knowing the index"

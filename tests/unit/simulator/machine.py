@@ -6,7 +6,7 @@ at that moment, not at the end.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Container, Generator, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -14,6 +14,7 @@ from typing import TypeVar
 from packaging.version import Version
 
 from controller.api.conditions import Reason
+from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.container import ContainerState
 from controller.model.delivery import DeliveredImage
@@ -51,8 +52,10 @@ from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from controller.plan.budget import allowed
 from controller.plan.full_builds import answered
-from controller.plan.outcome import held_back_by, with_failed, with_passed
+from controller.plan.outcome import held_back_by, held_back_in_fleet, with_failed, with_passed
+from controller.plan.state import classify, outstanding_of
 from controller.plan.steering import steered
+from controller.plan.tags import given
 from tests.unit.simulator.others import Others
 
 T = TypeVar("T")
@@ -193,6 +196,10 @@ class Machine:
     tasks_cut: int = 0
     """Only ever by `onTimeout: Proceed`."""
     others: Others = field(default_factory=Others)
+    ours: set[str] = field(default_factory=set)
+    """Moving tags that were set here."""
+    theirs: set[str] = field(default_factory=set)
+    """Those of them that a stranger has moved since, and nobody gave back."""
 
     def add(self, *boxes: Box) -> None:
         for box in boxes:
@@ -545,14 +552,41 @@ class Machine:
         assert rollback or self.fleet_has_proven(document, action.version), (
             "promoted before the fleet had proven it"
         )
-        for template in document.spec.templates:
-            if template.name in action.templates:
-                assert template.promote, f"moved tags of {template.name}, which are somebody else's"
-                for tag in template.tags:
-                    identity = self.records[action.version].in_use.templates[template.name].identity
-                    self.images[f"{template.image}:{tag}"] = identity
-                    yield 0.5
+        for move in action.moves:
+            template = self._template(document, move.template)
+            where = f"{template.image}:{move.tag}"
+            assert template.promote, f"moved tags of {template.name}, which are somebody else's"
+            assert where not in self.theirs, f"{where} was taken from whoever moved it"
+            if self.images.get(where, "") != move.expected:
+                raise Transient(f"{where} was moved meanwhile")
+            self.images[where] = self.records[action.version].in_use.templates[template.name].identity
+            self.ours.add(where)
+            yield 0.5
+        self._noted(action)
         return "moved"
+
+    def is_moved_by_a_stranger(self, where: str) -> None:
+        """Let somebody who does not know of us move a tag."""
+        self.images[where] = f"sha256:{sha('a stranger')}"
+        self.theirs |= {where} & self.ours
+
+    def resume(self, document: WorkspaceRuntime, history: Sequence[HistoryEntry]) -> None:
+        """Do what `wsr resume` does."""
+        version = document.spec.version
+        if "records" in self.unread or version not in self.records:
+            return
+        contests = outstanding_of(classify(document, self.observe(document), history)).contests
+        self.records[version] = given(self.records[version].resumed(self.now()), contests)
+        self.theirs -= {each.tag for each in contests}
+
+    def _noted(self, action: Promote) -> None:
+        """Note which tags were set, as whoever asks later whether they are ours needs it."""
+        for move in action.moves:
+            record = self.records[action.version]
+            template = record.templates[move.template]
+            tags = tuple(sorted({*template.tags, move.tag}))
+            tagged = record.with_template(move.template, template.model_copy(update={"tags": tags}))
+            self.records[action.version] = tagged
 
     def _judge(self, document: WorkspaceRuntime, action: Judge) -> Steps:
         assert action.version == document.spec.version
@@ -661,7 +695,7 @@ class Machine:
         yield from self._asked(1.0)
         yield from self._asked(5.0)
         if (record.version, box.name) in self.bad_in_fleet:
-            return self._undone(record, box)
+            return self._undone(document, action, box)
         self._runs(box, record, image)
         return "proven from inside"
 
@@ -687,12 +721,17 @@ class Machine:
                 return
             yield min(1.0, end - self.seconds())
 
-    def _undone(self, record: ReleaseRecord, box: Box) -> str:
+    def _undone(self, document: WorkspaceRuntime, action: Replace, box: Box) -> str:
         box.succession = None
+        record = self.records[action.version]
         text = f"{box.name} did not come up with {record.version} and is back on its old image."
-        if record.verdict is not None and record.verdict.value == "Good":
+        cause = held_back_in_fleet(record, self._template(document, action.template), text, now=self.now())
+        if cause is not None:
+            self.records[action.version] = record.holding_back(action.template, cause)
+        elif record.verdict is not None and record.verdict.value == "Good":
             raise Terminal(Reason.ROLLOUT_FAILED, text, fix="Look at its configuration.")
-        self._judged(record.version, "Failed", Reason.ROLLOUT_FAILED, text)
+        else:
+            self._judged(record.version, "Failed", Reason.ROLLOUT_FAILED, text)
         return "failed: it exited at once"
 
     def _runs(self, box: Box, record: ReleaseRecord, image: str) -> None:
@@ -741,7 +780,8 @@ class Machine:
                 continue
             yield from self._behind(document, template, recorded) if template.build.ours else ()
             for tag in template.tags if template.promote and not Version(version).is_prerelease else ():
-                if self.images.get(f"{template.image}:{tag}") != recorded.identity:
+                told = f"{template.image}:{tag}" in self.theirs and not held_too
+                if not told and self.images.get(f"{template.image}:{tag}") != recorded.identity:
                     yield f"{template.image}:{tag} names another image"
         listed = {template.name for template in document.spec.templates}
         for box in self.boxes.values():
