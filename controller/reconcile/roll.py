@@ -60,10 +60,10 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         wanted = replace(wanted, reference=reference, image_id=image_id)
     order = _order(document, template, action, wanted=wanted)
     result = await _replaced(parts, action, order, package=record.package)
-    return await concluded(parts, record, action, result)
+    return await concluded(parts, template, action, result)
 
 
-async def concluded(parts: Parts, record: ReleaseRecord, action: Replace, result: ReplaceResult) -> str:
+async def concluded(parts: Parts, template: Template, action: Replace, result: ReplaceResult) -> str:
     """Say in one line how a target was replaced, and record a version that failed on it. Raises as `roll`."""
     match result:
         case Replaced(awaiting_first_start=True):
