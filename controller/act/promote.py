@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from builder.contract import immutable_tag
@@ -13,9 +13,9 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.git import commit_of
 from controller.clients.parts import Parts
-from controller.clients.registry_config import registry_access
+from controller.clients.registry_config import pull_credentials, registry_access
 from controller.clients.runs import Run
-from controller.model.errors import Terminal, Transient
+from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.plan import Promote, Tag
 from controller.model.record import ReleaseRecord, TemplateRecord
 
@@ -51,7 +51,7 @@ async def tag(parts: Parts, document: WorkspaceRuntime, action: Tag) -> str:
 
 
 async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> str:
-    """Move the templates' moving tags to the recorded images, and record that they were.
+    """Move the templates' moving tags to the recorded images, there and on the host, and record that they were.
 
     Raises:
         Terminal: PublisherConflict, when another object owns one of the tags.
@@ -60,15 +60,20 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
     """
     record = await parts.records.get(action.version)
     images = {template.name: template.image for template in document.spec.templates}
+    used = record.in_use.templates
     moves = [
         {
-            "from": record.in_use.templates[move.template].exact,
+            "from": used[move.template].exact,
             "to": f"{images[move.template]}:{move.tag}",
             "move": True,
             "expect": move.expected,
         }
         for move in action.moves
     ]
+    back = action.version != document.spec.version
+    if back:
+        # Once no tag of the registry names the failed version, nobody comes back for the host's.
+        await _followed(parts, document, action, used)
     try:
         await _run(parts, document, key=action.key, moves=moves)
     except Terminal as refusal:
@@ -76,10 +81,41 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
             # Who may move it from there is for the next look to say.
             raise Transient(refusal.message) from refusal
         raise
+    if not back:
+        await _followed(parts, document, action, used)
     await parts.amend(
         action.version, lambda current: _promoted(current, action), wheel_sha256=record.wheel.sha256
     )
     return ", ".join(str(move["to"]) for move in moves)
+
+
+async def _followed(
+    parts: Parts, document: WorkspaceRuntime, action: Promote, used: Mapping[str, TemplateRecord]
+) -> None:
+    """Let the host's own moving tags, which new workspaces are created from, stand for what those of the registry do."""
+    if document.spec.registry.mode == "Remote":
+        for template in document.spec.templates:
+            for move in action.moves:
+                if move.template == template.name:
+                    await _follow(parts, document, template, used[template.name], move.tag)
+
+
+async def _follow(
+    parts: Parts, document: WorkspaceRuntime, template: Template, image: TemplateRecord, tag: str
+) -> None:
+    """Move one tag of the host; one that has neither tag nor image pulls the tag when it needs it."""
+    name = f"{template.image}:{tag}"
+    present = (await parts.engine.images()).get(name)
+    try:
+        found = str((await parts.engine.inspect_image(image.exact))["Id"])
+    except NotFound:
+        if present is None:
+            return
+        credentials = pull_credentials(document.spec.registry, parts.settings, image=image.exact)
+        platform, _ = await parts.platforms(template.build)
+        found = await parts.engine.pull(image.exact, credentials=credentials, platform=platform)
+    if present != found:
+        await parts.engine.tag_image(image.exact, name)
 
 
 def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:

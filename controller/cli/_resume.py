@@ -9,10 +9,11 @@ from pathlib import Path
 
 from controller.api.conditions import Reason
 from controller.model.errors import NotFound, Terminal
-from controller.plan.state import classify, outstanding_of
+from controller.plan.delivery import deliveries
+from controller.plan.state import Absent, Blocked, Contested, Held, State, UpToDate, classify, outstanding_of
 from controller.plan.tags import Contest, given
-from controller.standalone.session import Session, open_session
-from controller.standalone.store import saved_status
+from controller.standalone.session import open_session
+from controller.standalone.store import saved_status, status_is_of
 
 
 def resume_version(file: Path, *, state: Path | None, secrets: Path | None) -> str:
@@ -33,22 +34,27 @@ async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
         if record.failed:
             await parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
             return f"Version {version} is no longer held; the next pass tries it again."
-        waiting = sorted({*record.held_back, *record.dispatches.keys() - record.templates.keys()})
-        contests = await _contests(session)
-        if not waiting and not contests:
-            return f"Version {version} is not held; nothing was changed."
+        observation = await session.world.observe(document, earlier=None)
+        status = saved_status(session.folder)
+        reached = classify(document, observation, status.history if status else ())
+        told = {each.template for each in deliveries(document.spec, record, observation) if each.sent}
+        waiting = sorted({*record.held_back, *told})
+        contests = _contests(reached)
         now = datetime.now(UTC)
-        await parts.amend(
-            version, lambda current: given(current.resumed(now) if waiting else current, contests)
-        )
-        return _told(version, waiting, contests)
+        if waiting or contests:
+            await parts.amend(
+                version, lambda current: given(current.resumed(now) if waiting else current, contests)
+            )
+            return _told(version, waiting, contests)
+        stalled = status.condition("Stalled") if status and status_is_of(session.folder, document) else None
+        if stalled is None or isinstance(reached, Held | Blocked | Absent | Contested | UpToDate):
+            return f"Version {version} is not held; nothing was changed."
+        await parts.amend(version, lambda current: current.resumed(now))
+        return f"The next pass tries again what stopped {version}: {stalled.reason}."
 
 
-async def _contests(session: Session) -> tuple[Contest, ...]:
+def _contests(state: State) -> tuple[Contest, ...]:
     """Return the tags that may be taken by a word of this object's owner; those of another object are not."""
-    observation = await session.world.observe(session.document, earlier=None)
-    status = saved_status(session.folder)
-    state = classify(session.document, observation, status.history if status else ())
     return tuple(each for each in outstanding_of(state).contests if each.reason != Reason.PUBLISHER_CONFLICT)
 
 

@@ -346,19 +346,20 @@ class ReleaseRecord(RecordPart):
     def resumed(self, now: datetime) -> Self:
         """Return the record of a version of which everything that failed, or was not answered, is tried again.
 
-        A Failed verdict goes, which a clock that was ahead may have dated after `now` (aware).
+        A Failed verdict goes, which a clock that was ahead may have dated after `now` (aware); Good is said once more, since
+        what was said before is void.
         """
         notes = (
             *(each.time for each in self.held_back.values()),
             *(each.sent_time for each in self.dispatches.values()),
         )
-        dates = (*notes, *([self.verdict.time] if self.verdict is not None and self.failed else ()))
-        verdict = None if self.failed else self.verdict
+        time = max([_utc(now), *notes, *([self.verdict.time] if self.verdict is not None else ())])
+        good = None if self.verdict is None or self.failed else self.verdict
         freed = {
             "held_back": {},
             "dispatches": {},
-            "verdict": verdict,
-            "resumed_time": max([_utc(now), *dates]),
+            "verdict": good.model_copy(update={"time": time + timedelta(milliseconds=1)}) if good else None,
+            "resumed_time": time,
         }
         return self.model_copy(update=freed)
 

@@ -59,7 +59,7 @@ def lagging(
             continue
         for tag in moving_tags(template, record.version) if template.promote else ():
             stands_for = images.get(f"{template.image}:{tag}", "")
-            if stands_for == record.templates[template.name].identity or asked.leaves(template, stands_for):
+            if asked.is_done(template, tag, stands_for) or asked.leaves(template, stands_for):
                 continue
             contest = asked.contest(template, tag, stands_for) if stands_for else None
             if contest is not None:
@@ -128,6 +128,13 @@ class _Asked:
     record: ReleaseRecord
     records: Mapping[str, ReleaseRecord]
     history: Sequence[HistoryEntry]
+
+    def is_done(self, template: Template, tag: str, digest: str) -> bool:
+        """Whether the tag was moved. Before the verdict it is done once it is noted, and the host's own tag was moved, too."""
+        image, verdict = self.record.templates[template.name], self.record.verdict
+        return digest == image.identity and (
+            tag in image.tags or (verdict is not None and verdict.value == "Good")
+        )
 
     def leaves(self, template: Template, digest: str) -> bool:
         """Whether this object is through with its version, and a newer one was released elsewhere: the newer one wins."""

@@ -18,7 +18,7 @@ from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal
 from controller.model.observation import Observation
-from controller.model.observed import Unknown
+from controller.model.observed import Known, Unknown
 from controller.model.plan import Action, Plan, Probe, Progress, Prune, Replace
 from controller.plan.decide import decide
 from controller.plan.state import Held, State, UpToDate, classify, outstanding_of
@@ -124,6 +124,7 @@ class Reconciler:
     _tasks: dict[str, tuple[Action, asyncio.Task[str]]] = field(default_factory=dict)
     _attempts: Attempts = field(default_factory=Attempts)
     _generation: int = -1
+    _resumed_time: datetime | None = None
     _observation: Observation | None = None
     _observed_time: datetime | None = None
     _replaced: list[Replace] = field(default_factory=list)
@@ -226,6 +227,7 @@ class Reconciler:
             self._attempts.forget()
             self._observation = None
         state, observation = await self._read(stored)
+        self._take_back(stored.document.spec.version, observation)
         progress = Progress(frozenset(self._tasks), self._attempts.failures, self.world.waits())
         now = self.clock()
         plan = decide(
@@ -240,6 +242,14 @@ class Reconciler:
         turn = Pass(stored.document, state, plan, status)
         self.on_pass(turn)
         return turn
+
+    def _take_back(self, version: str, observation: Observation) -> None:
+        """Let what failed be tried anew when somebody resumed the version since the last pass."""
+        records = observation.records
+        record = records.value.get(version) if isinstance(records, Known) else None
+        if record is not None and record.resumed_time != self._resumed_time:
+            self._resumed_time = record.resumed_time
+            self._attempts.forget()
 
     def _act(self, turn: Pass) -> None:
         """Start what the plan allows, and cut off what nobody wants any more."""

@@ -1,6 +1,7 @@
 """Templates that somebody else builds, or that may fail, beside one of our own: none of them stops another."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import docker
 import pytest
@@ -102,6 +103,13 @@ def mends_the_adapter(desk: Desk) -> None:
 
 def templates(desk: Desk) -> dict[str, dict[str, str]]:
     return {each["name"]: each for each in desk.status()["templates"]}
+
+
+def eventually(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def digest(scene: Scene, workspace: str) -> str:
@@ -207,6 +215,43 @@ def test_who_cannot_be_told_or_does_not_answer_stops_nobody_else(
     scene.assert_all_run(version)
     with desk.editing() as spec:
         spec["templates"][2]["build"]["dispatch"]["timeoutSeconds"] = 300
+
+
+def test_a_delivered_image_that_is_deleted_is_told_and_the_next_one_taken_over(
+    begun: tuple[Scene, Ci], github: GitHubApi
+) -> None:
+    scene, ci = begun
+    desk, fleet = scene.desk, scene.fleet
+    version = bump(scene)
+    running = desk.start("run", "--once")
+    running.until(f"dispatch {version} told: team/told was told")
+    delivered = ci.push(version, *OTHERS)
+    assert running.end().code == 0
+    scene.assert_all_run(version)
+
+    for name, digest_ in delivered.items():
+        Registry(desk.image(name)).delete(digest_)
+    before = fleet.shapes()
+    running = desk.start("run", "--once")
+    running.until(f"ImageGone: Template watched: its image of {version}, ")
+    running.until(f"dispatch {version} told: because its image was deleted, and team/told builds it$")
+    running.until(f"dispatch {version} told: team/told was told")
+    eventually(lambda: "was told again" in templates(desk)["told"]["message"])
+    running.kill()
+    assert github.dispatched[0] == github.dispatched[1]
+    assert fleet.shapes() == before
+    for name, words in (("told", "was told again"), ("watched", "Push it again, or another one")):
+        standing = templates(desk)[name]
+        assert (standing["state"], standing["reason"]) == ("Awaited", "ImageGone")
+        assert f"@{delivered[name]}, was deleted from the registry. " in standing["message"]
+        assert words in standing["message"]
+
+    again = ci.push(version, *OTHERS, tag=version)
+    desk.run()
+    assert len(github.dispatched) == 2
+    for name in OTHERS:
+        assert digest(scene, f"{name}-1") == again[name] != delivered[name]
+    scene.assert_all_run(version)
 
 
 def test_nothing_to_try_a_version_on_stops_its_publication_unless_that_is_allowed(

@@ -39,7 +39,7 @@ def test_the_gate_pulls_the_platform_that_one_function_decides_on(  # noqa: PLR0
 
     assert said.startswith("failed: ExitedAtOnce: ")  # nothing in it can run
     client = docker.DockerClient(base_url=engine)
-    assert client.images.get(candidate).attrs["Architecture"] == booted
+    assert client.images.get(f"{image}@{record.digest}").attrs["Architecture"] == booted
 
 
 async def _gate(settings: Settings, host: str, artifacts: str, image: str, template: TemplateRecord) -> str:

@@ -175,6 +175,18 @@ def test_a_changed_document_gives_it_another_chance() -> None:
     run(main())
 
 
+def test_a_resumed_version_gives_what_failed_another_chance_while_the_loop_runs() -> None:
+    made = scene(before=failing(Publish, *(Terminal("PublishRefused", "No.", fix="x") for _ in range(2))))
+
+    def resume() -> None:
+        records = made.world.machine.records
+        records["0.1.0"] = records["0.1.0"].resumed(now())
+
+    run(drive(made, (300, lambda: None), (310, resume), until=600))
+    assert len(made.world.times("Publish", "fails")) == 2
+    assert made.world.times("Publish", "fails")[1] > 310
+
+
 async def drive(made: Scene, *events: tuple[float, Callable[[], None]], until: float = 600) -> None:
     """Run for good; do each of `events` at its time."""
     running = asyncio.create_task(made.loop.run_forever())

@@ -17,6 +17,7 @@ from controller.model.record import (
     TemplateRecord,
     Verdict,
 )
+from controller.model.record_merge import merged
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -182,7 +183,11 @@ def test_what_is_noted_of_templates_reads_back_as_it_was_written() -> None:
 
 def test_resuming_frees_what_was_held_back_and_keeps_a_good_verdict() -> None:
     resumed = noted().resumed(NOON)
-    assert (resumed.held_back, resumed.dispatches, resumed.verdict) == ({}, {}, record().verdict)
+    assert (resumed.held_back, resumed.dispatches) == ({}, {})
+    for each in (resumed, merged(resumed, noted()), merged(noted(), resumed)):
+        assert each.verdict is not None
+        assert each.verdict.value == "Good"
+        assert (each.held_back, each.dispatches) == ({}, {})
     failed = noted().judged(Verdict(value="Failed", reason="GateFailed", time=NOON))
     assert failed.resumed(NOON).verdict is None
 
