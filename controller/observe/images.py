@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import datetime
 
 from controller.clients.docker import DockerEngine
@@ -28,3 +28,23 @@ async def read_registry_image(registry: Registry, reference: str, *, now: dateti
         return Known(None)
     except Problem as problem:
         return Unknown(str(problem), now)
+
+
+async def read_recorded_images(
+    look: Callable[[Collection[str]], Awaitable[Mapping[str, Observed[str | None]]]],
+    references: Collection[str],
+    recorded: Mapping[str, str],
+) -> Mapping[str, Observed[str | None]]:
+    """Return what `look` tells of `references` and of `recorded`, which has the digest that each reference should stand for.
+
+    A recorded image that is under no tag is looked for by itself: a tag may be gone, or stand for something else by
+    now, while the image is still there.
+    """
+    seen = await look({*references, *recorded})
+    there = {each.value for each in seen.values() if isinstance(each, Known)}
+    lost = {
+        f"{reference.rpartition(':')[0]}@{digest}"
+        for reference, digest in recorded.items()
+        if digest and digest not in there and isinstance(seen[reference], Known)
+    }
+    return {**seen, **await look(lost)} if lost else seen

@@ -41,7 +41,7 @@ from controller.model.plan import (
 from controller.model.record import ReleaseRecord, TemplateInputs
 from controller.model.target import Target
 from controller.observe.deliveries import Seen, read_deliveries
-from controller.observe.images import read_engine_images, read_registry_image
+from controller.observe.images import read_engine_images, read_recorded_images, read_registry_image
 from controller.observe.index import read_package
 from controller.observe.source import read_source, read_template
 from controller.plan.state import image_for_new
@@ -152,11 +152,7 @@ class ReleaseWorld:
     async def _images(
         self, document: WorkspaceRuntime, records: Records, now: datetime
     ) -> tuple[Observed[Mapping[str, str]], Mapping[str, Unknown]]:
-        """Return the images that there are by reference, and those of which the registry tells nothing though it does of others.
-
-        A recorded image that is under no tag is looked for by itself: a tag may be gone, or stand for something else by
-        now, while the image is still there.
-        """
+        """Return the images that there are by reference, and those of which the registry tells nothing though it does of others."""
         if self.registry is None:
             reading = read_engine_images(self.parts.engine, now=now)
             return await self.readings.observed("images", reading, now), {}
@@ -174,25 +170,18 @@ class ReleaseWorld:
             shadows = record.shadows.values() if record.published_time is None else ()
             references |= {shadow.image for shadow in shadows}
             recorded = {image.image: image.identity for image in record.templates.values()}
-        seen = await self._read_images(self.registry, {*references, *recorded}, now)
-        there = {each.value for each in seen.values() if isinstance(each, Known)}
-        lost = {
-            f"{reference.rpartition(':')[0]}@{digest}"
-            for reference, digest in recorded.items()
-            if digest and digest not in there and isinstance(seen[reference], Known)
-        }
-        seen = {**seen, **await self._read_images(self.registry, lost, now)}
+        registry = self.registry
+
+        async def look(wanted: Collection[str]) -> Mapping[str, Observed[str | None]]:
+            readings = {each: read_registry_image(registry, each, now=now) for each in sorted(wanted)}
+            return await self.readings.each("image", readings, now)
+
+        seen = await read_recorded_images(look, references, recorded)
         unread = {reference: each for reference, each in seen.items() if isinstance(each, Unknown)}
         if unread and len(unread) == len(seen):
             return next(iter(unread.values())), {}
         told = {reference: each.value for reference, each in seen.items() if isinstance(each, Known)}
         return Known({reference: digest for reference, digest in told.items() if digest is not None}), unread
-
-    async def _read_images(
-        self, registry: Registry, references: Collection[str], now: datetime
-    ) -> Mapping[str, Observed[str | None]]:
-        readings = {each: read_registry_image(registry, each, now=now) for each in sorted(references)}
-        return await self.readings.each("image", readings, now)
 
     async def _templates(
         self, document: WorkspaceRuntime, now: datetime

@@ -1,6 +1,7 @@
 """Which images a registry is seen to serve: under tags that somebody moves or deletes meanwhile, and under no tag."""
 
 import secrets
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 
 from builder.oci import Client, Reference
@@ -9,7 +10,7 @@ from controller.clients.registry import Registry, RegistryAccess
 from controller.model.delivery import DeliveredImage
 from controller.model.observed import Known, Observed
 from controller.observe.deliveries import Seen, read_deliveries
-from controller.observe.images import read_registry_images
+from controller.observe.images import read_recorded_images, read_registry_image
 from tests.contract.test_image_facts import put_image
 
 
@@ -28,13 +29,19 @@ async def test_an_image_that_lost_its_tag_is_seen_by_digest_until_it_is_deleted(
     ours = await put_image(registry, f"{name}:0.1.1-nogit-0", made="here")
     theirs = await put_image(registry, f"{name}:0.1.1-nogit-0", made="elsewhere")
     async with Registry(RegistryAccess(registry, insecure=True)) as client:
-        images = await read_registry_images(client, [], recorded={reference: ours}, now=now())
-        assert images == Known({reference: theirs, f"{registry}/{name}@{ours}": ours})
+
+        async def look(references: Collection[str]) -> Mapping[str, Observed[str | None]]:
+            return {each: await read_registry_image(client, each, now=now()) for each in references}
+
+        by_digest = f"{registry}/{name}@{ours}"
+        images = await read_recorded_images(look, [], {reference: ours})
+        assert images == {reference: Known(theirs), by_digest: Known(ours)}
         await _delete(reference, theirs)
-        images = await read_registry_images(client, [], recorded={reference: ours}, now=now())
-        assert images == Known({f"{registry}/{name}@{ours}": ours})
+        images = await read_recorded_images(look, [], {reference: ours})
+        assert images == {reference: Known(None), by_digest: Known(ours)}
         await _delete(reference, ours)
-        assert await read_registry_images(client, [], recorded={reference: ours}, now=now()) == Known({})
+        images = await read_recorded_images(look, [], {reference: ours})
+        assert images == {reference: Known(None), by_digest: Known(None)}
 
 
 async def test_a_tag_of_the_version_that_is_pushed_again_shows_the_image_that_it_stands_for_now(

@@ -48,8 +48,25 @@ def test_every_shipped_sample_is_valid(sample: Path) -> None:
     assert load(sample.read_text(), file=sample.name).spec.templates
 
 
-def test_a_document_reads_back_as_it_was_written() -> None:
-    before = load((SAMPLES / "standalone.yaml").read_text(), file="standalone.yaml")
+def test_the_samples_show_every_mode_strategy_and_gate() -> None:
+    specs = [load(sample.read_text(), file=sample.name).spec for sample in SAMPLES.glob("*.yaml")]
+    templates = [template for spec in specs for template in spec.templates]
+    assert {spec.registry.mode for spec in specs} == {"Engine", "Remote"}
+    assert {each.build.strategy for each in templates} == {"Append", "Dockerfile", "Dispatch", "Follow"}
+    assert {each.gate for each in templates} == {"Required", "AllowFailure", "AllowUntested"}
+    assert max(len(each.build.platforms or ()) for each in templates) == 2
+
+
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_every_folder_that_a_sample_names_is_there(sample: Path) -> None:
+    spec = load(sample.read_text(), file=sample.name).spec
+    folders = [spec.source.directory, *(each.build.directory for each in spec.templates if each.build.ours)]
+    assert all((SAMPLES / folder).is_dir() for folder in folders)
+
+
+@pytest.mark.parametrize("sample", sorted(SAMPLES.glob("*.yaml")), ids=lambda path: path.name)
+def test_a_document_reads_back_as_it_was_written(sample: Path) -> None:
+    before = load(sample.read_text(), file=sample.name)
     written = yaml.safe_dump(before.model_dump(mode="json"))
     assert load(written, file="again.yaml") == before
 
