@@ -193,7 +193,8 @@ def test_no_tag_moves_for_a_dev_pre_or_local_release(version: str) -> None:
 
 
 def test_a_version_that_runs_everywhere_is_still_to_be_judged() -> None:
-    state = classify(document(), observation(record(verdict=None)))
+    images = {name: template_record("0.1.0", name, tags=("latest",)) for name in ("echo", "greeter")}
+    state = classify(document(), observation(record(verdict=None, templates=images)))
     assert isinstance(state, Unpromoted)
     assert state.templates == ()
 

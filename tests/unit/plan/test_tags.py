@@ -80,6 +80,15 @@ def test_a_tag_that_somebody_deleted_is_set_again() -> None:
     assert state.moves == (TagMove("echo", "latest", ""),)
 
 
+def test_before_the_verdict_a_tag_that_was_moved_and_not_noted_is_moved_once_more_for_the_host() -> None:
+    state = state_with(image("0.1.0", "echo"), set_before(verdict=None), asked=document())
+    assert isinstance(state, Unpromoted)
+    assert state.moves == ()
+    state = state_with(image("0.1.0", "echo"), record(verdict=None))
+    assert isinstance(state, Unpromoted)
+    assert [move.template for move in state.moves] == ["echo", "greeter"]
+
+
 def test_a_tag_that_somebody_else_moved_after_us_is_left_alone_and_said() -> None:
     assert contest(state_with(FOREIGN, set_before())) == (
         "TagMoved",
@@ -126,14 +135,16 @@ def test_a_newer_release_of_ours_from_elsewhere_wins_over_the_first_promotion_of
 
 def test_a_release_that_was_overtaken_does_not_become_the_last_known_good_one() -> None:
     tag, history = image("0.1.1", "echo"), (been("0.1.0", "InProgress"),)
-    unjudged = record(verdict=None)
+    greeter = template_record("0.1.0", "greeter", tags=("latest",))
+    unjudged = record(verdict=None).with_template("greeter", greeter)
     assert contest(state_with(tag, NEWER, unjudged, history=history))[0] == "NewerReleased"
     echo = template_record("0.1.0", "echo", taken=(tag,))
     resumed = unjudged.model_copy(update={"templates": {**unjudged.templates, "echo": echo}})
     state = state_with(tag, NEWER, resumed, history=history)
     assert isinstance(state, Unpromoted)
     assert state.moves == (TagMove("echo", "latest", tag),)
-    moved = state_with(image("0.1.0", "echo"), NEWER, resumed, history=history)
+    noted = resumed.with_template("echo", echo.model_copy(update={"tags": ("latest",)}))
+    moved = state_with(image("0.1.0", "echo"), NEWER, noted, history=history)
     assert isinstance(moved, Unpromoted)
     (action,) = decide(document(), moved, Progress(), NOON).actions
     assert isinstance(action, Judge)

@@ -88,7 +88,8 @@ def test_no_tag_moves_and_no_verdict_falls_before_its_own_targets_have_gone_on()
 
 
 def test_tags_of_the_others_move_once_every_target_has_proven_the_release_but_no_verdict_falls() -> None:
-    old, new = record("0.1.0"), record("0.1.1", verdict=None)
+    noted = {name: template_record("0.1.1", name, tags=("latest",)) for name in ("echo", "greeter")}
+    old, new = record("0.1.0"), record("0.1.1", verdict=None, templates=noted)
     targets = Known((target("ws-1", "0.1.1", template="echo"), target("ws-2", "0.1.1", template="greeter")))
     behind = {**served(new), "ws/greeter:latest": old.templates["greeter"].identity}
     behind = {name: image for name, image in behind.items() if not name.startswith("ws/echo:")}
