@@ -4,7 +4,6 @@ Importing an agent framework takes seconds to minutes. Until then `molecule-runt
 stop ends the process at once. The A2A SDK is loaded later, by the first request that needs it.
 """
 
-import gc
 import logging
 import os
 import sys
@@ -41,8 +40,6 @@ class Foundation:
 def serve() -> ExitCode:
     """Run the workspace until it is told to stop; return how it ended."""
     exit_quietly_until_serving()
-    # Nothing that is imported becomes garbage; looking for it takes a tenth of the start.
-    gc.disable()
     scrubber = Scrubber()
     start_logging(os.environ.get("LOG_LEVEL", "INFO"), scrubber)
     try:

@@ -7,6 +7,7 @@ same on every system; nothing of this is known to the builder.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
@@ -34,9 +35,12 @@ def _end_with(leash: int) -> None:
 
 
 def _get_ready(modules: list[str]) -> None:
+    gc.disable()  # nothing that is imported becomes garbage
     for module in modules:
         with suppress(ImportError):  # the run itself says what is missing
             importlib.import_module(module)
+    gc.freeze()
+    gc.enable()
     told = sys.stdin.readline() if select.select([sys.stdin], [], [], _READY_SECONDS)[0] else ""
     if not told:
         sys.exit()
