@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tests.cluster.place import Place
-from tests.parts.go_program import go_program
+from tests.parts.go_program import go_program, module_folder
 from tests.parts.ground import need
 
 _MODULES = Path(__file__).with_name("modules")
@@ -54,6 +54,17 @@ def helm() -> Path:
 def kwok() -> Path:
     """What plays kubelet for any number of nodes that are not there; built when it is first wanted."""
     return go_program(_MODULES / "kwok", package="sigs.k8s.io/kwok/cmd/kwok")
+
+
+def kwok_stages() -> str:
+    """What kwok does with nodes and pods, without which it does nothing: all is well at once."""
+    stages = module_folder(_MODULES / "kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
+    files = [
+        stages / "node" / "fast" / "node-initialize.yaml",
+        *sorted((stages / "node" / "heartbeat-with-lease").glob("node-*.yaml")),
+        *sorted((stages / "pod" / "fast").glob("pod-*.yaml")),
+    ]
+    return "\n---\n".join(file.read_text() for file in files)
 
 
 def link_programs(place: Place) -> None:

