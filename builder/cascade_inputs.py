@@ -88,13 +88,21 @@ class Registry:
     insecure: bool = False
     docker_config: Path | None = None
     ca_file: Path | None = None
+    pull_config: Path | None = None
+    """What is read with, where that is not what is written with."""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read `{insecure, dockerConfig, caFile}`, all optional."""
+        """Read `{insecure, dockerConfig, caFile, pullConfig}`, all optional."""
         return cls(
-            bool(document.get("insecure")), _path(document.get("dockerConfig")), _path(document.get("caFile"))
+            bool(document.get("insecure")),
+            *(_path(document.get(name)) for name in ("dockerConfig", "caFile", "pullConfig")),
         )
+
+    @property
+    def reading(self) -> Path | None:
+        """The docker configuration that opens base images and whatever else is only read."""
+        return self.pull_config or self.docker_config
 
 
 @dataclass(frozen=True, slots=True)

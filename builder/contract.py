@@ -26,6 +26,7 @@ from builder.naming import (
 from builder.problems import Refused
 from builder.template_inputs import TemplateInputs, read_template_inputs
 from builder.tree import read_tree
+from builder.wheel import Wheel
 
 __all__ = [
     "BUILDER_VERSION",
@@ -55,6 +56,7 @@ __all__ = [
     "template_inputs_sha256",
     "tree_sha256",
     "unmet_requirements",
+    "wheel_requires",
 ]
 
 BUILDER_VERSION: Final = builder.__version__
@@ -101,6 +103,9 @@ class Report:
     def to_line(self) -> str:
         """Return the report as one line of JSON of at most `REPORT_LIMIT_BYTES` bytes.
 
+        The fact `requires`, which a wheel has as many of as it likes, is left out where it does not fit; see
+        `wheel_requires`.
+
         Raises:
             ValueError: the facts alone do not fit; a verb must keep its facts small.
         """
@@ -112,6 +117,9 @@ class Report:
             "facts": self.facts,
         }
         line = json.dumps(document, sort_keys=True, separators=(",", ":"))
+        if len(line.encode()) > REPORT_LIMIT_BYTES and "requires" in self.facts:
+            document["facts"] = {key: value for key, value in self.facts.items() if key != "requires"}
+            line = json.dumps(document, sort_keys=True, separators=(",", ":"))
         excess = len(line.encode()) - REPORT_LIMIT_BYTES
         if excess > 0 and len(self.message) > excess + 1:
             document["message"] = self.message[: len(self.message) - excess - 8] + "…"
@@ -142,7 +150,7 @@ class Report:
 class PackageRun:
     """What `package` is given: a source folder becomes a build tree and, with `dist`, a proven wheel and sdist.
 
-    Facts of its report: `version` (normalised), `builderVersion`, `treeSha256`, `requires`, `findings` (a count; they
+    Facts of its report: `version` (normalised), `builderVersion`, `treeSha256`, `requires` (if they fit), `findings` (a count; they
     are on stderr), `provenOn` (versions of Python), `seconds`, and with `dist` also `wheel` and `sdist` (`file`, a path,
     and `sha256`) and `contentSha256`.
     """
@@ -178,7 +186,7 @@ class VerifyRun:
     Without `static` it is compared with the release before it, installed into a clean environment, and booted.
 
     Facts of its report: `wheel` (file name), `static`, `verified`, `notes` (a count), `seconds`, and as far as it came:
-    `version`, `sha256`, `contentSha256`, `requires`, `previous` (the version that it was compared with; null when there
+    `version`, `sha256`, `contentSha256`, `requires` (if they fit), `previous` (the version that it was compared with; null when there
     is none). Errors among the findings refuse it (reason ProofFailed); the report's message is the first of them.
     """
 
@@ -252,7 +260,7 @@ class CascadeRun:
     """What `cascade` is given: one wheel becomes one candidate image per template.
 
     `inputs` is JSON: `version`, `wheel` (path), `wheelSha256`, `contentSha256`, `mode` (Engine or Remote), `registry`
-    {`insecure`, `dockerConfig`, `caFile`}, `index` {`url`, `caFile`} (absent: what pip here is set to; a URL on
+    {`insecure`, `dockerConfig`, `caFile`, `pullConfig` (absent: the former reads, too)}, `index` {`url`, `caFile`} (absent: what pip here is set to; a URL on
     loopback makes full builds use the engine host's network, any other must be reachable from build containers; npm
     gets its packages from where npm here is set to),
     `parallelism`, and `templates`, a list of {`name`, `image` (repository), `directory`, `buildArgs`, `platform`
@@ -324,6 +332,11 @@ def tree_sha256(source: Path) -> str:
 def unmet_requirements(inventory: bytes, requires: Sequence[str]) -> tuple[Unmet, ...]:
     """Return what of a wheel's `Requires-Dist` an image lacks, by its stored inventory; raises ValueError for none."""
     return tuple(Inventory.from_bytes(inventory).unmet(requires))
+
+
+def wheel_requires(wheel: Path) -> tuple[str, ...]:
+    """Return a wheel's `Requires-Dist`; raises Refused when it cannot be read."""
+    return Wheel.read(wheel).requires
 
 
 def _options(values: Mapping[str, object]) -> tuple[str, ...]:

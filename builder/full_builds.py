@@ -141,7 +141,7 @@ class FullBuilds:
             build_args=template.build_args,
             labels={**self.labels(), **_base_labels(template, bases), BUILD_REASON_LABEL: str(why)},
             platform=template.platform,
-            docker_config=self._inputs.registry.docker_config,
+            docker_config=self._inputs.registry.reading,
             fresh=template.fresh,
         )
         try:
@@ -184,7 +184,7 @@ class FullBuilds:
         dockerfile = template.directory / "Dockerfile"
         if not dockerfile.is_file():
             return {}
-        config = self._inputs.registry.docker_config
+        config = self._inputs.registry.reading
         bases = Bases(
             self._engine,
             DockerConfig(config) if config else NoCredentials(),

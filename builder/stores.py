@@ -127,34 +127,44 @@ class EngineStore:
             return None
 
 
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A client of registries, and the credentials that it shows: an engine that pushes or pulls for us shows them, too."""
+
+    client: Client
+    credentials: Credentials
+
+
 class RemoteStore:
     """Images of registries for one platform; the engine is needed only where something is built or run."""
 
     def __init__(
-        self, client: Client, engine: Engine, credentials: Credentials, *, platform: Platform
+        self, writing: Access, engine: Engine, *, platform: Platform, reading: Access | None = None
     ) -> None:
-        self._client = client
+        """`reading` is what images are looked for and fetched with, where that is not what writes them."""
+        self._writing = writing
+        self._reading = reading or writing
+        self._client = writing.client
         self._engine = engine
-        self._credentials = credentials
         self._platform = platform
         self._sent: dict[tuple[str, str], asyncio.Task[Reference]] = {}
 
     def of(self, platform: Platform) -> RemoteStore:
         """Return the store of another platform; what one of them has sent the other does not send again."""
-        other = RemoteStore(self._client, self._engine, self._credentials, platform=platform)
+        other = RemoteStore(self._writing, self._engine, platform=platform, reading=self._reading)
         other._sent = self._sent
         return other
 
     async def download(self, image: StoredImage, layer: Descriptor, file: IO[bytes]) -> None:
         """Write a layer of an image to an open file, as it is stored."""
-        await self._client.download(Reference.parse(image.name), layer, file)
+        await self._reading.client.download(Reference.parse(image.name), layer, file)
 
     async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
         """See `Store`."""
-        reference = Reference.parse(name)
+        reference, client = Reference.parse(name), self._reading.client
         try:
-            manifest = await self._client.image(reference.at(digest) if digest else reference, self._platform)
-            config = json.loads(await self._client.blob(reference, manifest.config))
+            manifest = await client.image(reference.at(digest) if digest else reference, self._platform)
+            config = json.loads(await client.blob(reference, manifest.config))
         except NotFound:
             return None
         if not self._platform.takes(Platform.of(config)):
@@ -193,7 +203,7 @@ class RemoteStore:
         """See `Store`: the engine pushes what it built."""
         reference = Reference.parse(name)
         repository, _, tag = name.rpartition(":")
-        credential = await self._credentials.for_host(reference.host)
+        credential = await self._writing.credentials.for_host(reference.host)
         try:
             await self._engine.push(repository, tag, credential=credential)
         except EngineUnavailable:
@@ -214,7 +224,8 @@ class RemoteStore:
         try:
             await self._engine.inspect_image(exact)
         except ImageNotFound:
-            await self._engine.pull(exact, credential=await self._credentials.for_host(reference.host))
+            credential = await self._reading.credentials.for_host(reference.host)
+            await self._engine.pull(exact, credential=credential)
         return exact
 
     async def point(self, image: StoredImage, *, name: str) -> StoredImage:
@@ -228,7 +239,7 @@ class RemoteStore:
 
     async def _is(self, reference: Reference, digest: str) -> bool:
         try:
-            return (await self._client.head(reference)).digest == digest
+            return (await self._reading.client.head(reference)).digest == digest
         except NotFound:
             return False
 
@@ -244,7 +255,7 @@ class RemoteStore:
         ):
             return
         with tempfile.NamedTemporaryFile(prefix="wsr-blob-") as file:
-            await self._client.download(source, blob, file)
+            await self._reading.client.download(source, blob, file)
             file.flush()
             await self._client.upload(repository, Path(file.name), digest=blob.digest)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Final, Self
 
 from controller.api.v1alpha1 import PLATFORM_PATTERN
 from controller.model.errors import Terminal
+from controller.secret_files import BasicCredentials, content_of, read_secret
 
 _PLATFORM: Final = re.compile(PLATFORM_PATTERN)
-_SECRET_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]*[a-z0-9])?")
-_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _OUR_SECRETS: Final = (
     "PYPI_TOKEN",
     "GHCR_USER",
@@ -33,44 +31,12 @@ _OUR_SECRETS: Final = (
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 )
 """Never passed on to child processes: each run is given the files that it needs, no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class BasicCredentials:
-    """A user name and a password or token."""
-
-    username: str
-    password: str = field(repr=False)
-
-    @classmethod
-    def from_files(cls, files: Mapping[str, Path]) -> Self:
-        """Read the keys `username` and `password`, or `token`, of a Secret's files.
-
-        A token alone gets the user name `__token__`, which package indexes take for "see the password".
-
-        Raises:
-            Terminal: SecretIncomplete, naming the folder and the keys that are missing.
-        """
-        if "token" in files:
-            return cls("__token__", _content(files["token"]))
-        missing = [key for key in ("username", "password") if key not in files]
-        if missing:
-            folder = next(iter(files.values())).parent if files else "the Secret's folder"
-            raise Terminal(
-                "SecretIncomplete",
-                f"{folder} has no {' and no '.join(missing)}.",
-                fix="Write the files username and password there, or token.",
-            )
-        return cls(_content(files["username"]), _content(files["password"]))
-
-    @classmethod
-    def of_reader(cls, files: Mapping[str, Path]) -> Self | None:
-        """Return who reads an index with a Secret; the identity of a trusted publisher alone can only upload.
-
-        Raises:
-            Terminal: SecretIncomplete, as `from_files`.
-        """
-        return None if files.keys() == {"oidc-token"} else cls.from_files(files)
+HOOK_SECRET_CHARACTERS: Final = 16
+INDEX_CREDENTIALS: Final = "spec.package.index.credentialsSecretName"
+INDEX_CA: Final = "spec.package.index.caSecretName"
+REGISTRY_CA: Final = "spec.registry.caSecretName"
+SIGNING_KEY: Final = "spec.package.signing.keySecretName"
+"""Fields of the document that name Secrets which are read in more than one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,99 +155,50 @@ class Settings:
         """Return what callers of hooks must know: the key `token` of Secret `hooks`, else WSR_HOOK_SECRET.
 
         Raises:
-            Terminal: there is none, for there is no open mode; or as `secret`.
+            Terminal: there is none, for there is no open mode; it is too short; or as `secret`.
         """
-        if self.secrets_dir is not None and (self.secrets_dir / "hooks").is_dir():
-            token = self.secret("hooks").get("token")
-            if token is not None and (content := _content(token)):
-                return content
-        if self.hook_secret is not None:
-            return self.hook_secret
-        raise Terminal(
-            "SecretNotFound",
-            "There is no shared secret for hooks, and without one everybody could call them.",
-            fix="Write it into the file hooks/token of the folder of Secrets, readable only by you, or set WSR_HOOK_SECRET.",
-        )
+        found = self._hooks_token() or self.hook_secret
+        if found is None:
+            raise Terminal(
+                "SecretNotFound",
+                "There is no shared secret for hooks, and without one everybody could call them.",
+                fix="Write it into the file hooks/token of the folder of Secrets, readable only by you, or set"
+                " WSR_HOOK_SECRET.",
+            )
+        if len(found) < HOOK_SECRET_CHARACTERS:
+            raise Terminal(
+                "SecretIncomplete",
+                f"The shared secret for hooks has less than {HOOK_SECRET_CHARACTERS} characters, so it could be guessed.",
+                fix="Make one with: openssl rand -hex 32",
+            )
+        return found
 
-    def secret(self, name: str) -> Mapping[str, Path]:
-        """Return the files of Secret `name` by key, as `DIR/NAME/<key>`.
+    def _hooks_token(self) -> str | None:
+        if self.secrets_dir is None or not (self.secrets_dir / "hooks").is_dir():
+            return None
+        token = self.secret("hooks", field="--listen").get("token")
+        return (content_of(token) or None) if token is not None else None
+
+    def secret(self, name: str, *, field: str) -> Mapping[str, Path]:
+        """Return the files of the Secret that `field` of the document names; see `read_secret`."""
+        return read_secret(self.secrets_dir, name, field=field)
+
+    def ca_file(self, name: str | None, *, field: str) -> Path | None:
+        """Return the file `ca.crt` of the Secret that `field` of the document names; None where it names none.
 
         Raises:
-            Terminal: SecretNotFound when the folder is not there or holds no file, SecretExposed when a file
-                is accessible to others; the message says what to create or change.
+            Terminal: SecretIncomplete when it is not there; and as `read_secret`.
         """
-        return read_secret(self.secrets_dir, name)
-
-
-def read_secret(directory: Path | None, name: str) -> Mapping[str, Path]:
-    """Return the files of Secret `name` under `directory`; see `Settings.secret`."""
-    if directory is None:
-        raise Terminal(
-            "SecretNotFound",
-            f"The document names Secret {name}, but there is no folder of Secrets.",
-            fix="Pass --secrets DIR or set WSR_SECRETS_DIR; Secret NAME is the folder DIR/NAME with one file per key.",
-        )
-    if _SECRET_NAME.fullmatch(name) is None:
-        raise Terminal(
-            "SecretNotFound",
-            f"{name!r} is not the name of a Secret.",
-            fix="Use lower-case letters, digits, '-' and '.', as Kubernetes does.",
-        )
-    folder = directory / name
-    try:
-        files = {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
-    except OSError as error:
-        raise Terminal(
-            "SecretNotFound",
-            f"Secret {name} cannot be read from {folder}: {error.strerror}.",
-            fix=f"Create {folder} with one file per key, for example {folder}/token, readable only by you.",
-        ) from error
-    if not files:
-        raise Terminal(
-            "SecretNotFound",
-            f"Secret {name} has no key: {folder} holds no file.",
-            fix=f"Write one file per key there, for example {folder}/token, readable only by you.",
-        )
-    for path in files.values():
-        _refuse_exposed(path, f"{path} of Secret {name}")
-    return files
-
-
-def read_token(path: Path) -> str:
-    """Return the token in a file.
-
-    Raises:
-        Terminal: SecretNotFound, SecretIncomplete (empty, or not readable as text) or SecretExposed (open to others).
-    """
-    if not path.is_file():
-        raise Terminal(
-            "SecretNotFound", f"{path} is no file.", fix="Write the token there, readable only by you."
-        )
-    _refuse_exposed(path, str(path))
-    token = _content(path)
-    if not token:
-        raise Terminal("SecretIncomplete", f"{path} is empty.", fix="Write the token there.")
-    return token
-
-
-def _refuse_exposed(path: Path, shown: str) -> None:
-    if path.stat().st_mode & _OTHERS:
-        raise Terminal(
-            "SecretExposed",
-            f"{shown} is accessible to others (mode {path.stat().st_mode & 0o777:04o}).",
-            fix=f"Run: chmod 600 {path}",
-        )
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Terminal(
-            "SecretIncomplete",
-            f"{path} cannot be read: {error}.",
-            fix="Make it a readable text file that holds nothing but the value.",
-        ) from error
+        if name is None:
+            return None
+        found = self.secret(name, field=field).get("ca.crt")
+        if found is None:
+            raise Terminal(
+                "SecretIncomplete",
+                f"{field} names Secret {name}, which has no ca.crt.",
+                fix="Write there the PEM certificate of the authority that signed the server's.",
+            )
+        return found
 
 
 def _state_dir(given: Mapping[str, str]) -> Path:

@@ -7,6 +7,7 @@
 Uploading is twine's work; this is for asking before and after, and for the upload token of a trusted publisher.
 """
 
+from builder.index.causes import cause_of
 from builder.index.client import Credentials, Index, retry_after_seconds
 from builder.index.errors import Corrupt, IndexProblem, Malformed, Refused, Unauthorized, Unavailable
 from builder.index.page import IndexFile, parse_page
@@ -22,6 +23,7 @@ __all__ = [
     "Refused",
     "Unauthorized",
     "Unavailable",
+    "cause_of",
     "mint_upload_token",
     "parse_page",
     "retry_after_seconds",

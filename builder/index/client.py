@@ -18,6 +18,7 @@ import aiohttp
 from packaging.utils import canonicalize_name
 from yarl import URL
 
+from builder.index.causes import cause_of
 from builder.index.errors import Corrupt, IndexProblem, Malformed, Refused, Unauthorized, Unavailable
 from builder.index.page import HTML_TYPES, JSON_TYPE, IndexFile, parse_page
 
@@ -50,11 +51,15 @@ class Index:
             Refused: `ca_file` cannot be used.
         """
         self._base = URL(simple_url.rstrip("/") + "/")
+        self.show(credentials)
+        self._tls = tls_context(ca_file)
+        self._session: aiohttp.ClientSession
+
+    def show(self, credentials: Credentials | None) -> None:
+        """Show these from now on; None: nobody's."""
         self._authorization = credentials and aiohttp.encode_basic_auth(
             credentials.username, credentials.password
         )
-        self._tls = tls_context(ca_file)
-        self._session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -135,9 +140,7 @@ class Index:
         except aiohttp.ClientPayloadError as error:
             raise Unavailable(f"{_shown(url)} broke off in the middle of its answer.") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(
-                f"{_shown(url)} cannot be reached: {str(error) or type(error).__name__}."
-            ) from error
+            raise Unavailable(f"{_shown(url)} cannot be reached: {cause_of(error)}.") from error
 
 
 def retry_after_seconds(value: str | None) -> float | None:

@@ -18,6 +18,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
+from builder.index.causes import cause_of
 from builder.index.client import retry_after_seconds, tls_context
 from builder.index.errors import IndexProblem, Malformed, Refused, Unauthorized, Unavailable
 
@@ -89,7 +90,7 @@ async def _ask(
             f"The certificate of {url.host} is not trusted ({error.certificate_error}). Name the CA file that signed it."
         ) from error
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Unavailable(f"{url} cannot be reached: {str(error) or type(error).__name__}.") from error
+        raise Unavailable(f"{url} cannot be reached: {cause_of(error)}.") from error
     value = content.get(key)
     if not isinstance(value, str) or not value:
         raise Malformed(

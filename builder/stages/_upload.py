@@ -21,7 +21,7 @@ from twine.exceptions import TwineException
 from twine.package import PackageFile
 from twine.repository import Repository
 
-from builder.index import Credentials, retry_after_seconds
+from builder.index import Credentials, cause_of, retry_after_seconds
 from builder.problems import Refused, TryAgain
 
 CONNECT_SECONDS: Final = 10
@@ -76,7 +76,7 @@ class Upload:
             ) from error
         except requests.RequestException as error:
             raise TryAgain(
-                "IndexUnavailable", f"{self.url} cannot be reached to upload {name}: {error}."
+                "IndexUnavailable", f"{self.url} cannot be reached to upload {name}: {cause_of(error)}."
             ) from error
         finally:
             repository.close()

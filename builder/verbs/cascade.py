@@ -25,7 +25,7 @@ from builder.npmconf import Npm
 from builder.oci import Client, Credentials, DockerConfig, NoCredentials, Platform
 from builder.pipconf import Index
 from builder.problems import Refused, TryAgain
-from builder.stores import EngineStore, RemoteStore, Store
+from builder.stores import Access, EngineStore, RemoteStore, Store
 from builder.verbs._arguments import Arguments
 from builder.wheel import Wheel
 
@@ -100,13 +100,16 @@ async def _remote_stores(
     inputs: CascadeInputs, engine: Engine, stack: contextlib.AsyncExitStack
 ) -> Callable[[str], RemoteStore]:
     registry = inputs.registry
-    credentials: Credentials = (
-        DockerConfig(registry.docker_config) if registry.docker_config else NoCredentials()
-    )
-    client = await stack.enter_async_context(
-        Client(credentials, insecure=registry.insecure, ca_file=registry.ca_file)
-    )
-    own = RemoteStore(client, engine, credentials, platform=Platform.parse(await engine.platform()))
+
+    async def access(config: Path | None) -> Access:
+        credentials: Credentials = DockerConfig(config) if config else NoCredentials()
+        client = Client(credentials, insecure=registry.insecure, ca_file=registry.ca_file)
+        return Access(await stack.enter_async_context(client), credentials)
+
+    writing = await access(registry.docker_config)
+    reading = await access(registry.pull_config) if registry.pull_config else None
+    platform = Platform.parse(await engine.platform())
+    own = RemoteStore(writing, engine, platform=platform, reading=reading)
 
     @cache
     def of(platform: str) -> RemoteStore:

@@ -6,7 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.contract import VerifyRun
+from builder.contract import VerifyRun, wheel_requires
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
@@ -19,6 +19,8 @@ from controller.model.record import ReleaseRecord
 
 async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
     """Download the wheel, prove it like one of our own, and record it as published; one that is recorded is only noted as such.
+
+    A yanked one is taken, too: a document asks for exactly one version, as `==` does (PEP 592), and it is said.
 
     Raises:
         Terminal: the index serves no usable wheel of this version, or one that fails the proof.
@@ -56,12 +58,15 @@ async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
         if sdist
         else None,
         content_sha256=report.facts["contentSha256"],
-        requires=tuple(report.facts["requires"]),
+        requires=await asyncio.to_thread(wheel_requires, wheel),
         published_time=now,
         recorded_time=now,
     )
     await parts.records.put(signed(record, wanted.signing, parts.settings))
-    return f"{wheel.name} {record.wheel.sha256[:12]}, as the index serves it"
+    yanked = (
+        "; it was yanked there, and is taken because exactly it is asked for" if release.wheel.yanked else ""
+    )
+    return f"{wheel.name} {record.wheel.sha256[:12]}, as the index serves it{yanked}"
 
 
 async def _keep(parts: Parts, file: IndexFile) -> Path:

@@ -28,6 +28,7 @@ from controller.model.record import (
     TemplateRecord,
 )
 from controller.plan.full_builds import last_full_build, last_platforms
+from controller.settings import INDEX_CA
 
 
 async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> str:
@@ -317,7 +318,7 @@ def _hosts(document: WorkspaceRuntime) -> frozenset[str]:
 
 def _index_ca(parts: Parts, document: WorkspaceRuntime) -> str | None:
     name = document.spec.package.index.ca_secret_name
-    file = parts.settings.secret(name).get("ca.crt") if name else None
+    file = parts.settings.ca_file(name, field=INDEX_CA)
     return str(file) if file else None
 
 

@@ -11,7 +11,8 @@ from controller.clients.parts import Parts
 from controller.model.errors import Terminal
 from controller.model.plan import Dispatch
 from controller.model.record import Dispatched
-from controller.settings import read_token
+from controller.secret_files import read_token
+from controller.settings import Settings
 
 EVENT = "runtime-published"
 
@@ -23,14 +24,12 @@ async def dispatch(parts: Parts, document: WorkspaceRuntime, action: Dispatch) -
         Terminal: there is no token, or GitHub refuses it or does not know the repository.
         Transient: GitHub cannot be reached or limits us.
     """
-    template = next(each for each in document.spec.templates if each.name == action.template)
     payload = {
         "runtime_version": action.version,
         "wheel_sha256": action.wheel_sha256,
         "correlation_id": action.correlation_id,
     }
-    secret = template.build.dispatch.token_secret_name if template.build.dispatch else None
-    token = _token(parts, action, secret)
+    token = dispatch_token(document, action.template, action.version, parts.settings)
     async with GitHub(parts.settings.github.api_url, action.repository, token=token) as github:
         await github.dispatch(EVENT, payload)
     sent = Dispatched(correlation_id=action.correlation_id, sent_time=datetime.now(UTC))
@@ -38,20 +37,32 @@ async def dispatch(parts: Parts, document: WorkspaceRuntime, action: Dispatch) -
     return f"{action.repository} was told (correlation id {action.correlation_id})"
 
 
-def _token(parts: Parts, action: Dispatch, secret: str | None) -> str:
+def dispatch_token(document: WorkspaceRuntime, name: str, version: str, settings: Settings) -> str:
+    """Return what may tell the repository of the template with this name of `version`.
+
+    Raises:
+        Terminal: CredentialsMissing when there is none; SecretNotFound, SecretIncomplete or SecretExposed.
+    """
+    number, dispatch = next(
+        (number, each.build.dispatch)
+        for number, each in enumerate(document.spec.templates)
+        if each.name == name
+    )
+    secret, repository = (dispatch.token_secret_name, dispatch.repository) if dispatch else (None, "")
     if secret is not None:
-        files = parts.settings.secret(secret)
+        field = f"spec.templates[{number}].build.dispatch.tokenSecretName"
+        files = settings.secret(secret, field=field)
         if "token" not in files:
             raise Terminal(
                 "SecretIncomplete",
-                f"Template {action.template}: Secret {secret} has no token.",
-                fix=f"Write one there that may dispatch to {action.repository}.",
+                f"{field} names Secret {secret}, which has no token.",
+                fix=f"Write one there that may dispatch to {repository}.",
             )
         return read_token(files["token"])
-    if parts.settings.dispatch_token is None:
+    if settings.dispatch_token is None:
         raise Terminal(
             Reason.CREDENTIALS_MISSING,
-            f"Template {action.template}: there is no token to tell {action.repository} of {action.version} with.",
+            f"Template {name}: there is no token to tell {repository} of {version} with.",
             fix="Name a Secret in build.dispatch.tokenSecretName, or set TEMPLATE_DISPATCH_TOKEN.",
         )
-    return parts.settings.dispatch_token
+    return settings.dispatch_token

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from builder.contract import BUILDER_VERSION, PackageRun
+from builder.contract import BUILDER_VERSION, PackageRun, wheel_requires
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.git import commit_of
 from controller.clients.parts import Parts
@@ -32,6 +32,7 @@ async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> 
     theirs = await _recorded(parts, action.version)
     if theirs is not None and theirs.tree_sha256 == facts["treeSha256"]:
         return f"{theirs.wheel.file} {theirs.wheel.sha256[:12]}, as another run recorded it"
+    built = Path(facts["wheel"]["file"])
     wheel = await _keep(parts, facts["wheel"])
     sdist = await _keep(parts, facts["sdist"])
     record = ReleaseRecord(
@@ -45,7 +46,7 @@ async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> 
         wheel=wheel,
         sdist=sdist,
         content_sha256=facts["contentSha256"],
-        requires=tuple(facts["requires"]),
+        requires=await asyncio.to_thread(wheel_requires, built),
         recorded_time=datetime.now(UTC),
     )
     await parts.records.put(signed(record, document.spec.package.signing, parts.settings))

@@ -20,6 +20,7 @@ from controller.clients.runs import Run
 from controller.model.errors import Terminal, Transient
 from controller.model.plan import Publish
 from controller.model.record import ReleaseRecord
+from controller.settings import INDEX_CA, INDEX_CREDENTIALS
 
 
 async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> str:
@@ -74,7 +75,7 @@ def _telling(say: Callable[[str], None], waits_for: Callable[[str], None]) -> Ca
 
 def _run(parts: Parts, document: WorkspaceRuntime, action: Publish, *, dist: Path, credentials: Path) -> Run:
     index = document.spec.package.index
-    ca_file = parts.settings.secret(index.ca_secret_name).get("ca.crt") if index.ca_secret_name else None
+    ca_file = parts.settings.ca_file(index.ca_secret_name, field=INDEX_CA)
     given = PublishRun(
         files=(dist,),
         upload_url=index.upload_url,
@@ -91,16 +92,22 @@ async def _credentials(parts: Parts, document: WorkspaceRuntime, folder: Path) -
     """Return a folder with the upload's credentials as files."""
     index, settings = document.spec.package.index, parts.settings
     if index.credentials_secret_name is not None:
-        return next(iter(settings.secret(index.credentials_secret_name).values())).parent
+        files = settings.secret(index.credentials_secret_name, field=INDEX_CREDENTIALS)
+        return next(iter(files.values())).parent
     if settings.pypi_token is not None:
         return _written(folder, "token", settings.pypi_token)
     if settings.identity is not None:
-        ca_file = settings.secret(index.ca_secret_name).get("ca.crt") if index.ca_secret_name else None
+        ca_file = settings.ca_file(index.ca_secret_name, field=INDEX_CA)
         identity = await identity_token(settings.identity, index.upload_url, ca_file=ca_file)
         return _written(folder, "oidc-token", identity)
-    raise Terminal(
+    raise no_credentials(index.upload_url)
+
+
+def no_credentials(upload_url: str) -> Terminal:
+    """Return what it means that nothing may upload to the index."""
+    return Terminal(
         "CredentialsMissing",
-        f"There are no credentials for uploads to {index.upload_url}; the candidates are kept.",
+        f"There are no credentials for uploads to {upload_url}; the candidates are kept.",
         fix="Name a Secret in package.index.credentialsSecretName, or set PYPI_TOKEN.",
     )
 

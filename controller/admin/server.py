@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import ipaddress
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from typing import Final
 
 from aiohttp import web
 
+from controller.admin.health import Health
 from controller.admin.wakes import Wakes
 from controller.model.errors import Terminal
 
@@ -34,6 +36,14 @@ class Address:
     host: str
     port: int
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether nobody but this machine reaches it."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
@@ -41,10 +51,10 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What the endpoint is given of a loop: how to wake it, and whether it has made a pass."""
+    """What the endpoint is given of a loop: how to wake it, and how it is; None before its first pass."""
 
     wake: Callable[[], None]
-    is_ready: Callable[[], bool]
+    health: Callable[[], Health | None]
 
 
 @asynccontextmanager
@@ -92,9 +102,14 @@ def _application(wakes: Wakes, secret: str, loop: Loop) -> web.Application:
         return web.Response(text="ok\n")
 
     async def ready(_: web.Request) -> web.Response:
-        if loop.is_ready():
-            return web.Response(text="ok\n")
-        return web.Response(status=503, text="No pass has been made yet.\n")
+        health = loop.health()
+        # Names alone: why a source cannot be read tells of addresses, and everybody may ask.
+        told = {
+            "ready": health is not None and health.ready,
+            "lastPassSeconds": round(health.pass_age_seconds, 1) if health else None,
+            "unreadable": list(health.unread) if health else [],
+        }
+        return web.json_response(told, status=200 if told["ready"] else 503)
 
     application = web.Application()
     application.add_routes([web.post(path, hook) for path in HOOKS])

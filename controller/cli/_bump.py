@@ -18,7 +18,8 @@ from controller.api.version import checked_version
 from controller.clients.git import Repository
 from controller.model.errors import Terminal
 from controller.plan.release import TAG_PREFIX
-from controller.settings import Settings, read_token
+from controller.secret_files import read_token
+from controller.settings import Settings
 
 _PACKAGE: Final[str] = Package.model_fields["name"].default
 _UNTOUCHED: Final = "Nothing was touched."

@@ -8,6 +8,7 @@ from pathlib import Path
 from controller.model.errors import Terminal
 from controller.plan.state import image_for_new
 from controller.standalone.session import open_session
+from controller.standalone.world import Needs
 
 
 def image_of(template: str, file: Path, *, state: Path | None, secrets: Path | None) -> str:
@@ -20,7 +21,9 @@ def image_of(template: str, file: Path, *, state: Path | None, secrets: Path | N
 
 
 async def _image(template: str, file: Path, state: Path | None, secrets: Path | None) -> str:
-    async with open_session(file, state=state, secrets=secrets) as session:
+    async with open_session(
+        file, state=state, secrets=secrets, needs=Needs(index=False, writing=False)
+    ) as session:
         known = [each.name for each in session.document.spec.templates]
         if template not in known:
             raise Terminal(

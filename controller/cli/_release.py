@@ -18,7 +18,8 @@ from controller.clients.index import PackageIndex, index_client
 from controller.model.errors import Terminal, Transient
 from controller.model.release import Change
 from controller.plan.release import INPUTS, TAG_PREFIX, Next, Nothing, Size, decide_release, newest_tag
-from controller.settings import GitHubPlace, Settings, read_token
+from controller.secret_files import read_token
+from controller.settings import GitHubPlace, Settings
 from controller.standalone.store import read_document
 
 _INDEX_SECONDS: Final = 60.0

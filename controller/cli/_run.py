@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from controller.admin.health import Health
 from controller.api.status import Status
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
 from controller.model.plan import Action, Cascade, Prune, Replace
+from controller.plan.state import Blocked
 from controller.reconcile.loop import NotYet, Pass, Reconciler, Result, Stalled
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner
@@ -80,6 +83,11 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
         if goal.listen is not None:
             at = await stack.enter_async_context(_hooks(session, loop, narrator, goal.listen))
             progress.say(f"Listening for hooks at http://{at}")
+            if not at.is_loopback:
+                progress.say(
+                    "Hooks come in plain HTTP from other machines: the shared secret can be read on the way. Put a proxy "
+                    "with TLS before it, and listen on 127.0.0.1."
+                )
         watching = asyncio.create_task(watch(session.world, session.document, file, wake))
         stack.push_async_callback(_ended, watching)
         if not goal.once:
@@ -98,7 +106,7 @@ def _hooks(
     from controller.admin.server import Address, Loop, serving  # noqa: PLC0415 -- a web server takes long to import
 
     secret = session.world.parts.settings.secret_of_hooks()
-    told = Loop(loop.look_anew, lambda: narrator.last is not None)
+    told = Loop(loop.look_anew, lambda: narrator.health)
     return serving(Address(*listen), secret=secret, loop=told)
 
 
@@ -138,11 +146,24 @@ class _Narrator:
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
         self._told = ""
-        self.last: Status | None = None
+        self._turn: tuple[float, Pass] | None = None
+
+    @property
+    def last(self) -> Status | None:
+        """The status of the last pass; None before the first."""
+        return self._turn[1].status if self._turn is not None else None
+
+    @property
+    def health(self) -> Health | None:
+        """How the loop is, as of its last pass; None before the first."""
+        if self._turn is None:
+            return None
+        made, turn = self._turn
+        return Health(time.monotonic() - made, turn.unread, isinstance(turn.state, Blocked))
 
     def on_pass(self, turn: Pass) -> None:
         """Tell what the summary says now, if that is new."""
-        self.last = turn.status
+        self._turn = (time.monotonic(), turn)
         self._progress.count(turn.status)
         ready = turn.status.condition("Ready")
         text = f"{ready.reason}: {ready.message}" if ready is not None else ""

@@ -19,6 +19,7 @@ from controller.plan.state import classify, outstanding_of
 from controller.settings import Settings
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import saved_status
+from controller.standalone.world import Needs
 
 
 def facts_of(target: str, file: Path, *, state: Path | None, secrets: Path | None) -> dict[str, Any]:
@@ -36,7 +37,9 @@ def table(facts: Mapping[str, Any]) -> list[str]:
 
 
 async def _why(name: str, file: Path, state: Path | None, secrets: Path | None) -> dict[str, Any]:
-    async with open_session(file, state=state, secrets=secrets) as session:
+    async with open_session(
+        file, state=state, secrets=secrets, needs=Needs(index=False, writing=False)
+    ) as session:
         observation = await session.world.observe(session.document, earlier=None)
         if isinstance(observation.targets, Unknown):
             raise Terminal(

@@ -21,6 +21,9 @@ class Exit(enum.IntEnum):
     NOT_YET = 3
 
 
+WRONG_USE = frozenset({"Invalid", "SecretNotFound", "SecretIncomplete", "SecretExposed"})
+"""Reasons that say that what was given cannot be used, whatever the world is like."""
+
 OUTPUT = click.option(
     "-o",
     "--output",
@@ -60,6 +63,6 @@ def fail(problem: Problem) -> int:
         click.echo(problem.message, err=True)
         if problem.fix:
             click.echo(problem.fix, err=True)
-        return Exit.WRONG_USE if problem.reason == "Invalid" else Exit.FAILED
+        return Exit.WRONG_USE if problem.reason in WRONG_USE else Exit.FAILED
     click.echo(str(problem), err=True)
     return Exit.FAILED

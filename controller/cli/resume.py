@@ -16,7 +16,10 @@ from controller.model.errors import Problem
 @STATE
 @SECRETS
 def resume(*, file: Path, state: Path | None, secrets: Path | None) -> int:
-    """Let the version of the document go on: try again what failed, or move tags that somebody else moved.
+    """Let the version of the document go on after somebody has looked at what stopped it.
+
+    What failed or was held back is tried again, whoever was told to build an image (Dispatch) and has not delivered is
+    told again, and moving tags that somebody else moved are taken back.
 
     Example: wsr resume -f runtime.yaml
     """

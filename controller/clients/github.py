@@ -14,6 +14,7 @@ from typing import Any, Final, Self
 import aiohttp
 from yarl import URL
 
+from builder.index import cause_of
 from controller.model.errors import Problem, Terminal, Transient
 from controller.model.release import Change, PullRequest
 
@@ -92,7 +93,7 @@ class GitHub:
                 if answer.status != HTTPStatus.NO_CONTENT:
                     raise self._not_told(answer, str(url))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Transient(f"{url} cannot be reached: {str(error) or type(error).__name__}.") from error
+            raise Transient(f"{url} cannot be reached: {cause_of(error)}.") from error
 
     def _not_told(self, answer: aiohttp.ClientResponse, shown: str) -> Problem:
         if (passing := self._passing(answer, shown)) is not None:
@@ -152,7 +153,7 @@ class GitHub:
                 fix="Check GITHUB_API_URL.",
             ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Transient(f"{shown} cannot be reached: {str(error) or type(error).__name__}.") from error
+            raise Transient(f"{shown} cannot be reached: {cause_of(error)}.") from error
         following = URL(link["url"]) if link else None
         # The token goes where it was given for, and nowhere else.
         if following is not None and following.origin() != self._api.origin():

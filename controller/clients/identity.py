@@ -15,6 +15,7 @@ from typing import Any, Final
 import aiohttp
 from yarl import URL
 
+from builder.index import cause_of
 from controller.model.errors import Terminal, Transient
 from controller.settings import IdentityIssuer
 
@@ -55,7 +56,7 @@ async def _ask(
         async with session.get(place, allow_redirects=False, **how) as answer:
             status, document = answer.status, _json(await answer.read())
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise Transient(f"{shown} cannot be reached: {str(error) or type(error).__name__}.") from error
+        raise Transient(f"{shown} cannot be reached: {cause_of(error)}.") from error
     failed = status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED
     if failed or status == HTTPStatus.TOO_MANY_REQUESTS:
         raise Transient(f"{shown} answered {status}.")

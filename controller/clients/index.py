@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, TypeVar
 
 from packaging.utils import (
     InvalidSdistFilename,
@@ -21,7 +21,10 @@ from builder import index as simple
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal, Transient
 from controller.model.package import IndexFile, Release, ServedPackage
-from controller.settings import BasicCredentials, Settings
+from controller.secret_files import BasicCredentials
+from controller.settings import INDEX_CA, INDEX_CREDENTIALS, Settings
+
+T = TypeVar("T")
 
 _SDIST_SUFFIXES: Final = (".tar.gz", ".zip")
 
@@ -30,20 +33,27 @@ class PackageIndex:
     """One simple index, as `async with PackageIndex(url) as index`."""
 
     def __init__(
-        self, simple_url: str, *, credentials: BasicCredentials | None = None, ca_file: Path | None = None
+        self,
+        simple_url: str,
+        *,
+        credentials: Callable[[], BasicCredentials | None] = lambda: None,
+        ca_file: Path | None = None,
     ) -> None:
-        """`credentials` go to the index's own origin only; `ca_file` holds the PEM certificates to trust."""
+        """`credentials` gives what the index's own origin alone gets; `ca_file` holds the PEM certificates to trust.
+
+        Raises:
+            Terminal: what `credentials` does: it is asked now, and again when the index refuses what it gave before.
+        """
         self._url = simple_url
-        self._credentials = (
-            simple.Credentials(credentials.username, credentials.password) if credentials else None
-        )
+        self._credentials = credentials
+        self._given = credentials()
         self._ca_file = ca_file
         self._open = AsyncExitStack()
         self._index: simple.Index
 
     async def __aenter__(self) -> Self:
         with _translated():
-            index = simple.Index(self._url, credentials=self._credentials, ca_file=self._ca_file)
+            index = simple.Index(self._url, credentials=_shown(self._given), ca_file=self._ca_file)
             self._index = await self._open.enter_async_context(index)
         return self
 
@@ -61,8 +71,7 @@ class PackageIndex:
             Transient: the index cannot be reached, breaks off, or answers 429 or 5xx.
             Terminal: it refuses access, or what it answers is no index page.
         """
-        with _translated():
-            files = await self._index.files(package)
+        files = await self._asked(lambda: self._index.files(package))
         releases: dict[str, list[IndexFile]] = {}
         for file in files:
             version = _version(package, file.filename)
@@ -89,8 +98,24 @@ class PackageIndex:
                 fix="Use an index that does (PEP 503, PEP 691), or raise the version to build it from source.",
             )
         listed = simple.IndexFile(file.name, file.url, file.sha256)
+        return await self._asked(lambda: self._index.fetch(listed))
+
+    async def _asked(self, question: Callable[[], Awaitable[T]]) -> T:
+        """Return the answer; where it is refused, ask once more if the credentials were renewed meanwhile."""
         with _translated():
-            return await self._index.fetch(listed)
+            try:
+                return await question()
+            except simple.Unauthorized:
+                renewed = self._credentials()
+                if renewed == self._given:
+                    raise
+                self._given = renewed
+                self._index.show(_shown(renewed))
+                return await question()
+
+
+def _shown(credentials: BasicCredentials | None) -> simple.Credentials | None:
+    return simple.Credentials(credentials.username, credentials.password) if credentials else None
 
 
 def _version(package: str, filename: str) -> str | None:
@@ -109,12 +134,13 @@ def _version(package: str, filename: str) -> str | None:
 def index_client(document: WorkspaceRuntime, settings: Settings) -> PackageIndex:
     """Return the client of the document's index, not yet entered; raises Terminal for a Secret that cannot be used."""
     index = document.spec.package.index
-    name, ca_name = index.credentials_secret_name, index.ca_secret_name
-    return PackageIndex(
-        index.simple_url,
-        credentials=BasicCredentials.of_reader(settings.secret(name)) if name else None,
-        ca_file=settings.secret(ca_name).get("ca.crt") if ca_name else None,
-    )
+    name = index.credentials_secret_name
+
+    def credentials() -> BasicCredentials | None:
+        return BasicCredentials.of_reader(settings.secret(name, field=INDEX_CREDENTIALS)) if name else None
+
+    ca_file = settings.ca_file(index.ca_secret_name, field=INDEX_CA)
+    return PackageIndex(index.simple_url, credentials=credentials, ca_file=ca_file)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from builder import oci
 from controller.api.conditions import Reason
 from controller.model.delivery import DeliveredImage
 from controller.model.errors import NotFound, Terminal, Transient
-from controller.settings import BasicCredentials
+from controller.secret_files import BasicCredentials
 
 DEFAULT_PLATFORM: Final = "linux/amd64"
 DELETION_REFUSED: Final = "DeletionRefused"
@@ -181,8 +181,8 @@ def credentials(access: RegistryAccess) -> oci.Credentials:
         return SecretCredential(access.host, secret)
     if access.host == _GHCR and access.ghcr is not None:
         return oci.FixedCredential(_GHCR, oci.Credential(access.ghcr.username, access.ghcr.password))
-    if access.docker_config is not None and access.docker_config.exists():
-        return oci.DockerConfig(access.docker_config, environment=access.helper_environment)
+    if access.docker_config is not None:
+        return LoginCredential(access.docker_config, access.helper_environment)
     return oci.NoCredentials()
 
 
@@ -201,6 +201,20 @@ class SecretCredential:
             return None
         pair = BasicCredentials.from_files(self._files)
         return oci.Credential(pair.username, pair.password)
+
+
+@dataclass(frozen=True, slots=True)
+class LoginCredential:
+    """What `docker login` leaves in the user's docker configuration, which need not exist yet."""
+
+    path: Path
+    environment: Mapping[str, str] | None
+
+    async def for_host(self, host: str) -> oci.Credential | None:
+        """Return what the configuration has for `host` now; raises as `oci.DockerConfig.for_host`."""
+        if not self.path.exists():
+            return None
+        return await oci.DockerConfig(self.path, environment=self.environment).for_host(host)
 
 
 def parse(reference: str) -> oci.Reference:

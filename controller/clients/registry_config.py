@@ -13,31 +13,27 @@ from builder import oci
 from controller.api.v1alpha1 import Registry, WorkspaceRuntime
 from controller.clients.registry import RegistryAccess, translated
 from controller.model.errors import Terminal
-from controller.settings import BasicCredentials, Settings
+from controller.secret_files import BasicCredentials
+from controller.settings import REGISTRY_CA, Settings
 
 
 def registry_access(
     registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
 ) -> dict[str, Any]:
-    """Return the `registry` part of a builder run's inputs: `insecure`, `dockerConfig` and `caFile`.
+    """Return the `registry` part of a builder run's inputs: `insecure`, `dockerConfig`, `caFile` and `pullConfig`.
 
-    The document's push Secret wins, then GHCR_USER and GHCR_TOKEN for ghcr.io, then the user's docker config.
+    The document's push Secret wins, to read its pull Secret where it names one; then GHCR_USER and GHCR_TOKEN for ghcr.io, then the user's docker config.
     A configuration that has to be written goes to `folder`, readable by us alone.
 
     Raises:
         Terminal: a Secret is missing, incomplete or readable by others.
     """
-    ca_file = settings.secret(registry.ca_secret_name).get("ca.crt") if registry.ca_secret_name else None
-    if registry.ca_secret_name and ca_file is None:
-        raise Terminal(
-            "SecretIncomplete",
-            f"Secret {registry.ca_secret_name} has no ca.crt.",
-            fix="Write the registry's CA there.",
-        )
+    ca_file = settings.ca_file(registry.ca_secret_name, field=REGISTRY_CA)
     return {
         "insecure": registry.insecure,
         "dockerConfig": _docker_config(registry, settings, hosts=hosts, folder=folder),
         "caFile": str(ca_file) if ca_file else None,
+        "pullConfig": _pull_config(registry, settings, hosts=hosts, folder=folder),
     }
 
 
@@ -75,7 +71,7 @@ def access_of(document: WorkspaceRuntime, settings: Settings, *, reading: bool) 
     return RegistryAccess(
         host=registry.artifacts.split("/", 1)[0],
         insecure=registry.insecure,
-        ca_file=settings.secret(registry.ca_secret_name).get("ca.crt") if registry.ca_secret_name else None,
+        ca_file=settings.ca_file(registry.ca_secret_name, field=REGISTRY_CA),
         secret=registry_secret(registry, settings, hosts=frozenset(hosts), reading=reading),
         ghcr=settings.ghcr,
         docker_config=settings.docker_config,
@@ -91,12 +87,14 @@ def registry_secret(
     Raises:
         Terminal: it is missing, readable by others, or has one password for more than one registry.
     """
-    name = (registry.pull_secret_name if reading else None) or registry.push_secret_name
-    files = settings.secret(name) if name else {}
+    pulls = reading and registry.pull_secret_name is not None
+    name = registry.pull_secret_name if pulls else registry.push_secret_name
+    field = f"spec.registry.{'pull' if pulls else 'push'}SecretName"
+    files = settings.secret(name, field=field) if name else {}
     if files and ".dockerconfigjson" not in files and len(hosts) > 1:
         raise Terminal(
             "SecretIncomplete",
-            f"Secret {name} has one password, and the document names the registries {' and '.join(sorted(hosts))}.",
+            f"{field} names Secret {name}, which has one password, and the document names the registries {' and '.join(sorted(hosts))}.",
             fix="Write .dockerconfigjson there, with an entry for each.",
         )
     return files
@@ -109,19 +107,32 @@ def _docker_config(
     if ".dockerconfigjson" in files:
         return str(files[".dockerconfigjson"])
     if files:
-        return _written(dict.fromkeys(hosts, BasicCredentials.from_files(files)), folder)
+        return _written(
+            dict.fromkeys(hosts, BasicCredentials.from_files(files)), folder / "docker-config.json"
+        )
     if settings.ghcr is not None and "ghcr.io" in hosts:
-        return _written({"ghcr.io": settings.ghcr}, folder)
+        return _written({"ghcr.io": settings.ghcr}, folder / "docker-config.json")
     return str(settings.docker_config) if settings.docker_config.exists() else None
 
 
-def _written(credentials: Mapping[str, BasicCredentials], folder: Path) -> str:
+def _pull_config(
+    registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
+) -> str | None:
+    """Return the configuration to read with, where the document names a Secret for that."""
+    if registry.pull_secret_name is None:
+        return None
+    files = registry_secret(registry, settings, hosts=hosts, reading=True)
+    if ".dockerconfigjson" in files:
+        return str(files[".dockerconfigjson"])
+    return _written(dict.fromkeys(hosts, BasicCredentials.from_files(files)), folder / "pull-config.json")
+
+
+def _written(credentials: Mapping[str, BasicCredentials], path: Path) -> str:
     auths = {
         host: {"auth": base64.b64encode(f"{each.username}:{each.password}".encode()).decode()}
         for host, each in credentials.items()
     }
-    path = folder / "docker-config.json"
-    folder.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         json.dump({"auths": auths}, stream)

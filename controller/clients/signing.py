@@ -17,7 +17,7 @@ from controller.model.envelope import Envelope, Signature, decoded, signed_bytes
 from controller.model.errors import Terminal
 from controller.model.provenance import PAYLOAD_TYPE, differences, payload_of
 from controller.model.record import ReleaseRecord
-from controller.settings import Settings
+from controller.settings import SIGNING_KEY, Settings
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -141,7 +141,7 @@ def _private_key(secret: str, settings: Settings) -> Ed25519PrivateKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 -- the same
     from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415 -- the same
 
-    file: Path | None = settings.secret(secret).get(KEY_FILE)
+    file: Path | None = settings.secret(secret, field=SIGNING_KEY).get(KEY_FILE)
     try:
         key = load_pem_private_key(file.read_bytes(), password=None) if file else None
     except (ValueError, TypeError, UnsupportedAlgorithm, OSError):

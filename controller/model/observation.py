@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from controller.model.delivery import DeliveredImage
 from controller.model.observed import Observed, Unknown
@@ -38,3 +39,23 @@ class Observation:
     unmet: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     deliveries: Mapping[str, Observed[tuple[DeliveredImage, ...]]] = field(default_factory=dict)
     unread: Mapping[str, Unknown] = field(default_factory=dict)
+
+    @property
+    def unknown(self) -> Mapping[str, Unknown]:
+        """All that could not be read, by what people call it."""
+        sources: dict[str, Observed[Any] | None] = {
+            "source": self.source,
+            "package index": self.index,
+            "release records": self.records,
+            "images": self.images,
+            "targets": self.targets,
+        }
+        for words, found in (
+            ("image", self.unread),
+            ("template", self.templates),
+            ("images delivered for template", self.deliveries),
+            ("base image", self.bases),
+            ("labels of image", self.labels),
+        ):
+            sources |= {f"{words} {name}": each for name, each in sorted(found.items())}
+        return {name: each for name, each in sources.items() if isinstance(each, Unknown)}

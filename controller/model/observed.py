@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
+
+from controller.model.errors import Problem, Terminal
 
 T = TypeVar("T")
 
@@ -18,10 +20,20 @@ class Known(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A source that could not be read: neither stale nor fresh. `since` is aware UTC."""
+    """A source that could not be read: neither stale nor fresh. `since` is aware UTC.
+
+    `stalled` is the reason word where nothing but a person can help, as with credentials that are refused; None where it
+    may pass by itself.
+    """
 
     reason: str
     since: datetime
+    stalled: str | None = None
+
+    @classmethod
+    def of(cls, problem: Problem, since: datetime) -> Self:
+        """Return what `problem` leaves of a source."""
+        return cls(str(problem), since, problem.reason if isinstance(problem, Terminal) else None)
 
 
 Observed = Known[T] | Unknown

@@ -11,25 +11,15 @@ from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
-from packaging.version import InvalidVersion, Version
 from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
 
+from controller.api.version import checked_version
 from controller.model.envelope import Envelope
 from controller.model.errors import Terminal
 from controller.model.record_part import RecordPart
 
 CORRUPT: Final = "RecordCorrupt"
 """The reason of a record that cannot be read."""
-
-
-def _normalised(version: str) -> str:
-    try:
-        normal = str(Version(version))
-    except InvalidVersion:
-        raise ValueError(f"{version!r} is not a PEP 440 version") from None
-    if normal != version:
-        raise ValueError(f"{version!r} is not normalised ({normal!r} is)")
-    return version
 
 
 def _utc(moment: datetime) -> datetime:
@@ -42,7 +32,7 @@ Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
 """A digest as registries and engines write it."""
 Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 """A time in UTC; a time without zone is refused."""
-RecordedVersion = Annotated[str, AfterValidator(_normalised)]
+RecordedVersion = Annotated[str, AfterValidator(checked_version)]
 
 
 class Artifact(RecordPart):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -57,7 +57,7 @@ class RegistryBases:
             earlier = self._read.get(name)
             again = earlier is not None and isinstance(earlier[1], Unknown) and isinstance(seen, Unknown)
             since = earlier[1].since if again and earlier and isinstance(earlier[1], Unknown) else now
-            self._read[name] = (now, Unknown(seen.reason, since) if isinstance(seen, Unknown) else seen)
+            self._read[name] = (now, replace(seen, since=since) if isinstance(seen, Unknown) else seen)
         return {name: self._read[name][1] for name in wanted}
 
     async def _digest(self, name: str, now: datetime) -> Observed[str]:
@@ -71,4 +71,4 @@ class RegistryBases:
         except TimeoutError:
             return Unknown(f"{name} was not answered for within {TIMEOUT_SECONDS:g} s", now)
         except Problem as problem:
-            return Unknown(str(problem), now)
+            return Unknown.of(problem, now)

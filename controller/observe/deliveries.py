@@ -52,7 +52,7 @@ async def read_deliveries(  # noqa: PLR0913 -- each says one thing about what to
         named = [f"{template.image}:{tag}" for tag in tags if tag not in template.tags]
         found = await asyncio.gather(*(look(*each) for each in wanted), *(look(each) for each in named))
     except Problem as problem:
-        return Unknown(str(problem), now)
+        return Unknown.of(problem, now)
     images: dict[str, DeliveredImage] = {}
     for image in found:
         if image is not None:

@@ -16,7 +16,7 @@ async def read_engine_images(engine: DockerEngine, *, now: datetime) -> Observed
     try:
         images = await engine.images()
     except Problem as problem:
-        return Unknown(str(problem), now)
+        return Unknown.of(problem, now)
     return Known(images)
 
 
@@ -27,7 +27,7 @@ async def read_registry_image(registry: Registry, reference: str, *, now: dateti
     except NotFound:
         return Known(None)
     except Problem as problem:
-        return Unknown(str(problem), now)
+        return Unknown.of(problem, now)
 
 
 async def read_recorded_images(

@@ -24,4 +24,4 @@ async def read_package(
     except TimeoutError:
         return Unknown(f"The index did not answer for {package} within {timeout_seconds:g} s", now)
     except Problem as problem:
-        return Unknown(str(problem), now)
+        return Unknown.of(problem, now)

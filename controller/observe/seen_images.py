@@ -37,7 +37,7 @@ class SeenImages:
             try:
                 self._labels[identity] = await bounded(read())
             except Problem as problem:
-                return Unknown(str(problem), now)
+                return Unknown.of(problem, now)
         return Known(self._labels[identity])
 
     async def unmet(

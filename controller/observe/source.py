@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from builder.contract import read_template_inputs, tree_sha256
+from controller.api.conditions import Reason
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.record import TemplateInputs
 
@@ -20,7 +21,10 @@ async def read_source(directory: Path, *, now: datetime) -> Observed[str]:
     except (OSError, ValueError) as error:
         # Only a refusal of the folder as a whole names it; the others name files in it.
         where = f"{directory}: "
-        return Unknown(f"{where}{str(error).removeprefix(where)}", now)
+        message = f"{where}{str(error).removeprefix(where)}".rstrip(".")
+        return Unknown(
+            f"{message}. Correct spec.source.directory, or what is in it.", now, Reason.SOURCE_REFUSED
+        )
 
 
 async def read_template(

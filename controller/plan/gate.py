@@ -93,6 +93,14 @@ def to_mend(template: Template) -> Template:
     return template.model_copy(update={"build": template.build.model_copy(update={"rebuild_on": rebuild_on})})
 
 
+def nothing_to_try_on(template: Template, version: str) -> str:
+    """Return what it means that a template which somebody else builds has no image yet, and the cure."""
+    return (
+        f"Template {template.name}: no image is served as {template.image}:{template.tags[0]} yet to try {version} on. "
+        "Push a first one, or set the template's gate to AllowUntested."
+    )
+
+
 def has_passed(template: Template, record: ReleaseRecord) -> bool:
     """Whether the gate has nothing against publishing `record` as far as `template` goes."""
     if has_failed(template, record):
@@ -170,10 +178,7 @@ def _shadow_needed(
     served = f"{template.image}:{template.tags[0]}"
     base = images.get(served)
     if base is None:
-        return (
-            f"Template {template.name}: no image is served as {served} yet to try {record.version} on. "
-            "Push a first one, or set the template's gate to AllowUntested."
-        )
+        return nothing_to_try_on(template, record.version)
     note = record.held_back.get(template.name)
     if note is not None and note.reason == Reason.UNTESTED and base in note.refused:
         return note.message

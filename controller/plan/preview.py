@@ -9,49 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from controller.api.conditions import Reason
 from controller.api.status import HistoryEntry
-from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
 from controller.model.plan import OldCandidate
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
-from controller.plan.changes import change_of, changes_of, cure_of, question_of, update_of
-from controller.plan.changes.change import Change
-from controller.plan.fleet import guarded, sort_fleet
-from controller.plan.gate import has_failed, stays_behind, to_mend
+from controller.plan.fleet import Fleet, guarded, sort_fleet
+from controller.plan.gate import has_failed
 from controller.plan.prune import old_candidates
-from controller.plan.state import Absent, Held, State
+from controller.plan.state import Absent, Blocked, Held, Released, State, Unproven
 from controller.plan.steering import unmatched
-
-
-@dataclass(frozen=True, slots=True)
-class TemplatePreview:
-    """Whether a template's image is built, why, and what was and will be in it.
-
-    `update` is a change that is not built because `rebuildOn` does not name it, `cure` what to do about that.
-    """
-
-    name: str
-    build: bool
-    reason: str
-    before: str | None
-    after: str | None
-    update: Change | None = None
-    cure: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the documented JSON form."""
-        facts = {"name": self.name, "build": self.build, "reason": self.reason}
-        told = {"before": self.before, "after": self.after}
-        return {**facts, **told, "updateAvailable": self._update_to_json()}
-
-    def _update_to_json(self) -> dict[str, Any] | None:
-        if self.update is None:
-            return None
-        change = {"reason": self.update.reason, "before": self.update.before, "after": self.update.after}
-        return {**change, "cure": self.cure}
+from controller.plan.template_preview import TemplatePreview, preview_template
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +44,24 @@ class Preview:
     expected_seconds: float | None
     prunes: tuple[OldCandidate, ...] = ()
     """The candidates that would be deleted once the object is up to date."""
+    blocked: str | None = None
+    """What cannot be read or tried, so that nothing of the version goes on before it can be; None where nothing stops it."""
+    missing: tuple[str, ...] = ()
+    """What an action on the way would not find, each with the cure: a Secret, a token. Whoever reads these says so."""
+    yanked: bool = False
+    """Whether the version would be adopted although it was yanked on the index: because exactly it is asked for."""
+    rollout: str = ""
+    """How targets are replaced, as JSON."""
 
     @property
     def hash(self) -> str:
-        """The SHA-256, in hex, of what would be built, published and rolled; who is busy does not change it."""
+        """The SHA-256, in hex, of what would be built, by whom, published and rolled, and how; who is busy does not change it."""
         content = [
             self.version,
             self.publish,
-            [(entry.name, entry.build, entry.reason) for entry in self.templates],
+            [(each.name, each.strategy, each.told, each.build, each.reason) for each in self.templates],
             self.targets,
+            self.rollout,
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -99,6 +78,9 @@ class Preview:
             "adopts": list(self.adopts),
             "untouched": [{"name": name, "why": why} for name, why in self.untouched],
             "held": self.held,
+            "blocked": self.blocked,
+            "missing": list(self.missing),
+            "yanked": self.yanked,
             "unmatched": list(self.unmatched),
             "unknown": list(self.unknown),
             "expectedSeconds": self.expected_seconds,
@@ -117,18 +99,19 @@ def preview(
     """Return what the loop would do from `state` on, given what was observed; `now` is aware UTC."""
     record = _record(document, observation, state)
     held = isinstance(state, Held)
-    stale, untouched = _targets(document, observation, record)
+    stale, untouched = _targets(document, observation, record, state)
     back = state.fleet.stale if isinstance(state, Held) and state.fleet is not None else ()
     moves = back if held else stale
     return Preview(
         version=document.spec.version,
         state=type(state).__name__,
         publish=not held
+        and _blocked(state) is None
         and (record is None or record.published_time is None)
         and not _served(state)
         and document.spec.package.publish == "Operator",
         templates=tuple(
-            _template(document, template, observation, record, held=held)
+            preview_template(document, template, observation, record, held=held)
             for template in document.spec.templates
         ),
         targets=tuple(target.id for target in moves),
@@ -139,10 +122,22 @@ def preview(
         unmatched=unmatched(document, observation.targets.value)
         if isinstance(observation.targets, Known)
         else (),
-        unknown=tuple(_unknown(observation)),
+        unknown=tuple(f"{name}: {unread.reason}" for name, unread in observation.unknown.items()),
         expected_seconds=_expected_seconds(history),
         prunes=() if held else _prunes(document, observation, now),
+        blocked=_blocked(state),
+        yanked=isinstance(state, Absent) and state.release is not None and state.release.yanked,
+        rollout=document.spec.rollout.model_dump_json(),
     )
+
+
+def _blocked(state: State) -> str | None:
+    """Return why the version does not go on from here, where it is not held."""
+    if isinstance(state, Blocked):
+        return f"The {state.source} cannot be read: {state.message}"
+    if isinstance(state, Unproven) and state.untested:
+        return " ".join(state.untested.values())
+    return None
 
 
 def _record(document: WorkspaceRuntime, observation: Observation, state: State) -> ReleaseRecord | None:
@@ -161,76 +156,38 @@ def _served(state: State) -> bool:
     return isinstance(state, Absent) and state.release is not None
 
 
-def _template(
-    document: WorkspaceRuntime,
-    template: Template,
-    observation: Observation,
-    record: ReleaseRecord | None,
-    *,
-    held: bool,
-) -> TemplatePreview:
-    behind = (
-        stays_behind(document, template, record, observation) if record is not None and not held else None
-    )
-    question = question_of(document, template, record, observation)
-    untold = record is not None and isinstance(observation.images, Unknown)
-    unbuilt = behind is not None and behind.reason == Reason.BUILD_FAILED
-    asked = template if behind is None else to_mend(template)
-    changes = () if untold or unbuilt else changes_of(asked, question)
-    change, update = change_of(changes), update_of(changes)
-    if behind is not None and (change is None or not change.builds):
-        return TemplatePreview(template.name, build=False, reason="HeldBack", before=None, after=None)
-    return TemplatePreview(
-        template.name,
-        build=change is not None and change.builds and not held,
-        reason=change.reason if change else "UpToDate",
-        before=change.before if change else None,
-        after=change.after if change else None,
-        update=update,
-        cure=cure_of(template, update) if update else None,
-    )
-
-
 def _targets(
-    document: WorkspaceRuntime, observation: Observation, record: ReleaseRecord | None
+    document: WorkspaceRuntime, observation: Observation, record: ReleaseRecord | None, state: State
 ) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
     if isinstance(observation.targets, Unknown):
         return (), ()
+    if isinstance(state, Released):
+        return _of_fleet(state.fleet)
+    targets = observation.targets.value
+    made: tuple[Target, ...] = ()
+    left: tuple[tuple[str, str], ...] = ()
+    names = {template.name for template in document.spec.templates}
     if record is not None and record.templates:
         failed = [each.name for each in document.spec.templates if has_failed(each, record)]
-        fleet = sort_fleet(record.without(failed), observation.targets.value)
-        return fleet.stale, tuple((left.target.id, left.cause) for left in fleet.untouched)
-    names = {template.name for template in document.spec.templates}
-    moving, untouched = [], []
-    for target in observation.targets.value:
+        awaited = {each.name for each in document.spec.templates if not each.build.ours}
+        names = awaited - record.templates.keys() - set(failed)
+        others = [target for target in targets if target.template not in names]
+        made, left = _of_fleet(sort_fleet(record.without(failed), others))
+        targets = tuple(target for target in targets if target.template in names)
+    moving = []
+    for target in targets:
         guard = guarded(target, document.spec.version)
         if target.template not in names:
-            untouched.append((target.id, target.template_unknown or "of no listed template"))
+            left = (*left, (target.id, target.template_unknown or "of no listed template"))
         elif guard is not None:
-            untouched.append((target.id, guard.cause))
+            left = (*left, (target.id, guard.cause))
         else:
             moving.append(target)
-    return tuple(sorted(moving, key=lambda target: (target.busy, target.id))), tuple(untouched)
+    return (*made, *sorted(moving, key=lambda target: (target.busy, target.id))), left
 
 
-def _unknown(observation: Observation) -> Iterable[str]:
-    for name, source in (
-        ("source", observation.source),
-        ("package index", observation.index),
-        ("release records", observation.records),
-        ("images", observation.images),
-        ("targets", observation.targets),
-    ):
-        if isinstance(source, Unknown):
-            yield f"{name}: {source.reason}"
-    for name, base in observation.bases.items():
-        if isinstance(base, Unknown):
-            yield f"base image {name}: {base.reason}"
-    for reference, cause in sorted(observation.unread.items()):
-        yield f"image {reference}: {cause.reason}"
-    for image, labels in observation.labels.items():
-        if isinstance(labels, Unknown):
-            yield f"labels of image {image}: {labels.reason}"
+def _of_fleet(fleet: Fleet) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
+    return fleet.stale, tuple((left.target.id, left.cause) for left in fleet.untouched)
 
 
 def _expected_seconds(history: Iterable[HistoryEntry]) -> float | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Self
 
 from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_HOLD
@@ -51,10 +52,19 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Blocked:
-    """The next step depends on something that cannot be read now."""
+    """The next step depends on something that cannot be read now.
+
+    `stalled` is the reason where nothing but a person can help; it is tried again all the same.
+    """
 
     source: str
     message: str
+    stalled: str | None = None
+
+    @classmethod
+    def on(cls, source: str, unread: Unknown | None) -> Self:
+        """Return what an unread source leaves to be done: nothing, and why."""
+        return cls(source, unread.reason, unread.stalled) if unread else cls(source, "it was not read")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +179,7 @@ def classify(
             Reason.HELD, f"The object is held: {because}. Remove its annotation {ANNOTATION_HOLD} to go on."
         )
     if isinstance(observation.records, Unknown):
-        return Blocked("release records", observation.records.reason)
+        return Blocked.on("release records", observation.records)
     records = observation.records.value
     record = records.get(spec.version)
     if record is not None and not _superseded(record, observation.source):
@@ -217,15 +227,17 @@ def _without_record(spec: Spec, observation: Observation) -> State:
         return Absent(release=None, tree_sha256=None)
     if isinstance(observation.source, Known):
         return Absent(release=None, tree_sha256=observation.source.value)
-    return Blocked("source", observation.source.reason if observation.source else "it was not read")
+    return Blocked.on("source", observation.source)
 
 
-def _images_unread(gate: Gate) -> Blocked:
-    return Blocked("images", " and ".join(gate.unread.values()))
+def _images_unread(gate: Gate, observation: Observation) -> Blocked:
+    stalled = [each.stalled for each in observation.unread.values()]
+    reason = stalled[0] if all(stalled) else None
+    return Blocked("images", " and ".join(gate.unread.values()), reason)
 
 
 def _index_unread(index: Unknown | None) -> Blocked:
-    return Blocked("package index", index.reason if index else "it was not read")
+    return Blocked.on("package index", index)
 
 
 def _failed(
@@ -301,7 +313,7 @@ def _with_record(
 ) -> State:
     spec = document.spec
     if isinstance(observation.images, Unknown):
-        return Blocked("images", observation.images.reason)
+        return Blocked.on("images", observation.images)
     images = observation.images.value
     gate = look(document, record, observation, images)
     if gate.builds:
@@ -309,7 +321,7 @@ def _with_record(
     if gate.unproven or gate.untested:
         return Unproven(record, gate.unproven, gate.untested)
     if record.published_time is None and gate.unread:
-        return _images_unread(gate)
+        return _images_unread(gate, observation)
     untagged = tuple(
         template.name
         for template in spec.templates
@@ -337,7 +349,7 @@ def _released(
     history: Sequence[HistoryEntry],
 ) -> State:
     if isinstance(observation.targets, Unknown):
-        return Blocked("targets", observation.targets.reason)
+        return Blocked.on("targets", observation.targets)
     records = observation.records.value if isinstance(observation.records, Known) else {}
     images = observation.images.value if isinstance(observation.images, Known) else {}
     left = gate.held_back.keys() - gate.unread.keys()
@@ -362,7 +374,7 @@ def _released(
     if due:
         return Undelivered(ready, fleet, outstanding=outstanding)
     if gate.unread:
-        return _images_unread(gate)
+        return _images_unread(gate, observation)
     return Contested(ready, fleet, outstanding=outstanding) if contests else UpToDate(ready, fleet)
 
 

@@ -75,6 +75,8 @@ class Pass:
     state: State
     plan: Plan
     status: Status
+    unread: tuple[str, ...] = ()
+    """What could not be read, by what people call it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +241,7 @@ class Reconciler:
         status = summarize(scope, stored.status, now)
         if status != stored.status:
             await self.store.write(status)
-        turn = Pass(stored.document, state, plan, status)
+        turn = Pass(stored.document, state, plan, status, tuple(observation.unknown))
         self.on_pass(turn)
         return turn
 

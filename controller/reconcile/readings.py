@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TypeVar
 
@@ -27,14 +27,14 @@ class Readings:
         try:
             return self._noted(source, Known(await bounded(reading, seconds=self.seconds)))
         except Problem as problem:
-            return self._noted(source, Unknown(str(problem), now))
+            return self._noted(source, Unknown.of(problem, now))
 
     async def observed(self, source: str, reading: Awaitable[Observed[T]], now: datetime) -> Observed[T]:
         """Return the same of a reading that says itself what is unknown."""
         try:
             return self._noted(source, await bounded(reading, seconds=self.seconds))
         except Problem as problem:
-            return self._noted(source, Unknown(str(problem), now))
+            return self._noted(source, Unknown.of(problem, now))
 
     async def each(
         self, source: str, readings: Mapping[str, Awaitable[Observed[T]]], now: datetime
@@ -47,6 +47,6 @@ class Readings:
 
     def _noted(self, source: str, seen: Observed[T]) -> Observed[T]:
         if isinstance(seen, Unknown):
-            return Unknown(seen.reason, self._unknown_since.setdefault(source, seen.since))
+            return replace(seen, since=self._unknown_since.setdefault(source, seen.since))
         self._unknown_since.pop(source, None)
         return seen

@@ -10,7 +10,7 @@ from pathlib import Path
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.settings import Settings
 from controller.standalone.store import FileStore, object_folder, read_document
-from controller.standalone.world import StandaloneWorld, open_world
+from controller.standalone.world import ALL, Needs, StandaloneWorld, open_world
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,14 @@ class Session:
 
 @asynccontextmanager
 async def open_session(
-    file: Path, *, state: Path | None, secrets: Path | None, say: Callable[[str], None] = lambda _: None
+    file: Path,
+    *,
+    state: Path | None,
+    secrets: Path | None,
+    say: Callable[[str], None] = lambda _: None,
+    needs: Needs = ALL,
 ) -> AsyncIterator[Session]:
-    """Open the object in `file`; nothing is written and nothing but Secrets is read until it is used.
+    """Open the object in `file`; nothing is written and nothing but the Secrets for `needs` is read until it is used.
 
     Raises:
         Terminal: the document, the environment or a Secret is not valid.
@@ -35,8 +40,9 @@ async def open_session(
     document = read_document(file)
     settings = Settings.of_process(secrets_dir=secrets, state_dir=state)
     folder = object_folder(settings.state_dir, document)
-    async with open_world(document, settings, base=_base(file), folder=folder, say=say) as world:
-        yield Session(document, folder, FileStore(file, folder), world)
+    world = open_world(document, settings, base=_base(file), folder=folder, say=say, needs=needs)
+    async with world as opened:
+        yield Session(document, folder, FileStore(file, folder), opened)
 
 
 def _base(file: Path) -> Path:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
 from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
-from controller.clients.index import index_client
+from controller.clients.index import PackageIndex, index_client
 from controller.clients.parts import Parts
 from controller.clients.records import RecordStore
 from controller.clients.registry import Registry
@@ -93,9 +93,28 @@ class StandaloneWorld:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a verb does with a world: no Secret is opened that it does not need for that."""
+
+    index: bool = True
+    """It asks the package index, with credentials; without this it is nobody there."""
+    writing: bool = True
+    """It writes to the registry; without this records are only read."""
+
+
+ALL: Final = Needs()
+
+
 @asynccontextmanager
-async def open_world(
-    document: WorkspaceRuntime, settings: Settings, *, base: Path, folder: Path, say: Callable[[str], None]
+async def open_world(  # noqa: PLR0913 -- each is one thing that a world is opened with
+    document: WorkspaceRuntime,
+    settings: Settings,
+    *,
+    base: Path,
+    folder: Path,
+    say: Callable[[str], None],
+    needs: Needs = ALL,
 ) -> AsyncIterator[StandaloneWorld]:
     """Open what `document` works with; `base` is where its relative paths start, `folder` the object's state.
 
@@ -107,7 +126,10 @@ async def open_world(
     endpoint, name = hosts[0] if hosts else (settings.docker_host, "local")
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(DockerEngine(endpoint, host=name))
-        index = await stack.enter_async_context(index_client(document, settings))
+        client = (
+            index_client(document, settings) if needs.index else PackageIndex(spec.package.index.simple_url)
+        )
+        index = await stack.enter_async_context(client)
         records: RecordStore
         registry = writing = bases = None
         if spec.registry.mode == "Engine":
@@ -116,7 +138,10 @@ async def open_world(
             access = access_of(document, settings, reading=True)
             registry = await stack.enter_async_context(Registry(access))
             bases = RegistryBases(registries(access, registry, stack))
-            writing = await stack.enter_async_context(Registry(access_of(document, settings, reading=False)))
+            writing = registry
+            if needs.writing:
+                access = access_of(document, settings, reading=False)
+                writing = await stack.enter_async_context(Registry(access))
             writer = stack.enter_context(closing(WriterName(folder)))
             records = RegistryRecords(writing, spec.registry.artifacts, cache=folder / "blobs", writer=writer)
         runs = await stack.enter_async_context(

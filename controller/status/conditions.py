@@ -96,6 +96,8 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
     state = scope.state
     if scope.progress.in_flight or scope.plan.actions:
         return False
+    if isinstance(state, Blocked):
+        return state.stalled is not None
     if any(failure.retry_time is not None for failure in _failures(scope)):
         return False
     if _awaited(scope):
@@ -164,7 +166,8 @@ def _ready(scope: Scope) -> Verdict:
     if isinstance(state, Held):
         return Verdict("False", state.reason, state.message)
     if isinstance(state, Blocked):
-        return Verdict("Unknown", Reason.UNKNOWN, f"The {state.source} cannot be read: {state.message}")
+        text = f"The {state.source} cannot be read: {state.message}"
+        return Verdict("Unknown", state.stalled or Reason.UNKNOWN, text)
     told = problem or _stage(scope)
     awaited = _awaited(scope)
     beside = [_undelivered(scope.document.spec.version, awaited).message] if problem and awaited else []

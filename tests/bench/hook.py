@@ -63,7 +63,7 @@ async def _seconds(folder: Path, engine: str) -> list[float]:
         )
         seeing = _Seeing(session.world)
         loop = Reconciler(session.store, seeing, asyncio.Event())
-        await stack.enter_async_context(serving(at, secret=secret, loop=Loop(loop.look_anew, lambda: True)))
+        await stack.enter_async_context(serving(at, secret=secret, loop=Loop(loop.look_anew, lambda: None)))
         client = await stack.enter_async_context(Client(insecure=True))
         await stack.enter_async_context(_running(loop))
         return [await _noticed(client, seeing, registry, number) for number in range(PUSHES)]

@@ -12,6 +12,7 @@ import pytest
 
 from builder.oci import Blob, Client, Reference
 from controller.admin import server
+from controller.admin.health import STALE_SECONDS, Health
 from controller.admin.server import Address, Loop, serving
 from controller.model.errors import Terminal
 from tests.parts.registry import running_registry
@@ -27,7 +28,7 @@ class Endpoint:
 
     url: str = ""
     wakes: int = 0
-    ready: bool = False
+    health: Health | None = None
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wake(self) -> None:
@@ -38,7 +39,7 @@ class Endpoint:
 @pytest.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
     made = Endpoint()
-    loop = Loop(made.wake, lambda: made.ready)
+    loop = Loop(made.wake, lambda: made.health)
     async with serving(Address("127.0.0.1", 0), secret=SECRET, loop=loop) as at:
         made.url = f"http://{at}"
         yield made
@@ -154,22 +155,58 @@ async def test_a_flood_wakes_the_loop_a_few_times(endpoint: Endpoint, session: a
     assert 1 <= endpoint.wakes <= 12
 
 
-async def test_health_is_told_to_everybody_and_readiness_after_the_first_pass(
-    endpoint: Endpoint, session: aiohttp.ClientSession
+@pytest.mark.parametrize(
+    ("health", "status", "told"),
+    [
+        (None, 503, {"ready": False, "lastPassSeconds": None, "unreadable": []}),
+        (Health(0.26), 200, {"ready": True, "lastPassSeconds": 0.3, "unreadable": []}),
+        (
+            Health(1.0, ("base image debian:12",)),
+            200,
+            {"ready": True, "lastPassSeconds": 1.0, "unreadable": ["base image debian:12"]},
+        ),
+        (
+            Health(1.0, ("release records", "targets"), blocked=True),
+            503,
+            {"ready": False, "lastPassSeconds": 1.0, "unreadable": ["release records", "targets"]},
+        ),
+        (
+            Health(STALE_SECONDS),
+            503,
+            {"ready": False, "lastPassSeconds": STALE_SECONDS, "unreadable": []},
+        ),
+    ],
+)
+async def test_readiness_tells_the_age_of_the_last_pass_and_what_it_could_not_read(
+    endpoint: Endpoint, session: aiohttp.ClientSession, health: Health | None, status: int, told: object
 ) -> None:
-    async def status(path: str) -> int:
-        async with session.get(endpoint.url + path) as answer:
-            return answer.status
+    endpoint.health = health
+    async with session.get(f"{endpoint.url}/readyz") as answer:
+        assert (answer.status, await answer.json()) == (status, told)
+    async with session.get(f"{endpoint.url}/healthz") as answer:
+        assert answer.status == 200
 
-    assert (await status("/healthz"), await status("/readyz")) == (200, 503)
-    endpoint.ready = True
-    assert (await status("/healthz"), await status("/readyz")) == (200, 200)
+
+async def test_slow_callers_keep_nobody_waiting(endpoint: Endpoint, session: aiohttp.ClientSession) -> None:
+    host, _, port = endpoint.url.removeprefix("http://").partition(":")
+    head = f"POST /hooks/index HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {SECRET}\r\nContent-Length: 9\r\n\r\n"
+    writers = []
+    for sent in ("POST /hooks/index HT", head, f"{head}12") * 20:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(sent.encode())
+        writers.append(writer)
+    started = asyncio.get_running_loop().time()
+    async with session.post(f"{endpoint.url}/hooks/index", headers=SHOWN) as answer:
+        assert answer.status == 202
+    assert asyncio.get_running_loop().time() - started < 1
+    for writer in writers:
+        writer.close()
 
 
 async def test_an_address_that_is_taken_is_refused_with_the_cure(endpoint: Endpoint) -> None:
     port = int(endpoint.url.rpartition(":")[2])
     with pytest.raises(Terminal) as caught:
-        async with serving(Address("127.0.0.1", port), secret=SECRET, loop=Loop(endpoint.wake, lambda: True)):
+        async with serving(Address("127.0.0.1", port), secret=SECRET, loop=Loop(endpoint.wake, lambda: None)):
             pass
     assert caught.value.reason == "ListenFailed"
     assert caught.value.message.startswith(f"Hooks cannot be served at 127.0.0.1:{port}: ")
@@ -178,7 +215,7 @@ async def test_an_address_that_is_taken_is_refused_with_the_cure(endpoint: Endpo
 
 async def test_there_is_no_open_mode(endpoint: Endpoint) -> None:
     with pytest.raises(ValueError, match="open to everybody"):
-        async with serving(Address("127.0.0.1", 0), secret="", loop=Loop(endpoint.wake, lambda: True)):
+        async with serving(Address("127.0.0.1", 0), secret="", loop=Loop(endpoint.wake, lambda: None)):
             pass
 
 
@@ -187,7 +224,7 @@ async def test_the_notifications_of_a_real_registry_wake_the_loop_as_they_are(tm
     at = Address("127.0.0.1", free_port())
     token = secrets.token_hex(16)
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(serving(at, secret=token, loop=Loop(made.wake, lambda: True)))
+        await stack.enter_async_context(serving(at, secret=token, loop=Loop(made.wake, lambda: None)))
         hook = (f"http://{at}/hooks/registry", token)
         registry = stack.enter_context(running_registry(tmp_path, notified=hook))
         client = await stack.enter_async_context(Client(insecure=True))

@@ -12,14 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from aiohttp import web
+from aiohttp import encode_basic_auth, web
 
 from controller.clients.index import PackageIndex
 from controller.model.errors import Terminal, Transient
 from controller.model.observed import Known, Unknown
 from controller.model.package import ServedPackage
 from controller.observe.index import read_package
-from controller.settings import BasicCredentials
+from controller.secret_files import BasicCredentials
 from tests.parts.index import Index
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -109,8 +109,8 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def answering(answer: Answer) -> AsyncIterator[PackageIndex]:
-    """A server in the index's place that answers as told."""
+async def serving(answer: Answer) -> AsyncIterator[str]:
+    """The address of a server in the index's place that answers as told."""
     application = web.Application()
     application.router.add_get("/{path:.*}", answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
@@ -119,11 +119,19 @@ async def answering(answer: Answer) -> AsyncIterator[PackageIndex]:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         host, port = runner.addresses[0][:2]
-        credentials = BasicCredentials("me", "hush")
-        async with PackageIndex(f"http://{host}:{port}/simple", credentials=credentials) as index:
-            yield index
+        yield f"http://{host}:{port}/simple"
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def answering(answer: Answer) -> AsyncIterator[PackageIndex]:
+    """A client of such a server."""
+    async with (
+        serving(answer) as url,
+        PackageIndex(url, credentials=lambda: BasicCredentials("me", "hush")) as index,
+    ):
+        yield index
 
 
 def with_status(status: int, **headers: str) -> Answer:
@@ -190,8 +198,7 @@ async def test_a_silent_index_is_unknown_after_the_time_given() -> None:
 async def test_an_index_that_is_down_is_unknown() -> None:
     async with PackageIndex("http://127.0.0.1:9/simple") as index:
         observed = await read_package(index, "x", now=NOW)
-    assert isinstance(observed, Unknown)
-    assert "cannot be reached" in observed.reason
+    assert observed == Unknown("http://127.0.0.1:9/simple/x/ cannot be reached: Connection refused.", NOW)
 
 
 async def test_the_time_an_index_asks_for_is_passed_on() -> None:
@@ -199,6 +206,26 @@ async def test_the_time_an_index_asks_for_is_passed_on() -> None:
         with pytest.raises(Transient) as caught:
             await index.served("x")
     assert caught.value.retry_after == 17
+
+
+async def test_credentials_that_are_renewed_after_a_refusal_are_used_without_a_restart() -> None:
+    words = ["old", "old", "new"]
+    seen: list[int] = []
+
+    async def guarded(request: web.Request) -> web.Response:
+        seen.append(len(words))
+        if request.headers.get("Authorization") != encode_basic_auth("me", "new"):
+            return web.Response(status=401)
+        return web.Response(text="<!DOCTYPE html><html></html>", content_type="text/html")
+
+    async with serving(guarded) as url:
+        index = PackageIndex(url, credentials=lambda: BasicCredentials("me", words.pop(0)))
+        async with index:
+            refused = await read_package(index, "x", now=NOW)
+            assert isinstance(refused, Unknown)
+            assert refused.stalled == "CredentialsMissing"
+            assert await read_package(index, "x", now=NOW) == Known(ServedPackage("x", {}))
+    assert len(seen) == 3, "the same credentials are not shown twice in one call"
 
 
 async def test_refused_access_says_what_to_give() -> None:

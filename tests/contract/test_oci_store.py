@@ -2,23 +2,30 @@
 
 import asyncio
 import gzip
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
 from builder.engine import Engine
 from builder.oci import (
     Client,
+    Credential,
     Descriptor,
+    FixedCredential,
     MediaType,
     NoCredentials,
     Platform,
     Reference,
+    Unauthorized,
     canonical_json,
     sha256_digest,
 )
 from builder.stages.layer import Layer
-from builder.stores import RemoteStore, StoredImage
+from builder.stores import Access, RemoteStore, StoredImage
 from tests.contract.lying_proxy import LyingProxy, lying_proxy
+from tests.parts.registry import running_registry
+from tests.parts.token_server import running_token_server
 
 
 async def _full_build(client: Client, name: str, *, docker: bool) -> None:
@@ -136,6 +143,29 @@ async def test_the_requests_of_an_append_are_these_and_no_more(registry: str) ->
         assert proxy.sent_bytes == sent
 
 
+async def test_what_is_only_read_is_read_with_what_is_given_for_reading(tmp_path: Path) -> None:
+    platform, engine = Platform.parse("linux/amd64"), Engine("unix:///nowhere")
+    async with AsyncExitStack() as stack:
+        tokens = stack.enter_context(running_token_server(tmp_path, writer="word", reader="word"))
+        tokens.readers = frozenset({"reader"})
+        host = stack.enter_context(running_registry(tmp_path / "registry", tokens=tokens))
+
+        async def access(user: str | None) -> Access:
+            known = FixedCredential(host, Credential(user, "word")) if user else NoCredentials()
+            return Access(await stack.enter_async_context(Client(known, insecure=True)), known)
+
+        nobody, reader, writer = await access(None), await access("reader"), await access("writer")
+        name = f"{host}/kept"
+        await _full_build(writer.client, f"{name}:full", docker=False)
+        with pytest.raises(Unauthorized):
+            await RemoteStore(nobody, engine, platform=platform).find(f"{name}:full")
+        apart = RemoteStore(nobody, engine, platform=platform, reading=reader)
+        assert await apart.find(f"{name}:full") is not None
+        both = RemoteStore(writer, engine, platform=platform, reading=reader)
+        (made,) = await _candidates(both, [name], _layer(b"apart"))
+        assert await apart.find(f"{name}:candidate") == made
+
+
 def _kind(request: str) -> str:
     method, path = request.split()
     if "mount=" in path:
@@ -145,4 +175,4 @@ def _kind(request: str) -> str:
 
 def _store(client: Client) -> RemoteStore:
     engine = Engine("unix:///nowhere")
-    return RemoteStore(client, engine, NoCredentials(), platform=Platform.parse("linux/amd64"))
+    return RemoteStore(Access(client, NoCredentials()), engine, platform=Platform.parse("linux/amd64"))

@@ -168,7 +168,7 @@ async def test_a_page_that_does_not_come_is_told(
     async with proxy_before(pypiserver) as proxy:
         proxy.faults.append(silent("GET"))
         page = f"{proxy.index.simple_url}{made.project}/"
-        text = f"{page} cannot be reached: Timeout on reading data from socket."
+        text = f"{page} cannot be reached: it does not answer in time."
         assert await told(given(made, proxy.index, credentials)) == ("IndexUnavailable", text, None)
 
 
@@ -178,11 +178,7 @@ async def test_an_upload_that_is_not_answered_is_told(
     monkeypatch.setattr("builder.stages._upload.SILENCE_SECONDS", 0.3)
     async with proxy_before(pypiserver) as proxy:
         proxy.faults.append(silent("POST"))
-        port = proxy.index.upload_url.rstrip("/").rpartition(":")[2]
-        text = (
-            f"{proxy.index.upload_url} cannot be reached to upload {made.wheel.name}: HTTPConnectionPool("
-            f"host='127.0.0.1', port={port}): Read timed out. (read timeout=0.3)."
-        )
+        text = f"{proxy.index.upload_url} cannot be reached to upload {made.wheel.name}: it does not answer in time."
         assert await told(given(made, proxy.index, credentials)) == ("IndexUnavailable", text, None)
     assert proxy.uploads == 1
 

@@ -461,7 +461,9 @@ class TestAnIndexInTrouble:
             pass
         problem = await self.retry(given(made, proxy.index, credentials))
         assert problem.reason == "IndexUnavailable"
-        assert problem.message.startswith(f"{proxy.index.simple_url}{made.project}/ cannot be reached: ")
+        assert problem.message == (
+            f"{proxy.index.simple_url}{made.project}/ cannot be reached: Connection refused."
+        )
 
     async def test_html_is_taken_from_an_index_that_has_no_json(
         self, made: Made, devpi: Index, tmp_path: Path

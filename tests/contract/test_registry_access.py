@@ -91,11 +91,23 @@ def test_an_engine_pulls_with_the_pull_secret_else_with_the_one_for_pushing(tmp_
     assert pull_credentials(push, settings, image=image) == {"username": "writer", "password": "w"}
     pull = _document("r.example", pull="pull")
     assert pull_credentials(pull, settings, image=image) == {"username": "reader", "password": "r"}
-    assert registry_access(pull, settings, hosts=frozenset({"r.example"}), folder=tmp_path / "run") == {
+    run = tmp_path / "run"
+    assert registry_access(pull, settings, hosts=frozenset({"r.example"}), folder=run) == {
         "insecure": True,
         "dockerConfig": None,
         "caFile": None,
+        "pullConfig": str(run / "pull-config.json"),
     }
+    given = registry_access(both, settings, hosts=frozenset({"r.example"}), folder=run)
+    shown = {
+        key: json.loads(Path(given[key]).read_text())["auths"]["r.example"]["auth"]
+        for key in ("dockerConfig", "pullConfig")
+    }
+    assert {key: base64.b64decode(value).decode() for key, value in shown.items()} == {
+        "dockerConfig": "writer:w",
+        "pullConfig": "reader:r",
+    }
+    assert registry_access(push, settings, hosts=frozenset({"r.example"}), folder=run)["pullConfig"] is None
     assert pull_credentials(_document("r.example"), settings, image=image) is None
 
 
@@ -143,7 +155,7 @@ def test_one_password_is_not_sent_to_two_registries(tmp_path: Path) -> None:
         registry_access(_document("r.example", push="push"), settings, hosts=hosts, folder=tmp_path)
     assert refused.value.reason == "SecretIncomplete"
     assert str(refused.value) == (
-        "Secret push has one password, and the document names the registries other.example and r.example. "
+        "spec.registry.pushSecretName names Secret push, which has one password, and the document names the registries other.example and r.example. "
         "Write .dockerconfigjson there, with an entry for each."
     )
     registry_access(_document("r.example", push="both"), settings, hosts=hosts, folder=tmp_path)

@@ -87,9 +87,12 @@ def test_a_secret_that_is_missing_is_named_with_the_place_where_it_should_be(sce
     with scene.desk.editing() as spec:
         spec["package"]["index"]["credentialsSecretName"] = "absent"
     scene.desk.bump("0.1.1")
-    ended = scene.desk.run(code=1)
+    ended = scene.desk.run(code=2)
     folder = scene.desk.folder / "secrets" / "absent"
-    assert f"Secret absent cannot be read from {folder}: No such file or directory." in ended.log
+    assert (
+        "spec.package.index.credentialsSecretName names Secret absent, which cannot be read from "
+        f"{folder}: No such file or directory." in ended.log
+    )
     assert f"Create {folder} with one file per key" in ended.log
     assert scene.published() == ["0.1.0"]
 

@@ -45,16 +45,25 @@ def test_a_registry_that_is_down_or_wants_a_password_is_unknown_and_says_why(
     assert message.startswith(f"{begins}{registry}/{scene.desk.prefix}artifacts:changed: ")
 
     with running_registry(tmp_path / "registry", port=port, users={"robot": "right"}):
-        scene.desk.run("--wait", "2s", code=3)
-        status, reason, message = _said(scene, "ImagesBuilt")
-        assert (status, reason) == ("Unknown", "Unknown")
+        scene.desk.run(code=1)
+        assert _said(scene, "ImagesBuilt")[:2] == ("Unknown", "Unknown")
+        status, reason, message = _said(scene, "Stalled")
+        assert (status, reason) == ("True", "CredentialsMissing")
+        assert _said(scene, "Ready") == ("Unknown", reason, message)
+        assert scene.desk.condition("Reconciling") is None
         assert message == (
             f"The release records cannot be read: The registry {registry} asks for a user and password and none are "
             f"known for it. Add them to the docker configuration: docker login {registry}. Name a Secret in "
             "registry.pushSecretName (to read: pullSecretName), or run docker login for this registry."
         )
-        scene.desk.write_secret("registry", **{"username": "robot", "password": "right"})  # noqa: PIE804 -- as a keyword it reads as a secret
+        pair = {"username": "robot", "password": "wrong"}
+        scene.desk.write_secret("registry", **pair)
         with scene.desk.editing() as spec:
             spec["registry"]["pushSecretName"] = "registry"
+        running = scene.desk.start("run")
+        running.until("CredentialsMissing: The release records cannot be read: ")
+        scene.desk.write_secret("registry", **{**pair, "password": "right"})
+        running.until("cascade .*: because")
+        running.interrupt()
         scene.desk.run("--until", "ImagesBuilt")
     assert _said(scene, "ImagesBuilt")[0] == "True"

@@ -13,7 +13,7 @@ from live_workspace import CARD, Workspace
 
 
 def content_sha256(folder: Path) -> str:
-    """Compute the digest as api.md words it, by other means than the runtime's."""
+    """Compute the digest as `/runtime` promises it, by other means than the runtime's."""
     lines = []
     for path in sorted(folder.rglob("*"), key=lambda path: path.relative_to(folder.parent).as_posix()):
         if path.is_file() and not path.name.endswith(".pyc"):

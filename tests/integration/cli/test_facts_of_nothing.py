@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,10 +48,12 @@ def test_a_plan_of_a_new_object_tells_all_that_will_be_done(desk: Desk) -> None:
     assert {"hash", "expectedSeconds"} <= set(plan)
     assert set(plan["templates"][0]) == {
         "name",
+        "strategy",
         "build",
         "reason",
         "before",
         "after",
+        "note",
         "updateAvailable",
     }
     assert desk.facts("plan")["hash"] == plan["hash"]
@@ -66,9 +69,9 @@ def test_the_forms_of_an_answer_say_the_same(desk: Desk) -> None:
     assert table.out.splitlines() == [
         f"Version 0.1.0 is {plan['state']}; plan {plan['hash'][:12]}",
         "",
-        "TEMPLATE  BUILD  REASON        BEFORE  AFTER",
-        "plain     yes    WheelChanged  -       runtime 0.1.0",
-        "polite    yes    WheelChanged  -       runtime 0.1.0",
+        "TEMPLATE  STRATEGY  BUILD  REASON        BEFORE  AFTER",
+        "plain     Append    yes    WheelChanged  -       runtime 0.1.0",
+        "polite    Append    yes    WheelChanged  -       runtime 0.1.0",
         "",
         "The package would be published.",
         "0 targets would be replaced, 0 of them busy.",
@@ -84,11 +87,60 @@ def test_what_a_plan_could_not_read_stands_before_what_it_says(desk: Desk) -> No
     )
     lines = desk.wsr("plan").out.splitlines()
     assert lines[0].startswith("Version 0.1.0 is Blocked; plan ")
-    assert lines[1:4] == [
-        f"Could not be read: source: {source}: there is no such folder. Name the folder that holds the source.",
+    cause = (
+        f"{source}: there is no such folder. Name the folder that holds the source. Correct spec.source.directory, or what"
+        " is in it."
+    )
+    assert lines[1:5] == [
+        f"The source cannot be read: {cause}",
+        f"Could not be read: source: {cause}",
         "What follows is true only as far as these do not change it.",
         "",
     ]
+
+
+@pytest.mark.usefixtures("untouched")
+def test_a_plan_names_what_would_be_missed_on_the_way(desk: Desk) -> None:
+    (desk.folder / "secrets" / "dispatch").mkdir()
+    folder = desk.folder / "secrets" / "dispatch"
+    with desk.editing() as spec:
+        del spec["package"]["index"]["credentialsSecretName"]
+        spec["package"]["signing"] = {"keySecretName": "signing"}
+        spec["registry"] = {"mode": "Remote", "artifacts": "127.0.0.1:1/artifacts", "insecure": True}
+        told = {"repository": "team/plain", "tokenSecretName": "dispatch"}
+        spec["templates"] = [
+            {
+                "name": "plain",
+                "image": "127.0.0.1:1/plain",
+                "build": {"strategy": "Dispatch", "dispatch": told},
+            },
+        ]
+    plan = desk.facts("plan")
+    assert plan["missing"] == [
+        (
+            f"spec.package.signing.keySecretName names Secret signing, which cannot be read from "
+            f"{folder.parent}/signing: No such file or directory. Create {folder.parent}/signing with one file per key, "
+            f"for example {folder.parent}/signing/token, readable only by you."
+        ),
+        (
+            "spec.templates[0].build.dispatch.tokenSecretName names Secret dispatch, which has no key: "
+            f"{folder} holds no file. Write one file per key there, for example {folder}/token, readable only by you."
+        ),
+    ]
+    assert plan["publish"] is False
+    assert plan["blocked"].startswith("The release records cannot be read: ")
+    assert f"Would be missed: {plan['missing'][0]}" in desk.wsr("plan").out.splitlines()
+    shutil.rmtree(folder)
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(("verb", "code"), [("image", 1), ("why", 1), ("resume", 1), ("plan", 2)])
+def test_a_verb_opens_no_secret_that_it_does_not_need(desk: Desk, verb: str, code: int) -> None:
+    with desk.editing() as spec:
+        spec["package"]["index"]["credentialsSecretName"] = "absent"
+    ended = desk.wsr(verb, *{"image": ["plain"], "why": ["ws-1"]}.get(verb, []))
+    assert ended.code == code
+    assert ("Secret absent" in ended.log) == (code == 2)
 
 
 @pytest.mark.usefixtures("untouched")

@@ -323,6 +323,28 @@ class TestAdoption:
         with pytest.raises(NotFound):
             await place.parts.records.get(self.action(wheel).version)
 
+    async def test_a_yanked_version_is_taken_because_exactly_it_is_asked_for_and_that_is_said(
+        self, served: tuple[Place, Path]
+    ) -> None:
+        place, wheel = served
+        action = self.action(wheel)
+        release = await place.parts.index.release(NAME, action.version)
+        assert release is not None
+        assert release.wheel is not None
+        link = f'<a href="{release.wheel.url}#sha256={release.wheel.sha256}" data-yanked="">{wheel.name}</a>'
+
+        async def yank(request: web.Request) -> web.StreamResponse | None:
+            if request.path.endswith(wheel.name):
+                return None
+            return web.Response(text=f"<html>{link}</html>", content_type="text/html")
+
+        place.proxy.faults.append(yank)
+        assert await adopt(place.parts, place.document, action) == (
+            f"{wheel.name} {hashlib.sha256(wheel.read_bytes()).hexdigest()[:12]}, as the index serves it; it was yanked"
+            " there, and is taken because exactly it is asked for"
+        )
+        assert (await place.parts.records.get(action.version)).published_time is not None
+
     async def test_a_version_without_a_wheel_is_refused_with_what_to_do(self, place: Place) -> None:
         links = '<a href="../../x/y-0.1.1.tar.gz#sha256=' + "a" * 64 + '">y</a>'
 

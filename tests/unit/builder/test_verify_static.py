@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from builder.contract import Outcome, Report, VerifyRun
+from builder.contract import Outcome, Report, VerifyRun, wheel_requires
 from builder.problems import Refused
 from builder.verbs.verify import parse, verify
 from tests.parts.small_wheel import NAME, alter, make_wheel
@@ -226,6 +226,16 @@ def test_all_findings_are_told_together_and_the_first_stands_in_the_report(tmp_p
         "[UnresolvedImport] (and 199 more)"
     )
     assert len(report.to_line()) < 4_000
+
+
+def test_a_wheel_that_needs_more_than_a_report_holds_is_reported_and_tells_it_itself(tmp_path: Path) -> None:
+    needs = tuple(f"some-distribution-{number}[with,extras]>=1.{number},<2" for number in range(100))
+    wheel = make_wheel(tmp_path, "1.0", requires=needs).path
+    report, _ = told(wheel)
+    assert report.outcome is Outcome.DONE
+    told_facts = Report.from_line(report.to_line()).facts
+    assert set(report.facts) - set(told_facts) == {"requires"}
+    assert wheel_requires(wheel) == needs
 
 
 def test_another_package_or_version_than_said_is_refused(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from controller.api.status import HistoryEntry
 from controller.cli._plan import table
 from controller.model.observation import Observation
 from controller.model.observed import Known
+from controller.model.package import IndexFile, Release, ServedPackage
 from controller.plan.preview import Preview, preview
 from controller.plan.state import classify
 from tests.unit.simulator.ground import document, sha
@@ -160,7 +161,16 @@ def test_the_documented_fields_are_there() -> None:
     assert {"hash", "templates", "waves", "busy", "adopts", "expectedSeconds"} <= plan.keys()
     assert plan["waves"] == [{"name": "everyone", "targets": ["docker/local/ws-1"]}]
     assert plan["adopts"] == ["docker/local/ws-1"]
-    assert plan["templates"][0].keys() == {"name", "build", "reason", "before", "after", "updateAvailable"}
+    assert plan["templates"][0].keys() == {
+        "name",
+        "strategy",
+        "build",
+        "reason",
+        "before",
+        "after",
+        "note",
+        "updateAvailable",
+    }
 
 
 def test_a_change_that_is_only_shown_stands_beside_what_is_built_with_its_cure() -> None:
@@ -199,3 +209,32 @@ def test_old_candidates_that_would_be_deleted_are_shown_and_change_no_hash() -> 
     assert plan.to_json()["prunes"] == [{"image": "ws/echo:candidate-0", "reason": reason}]
     assert f"ws/echo:candidate-0 would be deleted: {reason}" in table(plan)
     assert (without.prunes, without.hash) == ((), plan.hash)
+
+
+def test_a_plan_that_cannot_go_on_publishes_nothing_and_says_before_what() -> None:
+    plan = shown(observation(record(), index=AWAY), "0.1.1")
+    assert (plan.state, plan.publish) == ("Blocked", False)
+    assert plan.blocked == "The package index cannot be read: it is away"
+    assert "Nothing would be published before that is mended." in table(plan)
+
+
+def test_a_template_folder_that_cannot_be_read_is_named() -> None:
+    seen = observation(
+        record(), templates={"echo": AWAY, "greeter": Known(template_inputs(inputs("greeter")))}
+    )
+    assert shown(seen).unknown == ("template echo: it is away",)
+
+
+def test_the_hash_of_a_plan_is_that_of_how_it_rolls() -> None:
+    seen = observation(record(), targets=Known((target("ws-1"),)))
+    assert shown(seen).hash == shown(seen).hash
+    careful = {"maxUnavailable": 1, "drain": {"timeoutSeconds": 60}}
+    assert shown(seen).hash != shown(seen, rollout=careful).hash
+
+
+def test_a_yanked_version_is_adopted_and_said() -> None:
+    file = IndexFile("x-0.1.1-py3-none-any.whl", "http://index/x.whl", sha("x"), yanked=True)
+    index = Known(ServedPackage("x", {"0.1.1": Release("0.1.1", (file,))}))
+    plan = shown(observation(record(), index=index), "0.1.1")
+    assert (plan.state, plan.publish, plan.yanked) == ("Absent", False, True)
+    assert "0.1.1 was yanked on the index, and would be adopted: exactly it is asked for." in table(plan)

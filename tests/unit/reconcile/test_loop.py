@@ -662,3 +662,39 @@ def test_a_registry_that_forbids_pruning_is_told_once_and_the_object_is_ready_al
         assert [outcome for kind, outcome in made.told if kind == "Prune"] == [None, refusal]
 
     run(main())
+
+
+@pytest.mark.parametrize("source", ["records", "images", "targets"])
+def test_a_run_that_only_a_person_can_help_says_so_and_goes_on_by_itself_when_helped(source: str) -> None:
+    async def main() -> None:
+        made = scene()
+        assert isinstance(await once(made), Done)
+        made.edit(version="0.1.1")
+        made.world.machine.refusing.add(source)
+        running = asyncio.create_task(made.loop.run_forever())
+        await asyncio.sleep(30)
+        stalled = made.store.status.condition("Stalled")
+        assert stalled is not None
+        assert (stalled.reason, made.store.status.condition("Reconciling")) == ("CredentialsMissing", None)
+        made.world.machine.refusing.clear()
+        await asyncio.sleep(600)
+        assert made.store.status.is_true("Ready")
+        assert made.store.status.condition("Stalled") is None
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    run(main())
+
+
+def test_a_run_once_ends_with_what_only_a_person_can_help() -> None:
+    async def main() -> None:
+        made = scene()
+        made.world.machine.refusing.add("records")
+        result = await once(made)
+        assert isinstance(result, Stalled)
+        assert (result.reason, result.message) == (
+            "CredentialsMissing",
+            "The release records cannot be read: It wants a password. Give one.",
+        )
+
+    run(main())

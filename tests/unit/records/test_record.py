@@ -124,7 +124,7 @@ def test_times_are_kept_in_utc() -> None:
 @pytest.mark.parametrize(
     ("changes", "cause"),
     [
-        ({"version": "0.1.0-1"}, "version: Value error, '0.1.0-1' is not normalised ('0.1.0.post1' is)"),
+        ({"version": "0.1.0-1"}, "version: Value error, '0.1.0-1' is not normalised; write '0.1.0.post1'"),
         ({"version": "newest"}, "version: Value error, 'newest' is not a PEP 440 version"),
         ({"contentSha256": "abc"}, "contentSha256: String should match pattern"),
         ({"publishedTime": "2026-05-01T12:00:00"}, "publishedTime: Input should have timezone info"),

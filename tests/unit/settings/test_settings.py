@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from controller.model.errors import Terminal
-from controller.settings import BasicCredentials, GitHubPlace, IdentityIssuer, Settings, read_token
+from controller.secret_files import BasicCredentials, read_token
+from controller.settings import GitHubPlace, IdentityIssuer, Settings
 
 HOME = {"HOME": "/home/me"}
 SECRETS = {"GHCR_USER": "me", "GHCR_TOKEN": "hush", "PYPI_TOKEN": "quiet"}
@@ -200,19 +201,32 @@ def _reads_environment(tree: ast.Module) -> bool:
 
 
 def test_the_secret_of_hooks_is_that_of_the_secret_folder_else_of_the_environment(tmp_path: Path) -> None:
-    environment = {"WSR_HOOK_SECRET": "of the environment", "WSR_SECRETS_DIR": str(tmp_path)}
+    environment = {"WSR_HOOK_SECRET": "known to the environment", "WSR_SECRETS_DIR": str(tmp_path)}
     made = settings(**environment)
-    assert made.secret_of_hooks() == "of the environment"
-    assert "of the environment" not in repr(made)
+    assert made.secret_of_hooks() == "known to the environment"
+    assert "known to the environment" not in repr(made)
     assert "WSR_HOOK_SECRET" not in made.child_environment
     token = tmp_path / "hooks" / "token"
     token.parent.mkdir()
     token.touch(mode=0o600)
-    token.write_text("of the folder\n")
-    assert made.secret_of_hooks() == "of the folder"
+    token.write_text("known to the folder\n")
+    assert made.secret_of_hooks() == "known to the folder"
     token.chmod(0o644)
     with pytest.raises(Terminal, match="accessible to others"):
         made.secret_of_hooks()
+
+
+def test_a_secret_of_hooks_that_could_be_guessed_is_refused() -> None:
+    with pytest.raises(Terminal) as caught:
+        settings(WSR_HOOK_SECRET="x" * 15).secret_of_hooks()
+    assert (caught.value.reason, str(caught.value)) == (
+        "SecretIncomplete",
+        (
+            "The shared secret for hooks has less than 16 characters, so it could be guessed. "
+            "Make one with: openssl rand -hex 32"
+        ),
+    )
+    assert settings(WSR_HOOK_SECRET="x" * 16).secret_of_hooks() == "x" * 16
 
 
 def test_hooks_without_a_secret_are_refused_with_the_cure() -> None:

@@ -10,7 +10,7 @@ from controller.api.conditions import Reason
 from controller.api.status import Status
 from controller.model.container import ContainerState
 from controller.model.observation import Observation
-from controller.model.observed import Known
+from controller.model.observed import Known, Unknown
 from controller.model.plan import Cascade, Failure, Progress
 from controller.model.target import Barred
 from controller.plan.decide import decide
@@ -579,6 +579,32 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     done = status(observation(record()), previous=before).condition("Ready")
     assert done is not None
     assert done.last_transition_time == LATER
+
+
+REFUSED = Unknown("The registry wants a password. Give one.", NOON, stalled="CredentialsMissing")
+
+
+@pytest.mark.parametrize("unread", ["records", "index", "source", "images", "targets"])
+def test_what_only_a_person_can_make_readable_stalls_with_the_cure(unread: str) -> None:
+    known = () if unread in {"index", "source"} else (record(),)
+    made = status(observation(*known, **{unread: REFUSED}))
+    ready, stalled = made.condition("Ready"), made.condition("Stalled")
+    assert ready is not None
+    assert stalled is not None
+    assert (ready.status, ready.reason) == ("Unknown", "CredentialsMissing")
+    assert (stalled.reason, stalled.message) == (ready.reason, ready.message)
+    assert stalled.message.endswith("cannot be read: The registry wants a password. Give one.")
+    assert made.condition("Reconciling") is None
+
+
+@pytest.mark.parametrize("unread", ["records", "index", "source", "images", "targets"])
+def test_what_may_pass_by_itself_does_not_stall(unread: str) -> None:
+    known = () if unread in {"index", "source"} else (record(),)
+    made = status(observation(*known, **{unread: AWAY}))
+    assert made.condition("Stalled") is None
+    reconciling = made.condition("Reconciling")
+    assert reconciling is not None
+    assert reconciling.reason == "Unknown"
 
 
 def history(made: Status) -> list[tuple[str, str]]:
