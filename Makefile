@@ -49,7 +49,7 @@ lint: .venv/synced ## style, types and who imports whom
 	@cd workspace && ../$(BIN)/mypy .
 	@$(BIN)/lint-imports
 
-generate: .venv/synced ## render what is derived from the code: the document's schema and fields, the rules of wsr verify, the manual of wsr
+generate: .venv/synced ## render what is derived from the code: the document's schema and fields, the words of the status, the rules of wsr verify, the manual of wsr
 	@$(BIN)/python tools/generate.py
 
 verify: .venv/synced ## check that what `make generate` renders is committed as it is

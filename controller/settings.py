@@ -15,7 +15,7 @@ from typing import Final, Self
 
 from controller.api.v1alpha1 import PLATFORM_PATTERN
 from controller.model.errors import Terminal
-from controller.secret_files import BasicCredentials, content_of, read_secret
+from controller.secret_files import BasicCredentials, content_of, read_secret, read_token
 
 _PLATFORM: Final = re.compile(PLATFORM_PATTERN)
 _OUR_SECRETS: Final = (
@@ -182,6 +182,17 @@ class Settings:
     def secret(self, name: str, *, field: str) -> Mapping[str, Path]:
         """Return the files of the Secret that `field` of the document names; see `read_secret`."""
         return read_secret(self.secrets_dir, name, field=field)
+
+    def token(self, name: str, *, field: str, cure: str) -> str:
+        """Return the key `token` of the Secret that `field` of the document names; `cure` says what to write there.
+
+        Raises:
+            Terminal: SecretIncomplete when it is not there or empty; and as `read_secret`.
+        """
+        files = self.secret(name, field=field)
+        if "token" not in files:
+            raise Terminal("SecretIncomplete", f"{field} names Secret {name}, which has no token.", fix=cure)
+        return read_token(files["token"])
 
     def ca_file(self, name: str | None, *, field: str) -> Path | None:
         """Return the file `ca.crt` of the Secret that `field` of the document names; None where it names none.

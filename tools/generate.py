@@ -1,4 +1,4 @@
-"""Renders what is derived from the code: the document's schemas and field tables, the rules of `wsr verify`, its manual.
+"""Renders what is derived from the code: schemas and fields of the document, words of the status, rules and manual of `wsr`.
 
 `make generate` writes the files, `make verify` (`--check`) fails when a committed one differs from what the code says.
 """
@@ -20,6 +20,7 @@ from builder.rules import RULES, Level
 from controller.api.annotations import MEANINGS
 from controller.api.crd import definition
 from controller.api.crd import schema as schema_of_crd
+from controller.api.meanings import CHANGES, CONDITIONS, REASONS, RUN_REASONS, TEMPLATE_STATES
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.cli.main import VERBS, wsr
 
@@ -57,6 +58,7 @@ def rendered() -> Mapping[str, str]:
         "crds/workspaceruntime.yaml": _definition(),
         "crds/workspaceruntime.md": _page(),
         "docs/fields.md": _fields(schema),
+        "docs/status.md": _status(),
         "docs/verify.md": _rules(),
         "docs/wsr.md": _manual(),
     }
@@ -181,6 +183,45 @@ def _rules() -> str:
         note = " (A note: it stops nothing.)" if rule.level is Level.NOTE else ""
         lines.append(f"| `{rule.id}` | {rule.what}{note} | {rule.cure} |")
     return "\n".join(lines) + "\n"
+
+
+def _status() -> str:
+    lines = [
+        GENERATED,
+        "# Words of the status",
+        "",
+        "`wsr status -f FILE` shows them; every message says in addition what failed, on what, and what to do. Dashboards and",
+        "alerts may rely on the words: they keep their meaning.",
+        "",
+        "## Conditions",
+        "",
+        *_table("condition", "what it says", CONDITIONS),
+        "",
+        "## Reasons",
+        "",
+        "Of a condition, and of a template that does not go on.",
+        "",
+    ]
+    for title, reasons in (("", REASONS), ("Reasons of builder runs", RUN_REASONS)):
+        lines += (
+            [f"## {title}", "", "Where a run says itself what it was given and cannot use.", ""]
+            if title
+            else []
+        )
+        lines += ["| reason | when | what to do |", "|---|---|---|"]
+        lines += [f"| `{reason}` | {each.when} | {each.cure} |" for reason, each in reasons.items()]
+        lines += [""]
+    lines += ["## States of a template", "", *_table("state", "when", TEMPLATE_STATES), ""]
+    lines += ["## Why an image is built", "", *_table("reason", "when", CHANGES)]
+    return "\n".join(lines) + "\n"
+
+
+def _table(first: str, second: str, rows: Mapping[Any, str]) -> list[str]:
+    return [
+        f"| {first} | {second} |",
+        "|---|---|",
+        *(f"| `{word}` | {text} |" for word, text in rows.items()),
+    ]
 
 
 def _manual() -> str:

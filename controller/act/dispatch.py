@@ -11,7 +11,6 @@ from controller.clients.parts import Parts
 from controller.model.errors import Terminal
 from controller.model.plan import Dispatch
 from controller.model.record import Dispatched
-from controller.secret_files import read_token
 from controller.settings import Settings
 
 EVENT = "runtime-published"
@@ -51,14 +50,8 @@ def dispatch_token(document: WorkspaceRuntime, name: str, version: str, settings
     secret, repository = (dispatch.token_secret_name, dispatch.repository) if dispatch else (None, "")
     if secret is not None:
         field = f"spec.templates[{number}].build.dispatch.tokenSecretName"
-        files = settings.secret(secret, field=field)
-        if "token" not in files:
-            raise Terminal(
-                "SecretIncomplete",
-                f"{field} names Secret {secret}, which has no token.",
-                fix=f"Write one there that may dispatch to {repository}.",
-            )
-        return read_token(files["token"])
+        cure = f"Write one there that may dispatch to {repository}."
+        return settings.token(secret, field=field, cure=cure)
     if settings.dispatch_token is None:
         raise Terminal(
             Reason.CREDENTIALS_MISSING,

@@ -23,7 +23,7 @@ from controller.model.target import Target
 from controller.model.workload import WorkloadKind
 from controller.observe.workloads import Asked, observe
 from controller.reconcile.roll import concluded, ended
-from controller.settings import Settings, read_token
+from controller.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,14 @@ def _asked(document: WorkspaceRuntime, entry: Workloads) -> Asked:
 
 def _order(settings: Settings, document: WorkspaceRuntime, action: Replace) -> RollOrder:
     namespace, kind, name = action.target.split("/")
-    entry = next(each for each in document.spec.targets.workloads if namespace in each.namespaces)
+    number, entry = next(
+        (number, each)
+        for number, each in enumerate(document.spec.targets.workloads)
+        if namespace in each.namespaces
+    )
     secret = entry.control_token_secret_name
+    field = f"spec.targets.workloads[{number}].controlTokenSecretName"
+    cure = "Write the control token of the workspaces there."
     drain = document.spec.rollout.drain
     return RollOrder(
         owner=document.key,
@@ -142,20 +148,9 @@ def _order(settings: Settings, document: WorkspaceRuntime, action: Replace) -> R
         name=name,
         container=entry.container,
         image=None,
-        token=None if secret is None else _token(settings, secret),
+        token=None if secret is None else settings.token(secret, field=field, cure=cure),
         drain_timeout_seconds=float(drain.timeout_seconds),
         on_timeout=drain.on_timeout,
         corrects=document.spec.targets.on_drift == "Correct",
         edit=_edit(document),
     )
-
-
-def _token(settings: Settings, secret: str) -> str:
-    files = settings.secret(secret)
-    if "token" not in files:
-        raise Terminal(
-            "SecretIncomplete",
-            f"Secret {secret} has no key token.",
-            fix="Write the control token of the workspaces there.",
-        )
-    return read_token(files["token"])
