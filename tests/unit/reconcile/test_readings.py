@@ -3,7 +3,7 @@
 import asyncio
 from datetime import timedelta
 
-from controller.model.errors import Transient
+from controller.model.errors import Terminal, Transient
 from controller.model.observed import Known, Observed, Unknown
 from controller.reconcile.readings import Readings
 from tests.unit.simulator.virtual_time import NOON
@@ -57,3 +57,13 @@ async def test_a_failure_is_unknown_with_its_cause_and_no_other_source_is() -> N
     assert await readings.value("release records", _fails(), NOON) == Unknown("r.example answered 503", NOON)
     assert await readings.value("targets", _answers(), LATER) == Known(Known("x"))
     assert await readings.value("release records", _fails(), LATER) == Unknown("r.example answered 503", NOON)
+
+
+async def test_that_only_a_person_can_help_stays_known_for_as_long_as_it_lasts() -> None:
+    async def refused() -> str:
+        raise Terminal("CredentialsMissing", "r.example wants a password.", fix="Give one.")
+
+    readings, words = Readings(), "r.example wants a password. Give one."
+    for now in (NOON, LATER):
+        seen = await readings.value("release records", refused(), now)
+        assert seen == Unknown(words, NOON, stalled="CredentialsMissing")
