@@ -99,6 +99,22 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "A target cannot be replaced without loss: the message says what it has that a successor could not get.",
         "Change the container as the message says, or recreate it yourself.",
     ),
+    Reason.CONTAINER_NOT_FOUND: Meaning(
+        "A workload has no container of the name that `targets.workloads[].container` says.",
+        "Correct the name.",
+    ),
+    Reason.IMAGE_CONTESTED: Meaning(
+        "Somebody else writes the image of a workload again and again, and is not fought.",
+        "Have the field manager that the message names leave the image alone, or take the workload out of the targets.",
+    ),
+    Reason.TARGET_OWNED: Meaning(
+        "Another object owns a workload that this one selects; it is left alone.",
+        "Let one of the two select it.",
+    ),
+    Reason.NAMESPACE_NOT_ALLOWED: Meaning(
+        "A namespace does not let objects of this one's namespace roll its workloads.",
+        "Have its owner label it as the message says, or take it out of `targets.workloads[].namespaces`.",
+    ),
     Reason.BUILD_FAILED: Meaning(
         "A template's build failed.",
         "Correct the template; the message names the log. Its next content is tried by itself.",
@@ -191,6 +207,28 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     Reason.OLD_CONTAINER_GONE: Meaning(
         "Somebody removed the old container before its successor was proven.",
         "Look at the log of the container that runs now; nothing can be brought back.",
+    ),
+    Reason.CLUSTER_UNKNOWN: Meaning(
+        "There is no cluster to be reached for `targets.workloads`.",
+        "Set KUBECONFIG, or correct what it names.",
+    ),
+    Reason.CLUSTER_UNAUTHORIZED: Meaning(
+        "The cluster does not know who asks.", "Renew the credentials of the kubeconfig."
+    ),
+    Reason.CLUSTER_FORBIDDEN: Meaning(
+        "The cluster refuses a right.", "Give the account the right that the message names."
+    ),
+    Reason.CLUSTER_REFUSED: Meaning("The API server refuses a request.", "Change what the message names."),
+    Reason.ADMISSION_DENIED: Meaning(
+        "A policy of the cluster refuses a change of a workload.", "Change what the policy's message names."
+    ),
+    Reason.QUOTA_EXCEEDED: Meaning("The quota of a namespace is used up.", "Raise it, or free some of it."),
+    Reason.EXEC_FORBIDDEN: Meaning(
+        "A workspace can only be asked by exec, and that is switched off.",
+        "Allow exec, or run a version that answers over HTTP.",
+    ),
+    Reason.WORKSPACE_URL_INVALID: Meaning(
+        "WSR_WORKSPACE_URL is no address with the known parts.", "Correct it."
     ),
     Reason.INVALID: Meaning(
         "The document or the environment is not valid.", "Correct the line that the message names."
