@@ -100,6 +100,21 @@ def test_what_a_plan_could_not_read_stands_before_what_it_says(desk: Desk) -> No
 
 
 @pytest.mark.usefixtures("untouched")
+def test_a_plan_of_a_package_that_nothing_could_upload_says_so(desk: Desk) -> None:
+    with desk.editing() as spec:
+        url = spec["package"]["index"]["uploadURL"]
+        del spec["package"]["index"]["credentialsSecretName"]
+    plan = desk.facts("plan")
+    assert plan["publish"] is True
+    assert plan["missing"] == [
+        (
+            f"There are no credentials for uploads to {url}; the candidates are kept. "
+            "Name a Secret in package.index.credentialsSecretName, or set PYPI_TOKEN."
+        )
+    ]
+
+
+@pytest.mark.usefixtures("untouched")
 def test_a_plan_names_what_would_be_missed_on_the_way(desk: Desk) -> None:
     (desk.folder / "secrets" / "dispatch").mkdir()
     folder = desk.folder / "secrets" / "dispatch"
