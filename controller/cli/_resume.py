@@ -14,7 +14,6 @@ from controller.plan.state import Absent, Blocked, Contested, Held, State, UpToD
 from controller.plan.tags import Contest, given
 from controller.standalone.session import open_session
 from controller.standalone.store import saved_status, status_is_of
-from controller.standalone.world import Needs
 
 
 def resume_version(file: Path, *, state: Path | None, secrets: Path | None) -> str:
@@ -23,7 +22,7 @@ def resume_version(file: Path, *, state: Path | None, secrets: Path | None) -> s
 
 
 async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
-    async with open_session(file, state=state, secrets=secrets, needs=Needs(index=False)) as session:
+    async with open_session(file, state=state, secrets=secrets) as session:
         document, parts = session.document, session.world.parts
         version = document.spec.version
         try:
