@@ -16,15 +16,18 @@ FAILED = Verdict(value="Failed", reason="GateFailed", message="echo: no answer",
 
 
 async def _world(repository: str) -> None:
-    """A release in use, with a shadow of long ago; and failed versions, two old, one young and one whose digest is shared."""
+    """A release in use, with a shadow of long ago; and failed versions: an old one, one whose digest is shared, a young one."""
     long_ago = datetime.now(UTC) - timedelta(days=20)
     await release(repository, VERSIONS[-1])
     shadow = await _candidate(repository, "shadow", built=long_ago)
+    newest, build = [await _full_build(repository, tag) for tag in ("full-0000000e", "full-0000000f")]
+
+    def with_both(current: ReleaseRecord) -> ReleaseRecord:
+        image = current.templates["echo"].model_copy(update={"full_build": newest})
+        return current.with_template("echo", image).with_shadow("echo", shadow)
+
     async with Registry(RegistryAccess(repository.partition("/")[0], insecure=True)) as registry:
-        records = RegistryRecords(registry, f"{repository}/artifacts")
-        await records.amend(VERSIONS[-1], lambda current: current.with_shadow("echo", shadow))
-    on = await push(f"{repository}/echo", "full-0000000f", labels={"full": "build"})
-    build = FullBuild(image=f"{repository}/echo:full-0000000f", digest=on, inputs_sha256="0" * 64)
+        await RegistryRecords(registry, f"{repository}/artifacts").amend(VERSIONS[-1], with_both)
     for number, (name, built) in enumerate(
         {"old": long_ago, "tagged": long_ago, "young": datetime.now(UTC)}.items()
     ):
@@ -33,6 +36,11 @@ async def _world(repository: str) -> None:
             image = image.model_copy(update={"full_build": build})
         await keep(repository, _failed(f"0.0.{number}", image))
     await push(f"{repository}/echo", "somebodys", labels={"name": "tagged"})
+
+
+async def _full_build(repository: str, tag: str) -> FullBuild:
+    digest = await push(f"{repository}/echo", tag, labels={"name": tag})
+    return FullBuild(image=f"{repository}/echo:{tag}", digest=digest, inputs_sha256="0" * 64)
 
 
 async def _candidate(repository: str, name: str, *, built: datetime) -> TemplateRecord:
