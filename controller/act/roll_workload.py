@@ -19,7 +19,7 @@ from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.pods import PodWorkspaces
 from controller.model.errors import Terminal, Transient
 from controller.model.observed import Known
-from controller.model.replacement import Cause, Replaced, ReplaceResult, RolledBack
+from controller.model.replacement import Cause, Replaced, ReplaceResult, RolledBack, StillBusy
 from controller.model.roll import Marks, Roll, RollOrder
 from controller.model.running import RuntimeState
 from controller.model.workload import Container, Pod, Workload, WorkloadKind
@@ -29,6 +29,14 @@ _POLL_SECONDS: Final = 0.5
 _CRASHES: Final = 2
 """How often a new process may end before it counts as one that cannot start."""
 _WRITES: Final = 5
+_OF_THE_IMAGE: Final = (
+    "RunContainerError",
+    "CreateContainerError",
+    "StartError",
+    "CrashLoopBackOff",
+    "Error",
+)
+"""Why a container does not run that speaks against its image; pulls, volumes and nodes do not."""
 
 
 async def roll(
@@ -59,32 +67,47 @@ class _Rolling:
         self._workspaces = workspaces
         self._order = order
         self._on_step = on_step
-        self._begun = False
+        self._begun: float | None = None
 
     async def run(self) -> ReplaceResult:
         workload, container = await self._read()
         marks = Marks.of(workload)
-        if marks.roll is None:
-            if self._order.image is None or container.image == self._order.image:
-                return Replaced(workload.uid, workload.uid, changed=False)
-            pods = [pod for pod in await self._pods(workload) if pod.running]
-            draining = Draining(self._workspaces, self._order, pods)
-            # Of several pods that are replaced one after the other each drains by itself when it is told to end.
-            by_itself = workload.replicas > 1 and workload.strategy == "RollingUpdate"
-            if not by_itself:
-                self._on_step("Draining")
-                busy = await draining.run()
-                if busy is not None:
-                    return busy
-            try:
-                await self._begin()
-            except BaseException:
-                await draining.resume()
-                raise
-        elif self._order.image is not None and marks.image != self._order.image:
-            # What was begun is not wanted any more: its successor takes over where it comes from.
-            await self._begin(before=marks.roll.before)
+        wanted = self._order.image
+        if marks.roll is None and wanted in {None, container.image}:
+            return Replaced(workload.uid, workload.uid, changed=False)
+        if marks.roll is None or wanted not in {None, marks.image}:
+            busy = await self._change(workload, marks)
+            if busy is not None:
+                return busy
         return await self._prove()
+
+    async def _change(self, workload: Workload, marks: Marks) -> StillBusy | None:
+        """Drain what runs and change the image; what was begun towards another one goes back to where that came from."""
+        draining = Draining(self._workspaces, self._order, await self._serving(workload, marks))
+        # Of several pods that are replaced one after the other each drains by itself when it is told to end.
+        if workload.replicas == 1 or workload.strategy != "RollingUpdate":
+            self._on_step("Draining")
+            busy = await draining.run()
+            if busy is not None:
+                return busy
+        try:
+            await self._begin(before=marks.roll.before if marks.roll else None)
+        except BaseException:
+            await draining.resume()
+            raise
+        return None
+
+    async def _serving(self, workload: Workload, marks: Marks) -> list[Pod]:
+        """Return the pods that may have work: not those of an image that was never proven and does not answer."""
+        running = [pod for pod in await self._pods(workload) if pod.running and not pod.deleting]
+        if marks.roll is None:
+            return running
+        said = [await self._workspaces.report(pod, container=self._order.container) for pod in running]
+        return [
+            pod
+            for pod, each in zip(running, said, strict=True)
+            if isinstance(each, Known) or pod.image != marks.image
+        ]
 
     async def _read(self) -> tuple[Workload, Container]:
         workload = await self._workloads.read(self._order.kind, self._order.namespace, self._order.name)
@@ -114,7 +137,7 @@ class _Rolling:
             return Marks(order.owner, order.image, roll, corrected)
 
         await self._write(order.image or "", marks)
-        self._begun = True
+        self._begun = time.monotonic()
 
     async def _write(self, image: str, marks: Callable[[Workload, Container], Marks]) -> Workload:
         """Write the image and our marks onto the workload as it was just read."""
@@ -146,7 +169,7 @@ class _Rolling:
             failure = await self._look(workload, pods, marks.roll)
             if failure is None:
                 await self._finish()
-                return Replaced(workload.uid, workload.uid, seconds_down=0.0)
+                return Replaced(workload.uid, workload.uid, seconds_down=self._seconds_down(workload))
             cause, message = failure
             if not ran and any(pod.running and pod.image == marks.image for pod in pods):
                 since, ran = time.monotonic(), True  # the deadline runs from the start of the process
@@ -165,7 +188,8 @@ class _Rolling:
                     f"Its process ended {pod.restarts + 1} times: pod {pod.name}: {pod.waiting}.",
                 )
             if not pod.running:
-                cause = Cause.HOST if "Pull" in (pod.waiting or "") else Cause.NOT_STARTED
+                blamed = (pod.waiting or "").startswith(_OF_THE_IMAGE)
+                cause = Cause.NOT_STARTED if blamed else Cause.HOST
                 return cause, f"Pod {pod.name} does not run: {pod.waiting or 'it is being started'}."
         if not workload.rolled or len(new) < workload.replicas:
             return Cause.NEVER_READY, f"{len(new)} of {workload.replicas} pods are new."
@@ -186,6 +210,10 @@ class _Rolling:
                 return Cause.NEVER_READY, f"Pod {pod.name} says that it is {report.state}."
         return None
 
+    def _seconds_down(self, workload: Workload) -> float:
+        """Return for how long nobody served; 0.0 where the new pod starts beside the old one, or another pass began."""
+        return 0.0 if workload.surge or self._begun is None else time.monotonic() - self._begun
+
     async def _finish(self) -> None:
         _, container = await self._read()
         await self._write(container.image, lambda now, _: replace(Marks.of(now), roll=None))
@@ -194,7 +222,7 @@ class _Rolling:
         self._on_step("Going back to the old image")
         await self._write(roll.before, lambda now, _: replace(Marks.of(now), image=roll.before, roll=None))
         back = await self._await_old(roll.before)
-        return RolledBack(workload.uid, cause, message + back, witnessed=self._begun)
+        return RolledBack(workload.uid, cause, message + back, witnessed=self._begun is not None)
 
     async def _await_old(self, image: str) -> str:
         """Wait until the old image runs again; return what to add to the message when it does not.

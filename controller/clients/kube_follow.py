@@ -16,15 +16,18 @@ _LONGEST_PAUSE_SECONDS: Final = 10.0
 _SILENCE_SECONDS: Final = 90.0
 
 
-async def follow(
+async def follow(  # noqa: PLR0913 -- what is followed, from where, and how long it may be silent
     cluster: KubeCluster,
     resource: Resource,
     namespace: str | None = None,
     *,
     labels: str = "",
+    version: str | None = None,
     silence_seconds: float = _SILENCE_SECONDS,
 ) -> AsyncGenerator[Listed | Event, None]:
     """Yield all objects, then each change; all objects again only where changes may have been missed.
+
+    With `version`, as an event or a list had it, go on from there.
 
     A server that is away is asked again with growing pauses; a stream that ended, broke or went silent goes on where it
     was, so that an idle cluster is not listed again.
@@ -33,7 +36,6 @@ async def follow(
         Terminal: we may not list or watch them.
     """
     pause = _FIRST_PAUSE_SECONDS
-    version: str | None = None
     while True:
         try:
             if version is None:

@@ -10,6 +10,7 @@ import pytest
 from tests.cluster.cluster import Cluster
 from tests.e2e.scene import Scene
 from tests.parts.played_node import SCHEDULER, TOKEN, PlayedNode, playing
+from tests.parts.pod_proxy import pod_proxy
 from tests.parts.registry import running_registry
 
 KINDS = ("Deployment", "StatefulSet")
@@ -50,9 +51,13 @@ def _in_a_cluster(scene: Scene, registry: str, namespace: str) -> None:
     """Let the document's one template live in a registry, and its targets in the namespace."""
     scene.desk.write_secret("control", token=TOKEN)
     with scene.desk.editing() as spec:
-        spec["registry"] = {"mode": "Remote", "artifacts": f"{registry}/artifacts", "insecure": True}
+        spec["registry"] = {
+            "mode": "Remote",
+            "artifacts": f"{registry}/{namespace}/artifacts",
+            "insecure": True,
+        }
         spec["templates"] = spec["templates"][:1]
-        spec["templates"][0]["image"] = f"{registry}/plain"
+        spec["templates"][0]["image"] = f"{registry}/{namespace}/plain"
         entry = {"name": "agents", "namespaces": [namespace], "controlTokenSecretName": "control"}
         spec["targets"] = {"workloads": [entry]}
         spec["rollout"] = {"maxUnavailable": 1, "drain": {"timeoutSeconds": 20}}
@@ -70,11 +75,14 @@ def _images(cluster: Cluster, namespace: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.long
 def test_one_edit_reaches_the_workspaces_of_a_cluster(
     scene: Scene, cluster: Cluster, namespace: str, node: PlayedNode, registry: str
 ) -> None:
     _in_a_cluster(scene, registry, namespace)
-    made = [_workload(kind, f"ws-{kind.lower()}", f"{registry}/plain:made-by-hand") for kind in KINDS]
+    made = [
+        _workload(kind, f"ws-{kind.lower()}", f"{registry}/{namespace}/plain:made-by-hand") for kind in KINDS
+    ]
     cluster.kubectl(
         "apply",
         "-n",
@@ -104,7 +112,10 @@ def test_a_version_that_a_clusters_workspace_cannot_run_is_taken_back_everywhere
     _in_a_cluster(scene, registry, namespace)
     with scene.desk.editing() as spec:
         spec["templates"][0]["startDeadlineSeconds"] = 5
-    made = [_workload("Deployment", f"ws-{number}", f"{registry}/plain:made-by-hand") for number in (1, 2)]
+    made = [
+        _workload("Deployment", f"ws-{number}", f"{registry}/{namespace}/plain:made-by-hand")
+        for number in (1, 2)
+    ]
     cluster.kubectl(
         "apply",
         "-n",
@@ -122,3 +133,58 @@ def test_a_version_that_a_clusters_workspace_cannot_run_is_taken_back_everywhere
     condition = scene.desk.condition("Ready")
     assert condition is not None
     assert condition["reason"] == "RolloutFailed"
+
+
+def _real(kind: str, name: str, image: str) -> dict[str, Any]:
+    """A workspace as a platform makes it, for a kubelet; a StatefulSet keeps its notes on a claimed volume."""
+    made = _workload(kind, name, image)
+    pod = made["spec"]["template"]["spec"]
+    del pod["schedulerName"]
+    pod["securityContext"] = {"runAsUser": 0}  # a volume of a host's folder is its administrator's
+    folders = {"configs": "/configs", "workspace": "/workspace"}
+    pod["volumes"] = [{"name": each, "emptyDir": {}} for each in folders]
+    pod["containers"][0] |= {
+        "env": [{"name": "WORKSPACE_ID", "value": name}, {"name": "TIER", "value": "2"}],
+        "ports": [{"containerPort": 8000}],
+        "volumeMounts": [{"name": each, "mountPath": path} for each, path in folders.items()],
+    }
+    if kind == "StatefulSet":
+        pod["volumes"] = pod["volumes"][:1]
+        claim = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Mi"}}}
+        made["spec"]["volumeClaimTemplates"] = [{"metadata": {"name": "workspace"}, "spec": claim}]
+    return made
+
+
+def test_real_pods_run_what_the_document_asks_for_and_keep_their_volumes(
+    scene: Scene, cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster.kubectl("label", "namespace", namespace, "runtime.molecule.ai/allowed-from=default")
+    _in_a_cluster(scene, cluster.registry, namespace)
+    with scene.desk.editing() as spec:
+        del spec["targets"]["workloads"][0]["controlTokenSecretName"]
+    with pod_proxy(cluster) as url:
+        monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+        monkeypatch.setenv("WSR_WORKSPACE_URL", url)
+        scene.desk.run()
+        image = scene.desk.wsr("image", "plain").out.strip()
+        made = [_real(kind, f"ws-{kind.lower()}", image) for kind in KINDS]
+        cluster.kubectl(
+            "apply",
+            "-n",
+            namespace,
+            "-f",
+            "-",
+            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}),
+        )
+        for each in ("deployment/ws-deployment", "statefulset/ws-statefulset"):
+            cluster.kubectl("rollout", "status", "-n", namespace, each, "--timeout=60s")
+        pod = ("exec", "-n", namespace, "ws-statefulset-0", "--", "sh", "-c")
+        cluster.kubectl(*pod, "echo a note > /workspace/note")
+        scene.desk.bump("0.1.1")
+        scene.desk.run()
+        why = [
+            json.loads(scene.desk.wsr("why", f"{namespace}/{kind}/ws-{kind.lower()}", "-o", "json").out)
+            for kind in KINDS
+        ]
+        assert [each["running"]["version"] for each in why] == ["0.1.1", "0.1.1"]
+        assert cluster.kubectl(*pod, "cat /workspace/note").stdout == "a note\n"

@@ -33,10 +33,12 @@ def defined(cluster: Cluster) -> None:
 
 
 def _until_served(cluster: Cluster) -> None:
+    """What is established is served, and found by kubectl, a moment later."""
     for _ in range(100):
-        if cluster.api.ask("/apis/runtime.molecule.ai/v1alpha1/workspaceruntimes")[0] == 200:
+        served = cluster.api.ask("/apis/runtime.molecule.ai/v1alpha1/workspaceruntimes")[0] == 200
+        if served and cluster.kubectl("explain", "wsr", check=False).returncode == 0:
             return
-        time.sleep(0.1)
+        time.sleep(0.2)
     raise AssertionError("the API server does not serve workspaceruntimes")
 
 

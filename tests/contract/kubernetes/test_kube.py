@@ -182,9 +182,28 @@ async def test_a_watch_tells_every_change_after_a_list(client: KubeCluster, name
     assert [event.kind for event in ours] == ["ADDED", "MODIFIED", "DELETED"]
 
 
-async def test_a_version_that_is_too_old_must_be_listed_anew(client: KubeCluster, namespace: str) -> None:
+async def test_a_server_that_was_away_is_followed_on_and_forgets_old_versions(
+    client: KubeCluster, cluster: Cluster, namespace: str
+) -> None:
+    seen: list[str] = []
+    told = follow(client, CONFIG_MAPS, namespace, labels="ours")
+    following = asyncio.ensure_future(_names_until(told, "two", seen))
+    await client.create(CONFIG_MAPS, namespace, {"metadata": {"name": "one", "labels": {"ours": ""}}})
+    await _until(lambda: bool(seen))
+    await asyncio.to_thread(cluster.end_daemon, "apiserver")
+    with pytest.raises(Transient, match="the API server did not answer"):
+        await client.read(NAMESPACES, None, "default")
+    await asyncio.to_thread(cluster.start_daemon, "apiserver")
+    await client.create(CONFIG_MAPS, namespace, {"metadata": {"name": "two", "labels": {"ours": ""}}})
+    await asyncio.wait_for(following, 30)
+    await told.aclose()
     with pytest.raises(Expired, match=r"^Could not watch configmaps in "):
         await _first(client, namespace, "1", 1)
+    again = follow(client, CONFIG_MAPS, namespace, labels="ours", version="1")
+    first = await asyncio.wait_for(anext(again), 10)
+    await again.aclose()
+    assert isinstance(first, Listed), "what was forgotten is listed anew"
+    assert len(first.items) == 2
 
 
 class Line:
@@ -264,6 +283,8 @@ async def _names_until(told: AsyncIterator[Listed | Event], name: str, seen: lis
     async for each in told:
         if isinstance(each, Listed):
             seen.append("list")
+            if any(item["metadata"]["name"] == name for item in each.items):
+                return
         else:
             seen.append(f"{each.kind} {each.object['metadata']['name']}")
         if seen[-1].endswith(f" {name}"):

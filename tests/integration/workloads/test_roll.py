@@ -113,7 +113,7 @@ async def test_a_new_image_that_does_not_prove_itself_is_taken_back(
 ) -> None:
     place.ship("0.1.6", fault=fault)
     await place.make(place.manifest(kind=kind))
-    result = await place.roll(kind=kind, start_deadline_seconds=4.0)
+    result = await place.roll(kind=kind, start_deadline_seconds=1.5)
     assert isinstance(result, RolledBack), result
     assert (result.cause, result.witnessed) == (cause, True)
     target = await place.target()
@@ -180,6 +180,18 @@ async def test_what_a_killed_pass_began_goes_back_when_it_fails_and_blames_nobod
     assert isinstance(result, RolledBack)
     assert not result.counts, "what an interrupted action left does not speak against the version"
     assert image_of(await read(place)) == reference("0.1.5")
+
+
+async def test_another_image_that_is_wanted_by_now_takes_the_place_of_what_was_begun(place: Ground) -> None:
+    place.ship("0.1.6", fault="starting")
+    place.ship("0.1.7", fault="silent")
+    await place.make(place.manifest())
+    killed = asyncio.create_task(place.roll(start_deadline_seconds=60.0))
+    await until_image(place, reference("0.1.6"))
+    killed.cancel()
+    result = await place.roll("0.1.7", start_deadline_seconds=1.0)
+    assert isinstance(result, RolledBack)
+    assert image_of(await read(place)) == reference("0.1.5"), "back to what was proven, not to what was begun"
 
 
 async def test_a_container_that_is_not_there_is_not_added(place: Ground) -> None:

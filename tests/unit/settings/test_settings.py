@@ -35,6 +35,15 @@ def test_the_token_that_tells_templates_is_read_and_passed_on_to_no_child() -> N
     assert settings(TEMPLATE_DISPATCH_TOKEN="").dispatch_token is None
 
 
+def test_the_way_to_a_cluster_is_kubeconfig_else_the_usual_file() -> None:
+    assert settings().kubeconfig == Path("/home/me/.kube/config")
+    assert settings(KUBECONFIG="/one:/two").kubeconfig == Path("/one")
+    nowhere = Settings.from_environment({"WSR_STATE_DIR": "/s", "DOCKER_CONFIG": "/d"})
+    assert (nowhere.kubeconfig, nowhere.workspace_url) == (None, None)
+    url = "http://{podIP}:{port}"
+    assert settings(WSR_WORKSPACE_URL=url).workspace_url == url
+
+
 def test_an_empty_variable_counts_as_absent() -> None:
     found = settings(GHCR_USER="", GHCR_TOKEN="", PYPI_TOKEN="", WSR_STATE_DIR="", DOCKER_HOST="")
     assert (found.ghcr, found.pypi_token) == (None, None)
