@@ -65,7 +65,7 @@ class Place:
         images = self.scene.fleet.client.images
         repository = self.of("plain").repository
         assert images.get(f"{repository}:latest").id == images.get(f"{repository}@{digest}").id
-        assert self.desk.facts("status")["lastKnownGood"] == version
+        assert self.desk.status()["lastKnownGood"] == version
         again = self.desk.run()
         assert not again.lines("because"), again.log
 
@@ -76,7 +76,7 @@ def moved_to(registry: str, scene: Scene) -> Place:
         artifacts = f"{registry}/{scene.desk.prefix}artifacts"
         spec["registry"] = {"mode": "Remote", "artifacts": artifacts, "insecure": True}
         for template in spec["templates"]:
-            template["image"] = place.of(template["name"]).repository
+            template |= {"image": place.of(template["name"]).repository, "tags": ["latest"]}
         spec["templates"][1]["gate"] = "AllowFailure"
     scene.desk.run()
     return place
@@ -182,8 +182,7 @@ def test_another_object_neither_publishes_the_package_nor_moves_the_tags(
     latest = registry.digest("latest")
     other = Desk(tmp_path / "other", desk.prefix)
     shutil.copytree(desk.folder, other.folder, ignore=shutil.ignore_patterns("state"))
-    text = other.document.read_text()
-    other.document.write_text(text.replace(f"name: {desk.name}\n", f"name: {desk.name}-other\n", 1))
+    other.rename(f"{desk.name}-other")
     other.bump(place.bump())
     desk.bump(version)
     ended = other.run(code=1)
@@ -263,9 +262,8 @@ def test_a_rollback_brings_the_moving_tags_back(scene: Scene, registry: str) -> 
     version = place.bump()
     kill_at(scene, f"promote {version}: .*latest")
     assert plain.digest("latest") != digest
-    image = f"{plain.repository}:{tag}@{digest}"
+    scene.images["0.1.0"]["plain"] = image = f"{plain.repository}:{tag}@{digest}"
     scene.fleet.client.images.pull(image)
-    scene.images["0.1.0"]["plain"] = image
     (workspace,) = scene.populate("0.1.0", "plain-1")
     scene.fleet.write(workspace, "/configs/old", "from before")
     ended = desk.run(code=1)
