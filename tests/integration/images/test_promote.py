@@ -37,7 +37,7 @@ def _engine_place(run: Run, repository: str) -> Place:
     client = docker.DockerClient(base_url=run.engine)
     for tag in ("one", "two"):
         client.images.build(
-            fileobj=io.BytesIO(f"FROM scratch\nLABEL x={tag}\n".encode()), tag=f"{repository}:{tag}"
+            fileobj=io.BytesIO(f"FROM scratch\nLABEL x={tag}\n".encode()), tag=f"{repository}:{tag}", rm=True
         )
 
     def digest(tag: str) -> str:

@@ -295,7 +295,7 @@ async def test_a_registry_that_forbids_deletion_is_named_with_the_cure(tmp_path:
 
 def built(client: docker.DockerClient, tag: str) -> str:
     text = f"FROM scratch\nLABEL x={tag}\nCMD none\n"
-    image, _ = client.images.build(fileobj=io.BytesIO(text.encode()), tag=tag)
+    image, _ = client.images.build(fileobj=io.BytesIO(text.encode()), tag=tag, rm=True)
     return str(image.id)
 
 

@@ -76,11 +76,15 @@ class Place:
         return record
 
 
-@pytest.fixture(params=["pypiserver", "devpi"])
+on_each_index = pytest.mark.parametrize("place", ["pypiserver", "devpi"], indirect=True)
+"""For what an index may do in its own way; the other tests' faults are the proxy's, or none of an index at all."""
+
+
+@pytest.fixture
 async def place(
     request: pytest.FixtureRequest, engine: str, docker_prefix: str, tmp_path: Path
 ) -> AsyncIterator[Place]:
-    real: Index = request.getfixturevalue(request.param)
+    real: Index = request.getfixturevalue(getattr(request, "param", "pypiserver"))
     secret = tmp_path / "secrets" / "index"
     secret.mkdir(parents=True)
     for name, content in (("username", real.username), ("password", real.password)):
@@ -116,6 +120,7 @@ def publication(record: ReleaseRecord) -> Publish:
     return Publish("0.1.1", record.wheel.sha256, "test")
 
 
+@on_each_index
 async def test_the_recorded_bytes_are_published_and_again_is_no_work(place: Place, tmp_path: Path) -> None:
     made = make_release(tmp_path / "dist", place.project, "0.1.1")
     record = await place.record(made)
@@ -175,6 +180,7 @@ async def test_what_is_waited_for_wakes_the_loop(place: Place, tmp_path: Path) -
         await asyncio.gather(watching, return_exceptions=True)
 
 
+@on_each_index
 async def test_other_bytes_on_the_index_are_refused_and_the_version_is_not_noted_as_public(
     place: Place, tmp_path: Path
 ) -> None:
@@ -272,6 +278,7 @@ class TestAdoption:
     def action(self, wheel: Path) -> Adopt:
         return Adopt(wheel.name.split("-")[1], "test")
 
+    @on_each_index
     async def test_the_served_bytes_are_recorded_as_public_without_a_source(
         self, served: tuple[Place, Path]
     ) -> None:
@@ -365,6 +372,7 @@ class TestAdoption:
             ),
         )
 
+    @on_each_index
     async def test_a_version_that_went_away_is_looked_for_again(self, place: Place) -> None:
         with pytest.raises(Transient) as caught:
             await adopt(place.parts, place.document, Adopt("0.1.9", "test"))

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
-import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
@@ -17,7 +16,6 @@ from tests.integration.publish.test_actions import Place, place, publication
 __all__ = ["place"]
 
 
-@pytest.mark.parametrize("place", ["pypiserver"], indirect=True)
 async def test_a_job_without_a_token_publishes_as_who_it_is(place: Place, tmp_path: Path) -> None:
     mint, given = Mint(place.real), identity()
     place.proxy.faults.append(mint.answer)

@@ -41,10 +41,19 @@ class Shelf:
         return self.index.simple_url
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
+    folder = tmp_path_factory.mktemp("index")
+    with running_pypiserver(folder, address="127.0.0.1") as index:
+        yield Shelf(index, folder / "packages")
+
+
 @pytest.fixture
-def shelf(tmp_path: Path) -> Iterator[Shelf]:
-    with running_pypiserver(tmp_path / "index", address="127.0.0.1") as index:
-        yield Shelf(index, tmp_path / "index" / "packages")
+def shelf(served: Shelf) -> Iterator[Shelf]:
+    """An empty one."""
+    yield served
+    for file in served.folder.iterdir():
+        file.unlink()
 
 
 def told(wheel: Path, shelf: Shelf, **given: Any) -> tuple[Report, list[str]]:  # noqa: ANN401 -- fields of VerifyRun
