@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import io
 import json
+import platform
 import tarfile
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from docker.errors import DockerException
 
 from builder.oci import Blob, Client, MediaType, Reference, canonical_json, sha256_digest
 from tests.parts.ground import PartError
+
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+"""What images call what the kernel calls otherwise."""
 
 
 def push_program(reference: str, program: Path) -> None:
@@ -51,7 +55,7 @@ def push_from_engine(engine: str, image: str, reference: str) -> str:
 async def _push(reference: Reference, program: Path) -> None:
     tar = _layer(program)
     config = {
-        "architecture": "amd64",
+        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
         "os": "linux",
         "config": {"Entrypoint": [f"/{program.name}"]},
         "rootfs": {"type": "layers", "diff_ids": [sha256_digest(tar)]},

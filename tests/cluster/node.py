@@ -107,7 +107,6 @@ def _launch(place: Place, pause_program: Path, say: Callable[[str], None]) -> No
 
 def stop(place: Place) -> None:
     """Stop the cluster, also one that was killed; its folder keeps what a start finds again."""
-    keep(place, kept=False)
     remove_traces(place)
 
 
@@ -116,12 +115,9 @@ def wipe(place: Place) -> None:
     remove_all(place)
 
 
-def keep(place: Place, *, kept: bool = True) -> None:
-    """Note whether it may outlive the process that started it."""
-    if kept:
-        (place.root / _KEPT).touch()
-    else:
-        (place.root / _KEPT).unlink(missing_ok=True)
+def keep(place: Place) -> None:
+    """Note that it may outlive the process that started it, until it is wiped."""
+    (place.root / _KEPT).touch()
 
 
 def sweep() -> None:

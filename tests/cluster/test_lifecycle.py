@@ -136,6 +136,22 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one() -> None:
     assert not place.root.exists()
 
 
+def test_a_sweep_leaves_what_somebody_uses_or_keeps() -> None:
+    used, kept, left = (Place(node.home() / f"sweep-{word}") for word in ("used", "kept", "left"))
+    for place in (used, kept, left):
+        with node.alone(place):
+            place.folder("etcd")
+    node.keep(kept)
+    try:
+        with node.alone(used):
+            node.sweep()
+            assert [place.root.exists() for place in (used, kept, left)] == [True, True, False]
+    finally:
+        for place in (used, kept, left):
+            node.wipe(place)
+            place.root.with_suffix(".lock").unlink()
+
+
 def test_a_part_that_does_not_come_up_is_reported_with_its_log_and_nothing_is_left_running() -> None:
     place = Place(node.home() / "broken")
     with node.alone(place):
