@@ -251,7 +251,7 @@ def _failed(
     )
     if fallback is None or document.spec.rollout.on_failure == "Pause":
         return Held(verdict.reason, message)
-    fallback = fallback.without([name for name, image in fallback.templates.items() if not image.proven])
+    fallback = fallback.without([name for name, each in fallback.templates.items() if not _may_be_run(each)])
     targets, images = observation.targets, observation.images
     fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
     moves = naming(document, record, images.value) if isinstance(images, Known) else ()
@@ -275,10 +275,15 @@ def last_known_good(
             record
             for record in _good_newest_first(records)
             if record.version != but
-            and all(name in record.templates and record.templates[name].proven for name in of)
+            and all(name in record.templates and _may_be_run(record.templates[name]) for name in of)
         ),
         None,
     )
+
+
+def _may_be_run(image: TemplateRecord) -> bool:
+    """Whether targets may be brought to it: one that was judged with others may lack its immutable tag still."""
+    return image.proven and not image.is_candidate
 
 
 def _good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseRecord]:

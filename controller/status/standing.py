@@ -43,7 +43,8 @@ def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) 
         shown = (image.reason, "") if contest is None else (contest.reason, contest.message)
         return Standing("Proven", *shown)
     if note is not None and has_failed(template, record):
-        return Standing("HeldBack", note.reason, f"{note.message.rstrip('.')}. `wsr resume` tries it again.")
+        cure = "" if "`wsr resume`" in note.message else " `wsr resume` tries it again."
+        return Standing("HeldBack", note.reason, f"{note.message.rstrip('.')}.{cure}")
     failure = failure_of(scope, template.name)
     if failure is None and template.build.ours:
         return Standing("Missing") if image is None else Standing("Unproven", image.reason)

@@ -278,3 +278,14 @@ def test_a_version_is_judged_once_more_when_the_fleet_runs_what_was_delivered_la
         assert of(planned(asked(**FOLLOW), seen(late, targets=Known((NEW, runs))))) == actions
     elsewhere = delivered_late(publisher="elsewhere/other")
     assert of(planned(asked(**FOLLOW), seen(elsewhere, targets=Known((NEW, runs))))) == []
+
+
+def test_a_rollback_brings_nothing_to_an_image_that_has_not_got_its_tag() -> None:
+    candidate = THERE.model_copy(update={"image": f"{IMAGE}:candidate-00000000"})
+    templates = {**released("0.1.1").templates, "greeter": candidate}
+    good = released("0.1.1", templates=templates, verdict=verdict("Good", 2))
+    failed = released("0.1.2", verdict=verdict("Failed", 3, "RolloutFailed"))
+    state = classify(asked(version="0.1.2", **FOLLOW), seen(good, failed))
+    assert isinstance(state, Held)
+    assert state.fallback is not None
+    assert set(state.fallback.templates) == {"echo"}

@@ -658,11 +658,7 @@ class Machine:
         ]
         assert asked.failed, f"{box.name} goes to {action.version}, which nobody asked for"
         needed = {name for name, image in asked.templates.items() if image.proven}
-        whole = [
-            record
-            for record in good
-            if needed <= {name for name, image in record.templates.items() if image.proven}
-        ]
+        whole = [record for record in good if all(self.goes_on(record, name) for name in needed)]
         newest = max(whole or good, key=lambda record: record.verdict.time if record.verdict else self.now())
         assert action.version == newest.version, (
             "the rollback goes to another version than the last known good"
