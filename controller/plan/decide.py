@@ -131,6 +131,8 @@ def _patience(document: WorkspaceRuntime, state: State) -> timedelta | None:
 
 def _is_unread(state: State) -> bool:
     """Whether the next step waits for a source that could not be read."""
+    if isinstance(state, Released):
+        return any(left.reason == Reason.UNKNOWN for left in state.fleet.missed)
     return isinstance(state, Blocked) or (
         isinstance(state, Held) and state.fallback is not None and state.fleet is None
     )

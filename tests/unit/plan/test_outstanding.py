@@ -1,5 +1,6 @@
 """What only somebody else can settle (an image that does not come, a tag that was moved) is told and holds nobody up."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -11,7 +12,7 @@ from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import Dispatch, Failure, Judge, Plan, Progress, Promote, Replace
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord
-from controller.plan.decide import AWAITED_RETRY, BACKSTOP, decide
+from controller.plan.decide import AWAITED_RETRY, BACKSTOP, BLOCKED_RETRY, decide
 from controller.plan.outcome import held_back_in_fleet
 from controller.plan.state import (
     Contested,
@@ -289,3 +290,9 @@ def test_a_rollback_brings_nothing_to_an_image_that_has_not_got_its_tag() -> Non
     assert isinstance(state, Held)
     assert state.fallback is not None
     assert set(state.fallback.templates) == {"echo"}
+
+
+def test_a_repository_that_tells_nothing_is_asked_again_soon_beside_what_is_awaited() -> None:
+    world = replace(seen(released(), targets=Known((OLD,))), unread={f"{ECHO}:latest": AWAY})
+    plan = planned(asked(**FOLLOW), world)
+    assert (plan.patience, plan.look_again) == (None, NOON + BLOCKED_RETRY)
