@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
@@ -26,43 +26,47 @@ from controller.model.plan import (
 )
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
-from controller.plan.delivery import answer_due, deliver, is_overdue, undelivered
-from controller.plan.fleet import Fleet, image_of, may_go_now, why_stale
+from controller.plan.delivery import answer_due, is_overdue
+from controller.plan.fleet import Fleet, may_go_now
 from controller.plan.prune import pruning
 from controller.plan.state import (
     Absent,
     Blocked,
-    Contested,
     Held,
     Released,
     Stale,
     State,
     Unbuilt,
-    Undelivered,
-    Unpromoted,
-    Unproven,
-    Unpublished,
     UpToDate,
     outstanding_of,
 )
+from controller.plan.wanted import begun_in, standing_in, targets_under_way, wanted_in
 
 PROBES_AT_ONCE = 8
 """Candidates booted at the same time: a boot is mostly one core's work, with waits for disk and engine in between."""
 
+
 BACKSTOP = timedelta(seconds=60)
 """How long to sleep when nothing wakes us: signals may be lost."""
+
 
 BLOCKED_RETRY = timedelta(seconds=5)
 """How soon a source that could not be read is read again."""
 
+
 AWAITED_RETRY = timedelta(seconds=10)
 """How soon it is looked again whether what somebody else builds has arrived: a version on the index, or an image."""
 
+
 NO_TARGETS: Observed[tuple[Target, ...]] = Known(())
+
+
 NO_RECORDS: Observed[Mapping[str, ReleaseRecord]] = Known({})
+
 
 PREPARATIONS = frozenset({"adopt", "package", "cascade", "probe"})
 """Kinds of work that change nothing anybody uses: they may be cut off. Publications and replacements are finished."""
+
 
 RELEASE_WORK = PREPARATIONS | {"tag", "publish"}
 """Kinds of work that rely on the bytes that a version's record names."""
@@ -82,11 +86,11 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     `now` is aware UTC; `targets` and `records` are those of the same observation. The plan's actions are
     independent of each other: all of them may run together.
     """
-    wanted = [*_wanted(document, state), *_begun(state, targets, progress)]
+    wanted = [*wanted_in(document, state), *begun_in(state, targets, progress)]
     open_ = [action for action in wanted if action.key not in progress.in_flight]
     failed = (
         *((action, progress.failures[action.key]) for action in open_ if action.key in progress.failures),
-        *_standing(document, state, now),
+        *standing_in(document, state, now),
     )
     held_back = {action.key for action, failure in failed if not _due(failure, now)}
     ready = [action for action in open_ if action.key not in held_back and not _in_the_way(action, progress)]
@@ -184,38 +188,6 @@ def _kind_and_version(key: str) -> tuple[str, str]:
     return kind, version
 
 
-def _wanted(document: WorkspaceRuntime, state: State) -> list[Action]:
-    match state:
-        case Blocked() | Contested() | UpToDate():
-            return []
-        case Held():
-            return _rollback(document, state)
-        case Absent():
-            return _obtain(document, state)
-        case Unbuilt(record=record, builds=builds):
-            return list(Cascade(record.version, record.wheel.sha256, builds, "").parts)
-        case Unproven(record=record, templates=templates):
-            return [_probe(document, record, template) for template in templates]
-        case Unpublished(record=record, untagged=untagged):
-            return _publication(record, untagged)
-        case Stale() | Unpromoted() | Undelivered():
-            return [*deliver(state.record, state.outstanding.deliveries), *_rest(state)]
-
-
-def _rest(state: Stale | Unpromoted | Undelivered) -> Sequence[Action]:
-    """Return what is to be done beside taking over what somebody else delivered."""
-    reason = "every target has proven the release"
-    match state:
-        case Stale(record=record, fleet=fleet):
-            return _replacements(record, fleet)
-        case Unpromoted(record=record, templates=(), moves=()):
-            return [Judge(record.version, reason)]
-        case Unpromoted(record=record, templates=templates, moves=moves):
-            return [Promote(record.version, templates, reason, moves)]
-        case Undelivered():
-            return []
-
-
 def _together(
     document: WorkspaceRuntime, state: State, ready: list[Action], progress: Progress
 ) -> tuple[Action, ...]:
@@ -231,99 +203,11 @@ def _together(
         case Stale(fleet=fleet) | Held(fleet=Fleet() as fleet):
             others = [action for action in ready if not isinstance(action, Replace)]
             replacements = {action.target: action for action in ready if isinstance(action, Replace)}
-            in_flight = _targets_under_way(progress)
+            in_flight = targets_under_way(progress)
             chosen = may_go_now(document.spec, fleet, ready=frozenset(replacements), in_flight=in_flight)
             return (*others, *(replacements[target.id] for target in chosen))
         case _:
             return tuple(ready)
-
-
-def _obtain(document: WorkspaceRuntime, state: Absent) -> list[Action]:
-    version = document.spec.version
-    if state.release is not None:
-        return [Adopt(version, "the index already serves this version")]
-    if document.spec.package.publish == "External":
-        return []
-    return [Package(version, state.tree_sha256 or "", "no record and no index has this version")]
-
-
-def _probe(document: WorkspaceRuntime, record: ReleaseRecord, template: str) -> Probe:
-    ours = template not in {each.name for each in document.spec.templates if not each.build.ours}
-    image = (record.templates if ours else record.shadows)[template]
-    reason = (
-        "its image has not been proven" if ours else "no image that somebody else builds can be proven yet"
-    )
-    return Probe(record.version, template, image.identity, reason)
-
-
-def _standing(document: WorkspaceRuntime, state: State, now: datetime) -> list[tuple[Action, Failure]]:
-    """Return what cannot go on before somebody else does something, each with the action that it would be."""
-    if isinstance(state, Unproven):
-        version = document.spec.version
-        return [
-            (Probe(version, name, "", "nothing to try it on"), Failure(Reason.UNTESTED, message, None))
-            for name, message in state.untested.items()
-        ]
-    if isinstance(state, Released):
-        found = (undelivered(state.record, each, now) for each in state.outstanding.deliveries)
-        return [each for each in found if each is not None]
-    return []
-
-
-def _publication(record: ReleaseRecord, untagged: tuple[str, ...]) -> list[Action]:
-    actions: list[Action] = []
-    if untagged:
-        actions.append(Tag(record.version, untagged, "these images passed the gate"))
-    if record.published_time is None:
-        actions.append(Publish(record.version, record.wheel.sha256, "every template passed the gate"))
-    return actions
-
-
-def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
-    if state.fallback is None:
-        return []
-    actions: list[Action] = []
-    if state.retagged:
-        actions.append(
-            Promote(
-                state.fallback.version,
-                state.retagged,
-                "these tags still name the version that failed",
-                state.moves,
-            )
-        )
-    if state.fleet is not None:
-        reason = f"{document.spec.version} failed, and {state.fallback.version} is the last known good"
-        actions.extend(_replacements(state.fallback, state.fleet, reason=reason))
-    return actions
-
-
-def _replacements(record: ReleaseRecord, fleet: Fleet, *, reason: str | None = None) -> list[Action]:
-    return [
-        Replace(
-            target.id, record.version, target.template or "", image_id, reason or why_stale(target, record)
-        )
-        if (image_id := image_of(record, target.template)) is not None
-        else _ending(target)
-        for target in fleet.stale
-    ]
-
-
-def _begun(state: State, targets: Observed[tuple[Target, ...]], progress: Progress) -> list[Action]:
-    """Return the ends of replacements that nobody is at any more, where `state` does not roll targets anyway.
-
-    The next release may be minutes away, or never come, and what blocks it (records, an index) may be away for hours;
-    until then a workspace must not stay down. Ending needs nothing but the engine.
-    """
-    rolls = isinstance(state, Stale) or (
-        isinstance(state, Held) and (state.by_owner or state.fleet is not None)
-    )
-    if rolls or isinstance(targets, Unknown):
-        return []
-    under_way = _targets_under_way(progress)
-    return [
-        _ending(target) for target in targets.value if target.in_transition and target.id not in under_way
-    ]
 
 
 def _pruning(
@@ -340,26 +224,6 @@ def _pruning(
     action = pruning(document, records.value, targets.value, now)
     failure = progress.failures.get(action.key) if action is not None else None
     return [action] if action is not None and (failure is None or _due(failure, now)) else []
-
-
-def _ending(target: Target) -> Replace:
-    version = target.succession.version if target.succession is not None else None
-    return Replace(
-        target.id,
-        version or "",
-        target.template or "",
-        image_id=None,
-        reason="its replacement was left in the middle",
-    )
-
-
-def _targets_under_way(progress: Progress) -> frozenset[str]:
-    return frozenset(target_of(key) for key in progress.in_flight if key.startswith("replace/"))
-
-
-def target_of(key: str) -> str:
-    """Return the target's id in the key of a `Replace`."""
-    return key.removeprefix("replace/").split("|", 1)[0]
 
 
 def _due(failure: Failure, now: datetime) -> bool:

@@ -1,15 +1,8 @@
-"""Which state an object is in: the observation against what is asked for, as one of a closed union.
-
-The order of the states is the order of the work: a version is recorded, built, proven, public, rolled out and
-promoted, and the first of these that is not true yet names the state. What cannot be read leaves us Blocked on
-it, never ahead of it.
-"""
+"""From an observation to the one state that it shows: the first thing that is not true yet names it."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Iterable, Mapping, Sequence
 
 from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_HOLD
@@ -17,153 +10,30 @@ from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Spec, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.package import Release
-from controller.model.plan import TagMove, TemplateBuild
+from controller.model.plan import TagMove
 from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
 from controller.plan.delivery import Delivery, deliveries, retagged
-from controller.plan.fleet import Fleet, LeftOut, sort_fleet
+from controller.plan.fleet import LeftOut, sort_fleet
 from controller.plan.gate import Gate, look
 from controller.plan.monotonic import refusal
 from controller.plan.outcome import came_after
+from controller.plan.state._good import good_newest_first, last_known_good, may_be_run
+from controller.plan.state._states import (
+    Absent,
+    Blocked,
+    Contested,
+    Held,
+    Outstanding,
+    Stale,
+    State,
+    Unbuilt,
+    Undelivered,
+    Unpromoted,
+    Unproven,
+    Unpublished,
+    UpToDate,
+)
 from controller.plan.tags import Contest, lagging, naming, publisher_conflict
-
-
-@dataclass(frozen=True, slots=True)
-class Held:
-    """People or a guard stopped this version.
-
-    `fallback` is the release that targets return to; None when they stay as they are. `fleet` is measured against
-    it, and None while the targets cannot be read. `retagged` are the templates whose moving tags still name the
-    failed release, `moves` these tags.
-    """
-
-    reason: str
-    message: str
-    fallback: ReleaseRecord | None = None
-    fleet: Fleet | None = None
-    retagged: tuple[str, ...] = ()
-    moves: tuple[TagMove, ...] = ()
-
-    @property
-    def by_owner(self) -> bool:
-        """Whether it was the object's owner who stopped all work, by `suspend` or by a hold on the object."""
-        return self.reason in {Reason.SUSPENDED, Reason.HELD}
-
-
-@dataclass(frozen=True, slots=True)
-class Blocked:
-    """The next step depends on something that cannot be read now.
-
-    `stalled` is the reason where nothing but a person can help; it is tried again all the same.
-    """
-
-    source: str
-    message: str
-    stalled: str | None = None
-
-    @classmethod
-    def on(cls, source: str, unread: Unknown | None) -> Self:
-        """Return what an unread source leaves to be done: nothing, and why."""
-        return cls(source, unread.reason, unread.stalled) if unread else cls(source, "it was not read")
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """The wanted version is nowhere recorded; `release` is what the index already serves of it."""
-
-    release: Release | None
-    tree_sha256: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Unbuilt:
-    """Templates lack an image with the wanted version."""
-
-    record: ReleaseRecord
-    builds: tuple[TemplateBuild, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Unproven:
-    """Images exist that have not booted and answered at the gate.
-
-    `untested` says of each template that has no image to try the version on why, and what to do about it.
-    """
-
-    record: ReleaseRecord
-    templates: tuple[str, ...]
-    untested: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Unpublished:
-    """Every template has passed; the package is not public yet, or immutable tags are missing."""
-
-    record: ReleaseRecord
-    untagged: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outstanding:
-    """What only somebody else can settle of a released version; it keeps nothing else waiting, and nobody fights for it.
-
-    `deliveries` is what is due of images that somebody else builds, `contests` are moving tags that somebody else moved.
-    """
-
-    deliveries: tuple[Delivery, ...] = ()
-    contests: tuple[Contest, ...] = ()
-
-
-NOTHING_OUTSTANDING = Outstanding()
-
-
-@dataclass(frozen=True, slots=True)
-class _OfRelease:
-    """A version that is public.
-
-    `record` has the images that go on, without those of templates that are held back; `fleet` is measured against them.
-    """
-
-    record: ReleaseRecord
-    fleet: Fleet
-    outstanding: Outstanding = field(default=NOTHING_OUTSTANDING, kw_only=True)
-
-
-@dataclass(frozen=True, slots=True)
-class Stale(_OfRelease):
-    """The release is ready and targets do not run it yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Unpromoted(_OfRelease):
-    """The fleet has proven the release; moving tags or the verdict lag behind."""
-
-    templates: tuple[str, ...] = ()
-    moves: tuple[TagMove, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Undelivered(_OfRelease):
-    """All that is ours to do is done, and images that somebody else builds are awaited or to be taken over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Contested(_OfRelease):
-    """All is done and delivered, and somebody else moved a moving tag."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpToDate(_OfRelease):
-    """What runs is what was asked for, and nothing is outstanding."""
-
-
-Released = Stale | Unpromoted | Undelivered | Contested | UpToDate
-State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Released
-
-
-def outstanding_of(state: State) -> Outstanding:
-    """Return what only somebody else can settle; nothing before a version is public, or while one is held."""
-    return state.outstanding if isinstance(state, Released) else NOTHING_OUTSTANDING
 
 
 def classify(
@@ -251,7 +121,7 @@ def _failed(
     )
     if fallback is None or document.spec.rollout.on_failure == "Pause":
         return Held(verdict.reason, message)
-    fallback = fallback.without([name for name, each in fallback.templates.items() if not _may_be_run(each)])
+    fallback = fallback.without([name for name, each in fallback.templates.items() if not may_be_run(each)])
     targets, images = observation.targets, observation.images
     fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
     moves = naming(document, record, images.value) if isinstance(images, Known) else ()
@@ -261,53 +131,6 @@ def _failed(
 
 def _templates(moves: Iterable[TagMove]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(move.template for move in moves))
-
-
-def last_known_good(
-    records: Mapping[str, ReleaseRecord], *, but: str | None = None, of: Collection[str] = ()
-) -> ReleaseRecord | None:
-    """Return the record that was judged Good last, other than version `but`; None when there is none.
-
-    `of` are templates that it must have images of: a version may be good that one of them was held back from.
-    """
-    return next(
-        (
-            record
-            for record in _good_newest_first(records)
-            if record.version != but
-            and all(name in record.templates and _may_be_run(record.templates[name]) for name in of)
-        ),
-        None,
-    )
-
-
-def _may_be_run(image: TemplateRecord) -> bool:
-    """Whether targets may be brought to it: one that was judged with others may lack its immutable tag still."""
-    return image.proven and not image.is_candidate
-
-
-def _good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseRecord]:
-    good = [
-        (record.verdict.time, record)
-        for record in records.values()
-        if record.verdict is not None and record.verdict.value == "Good"
-    ]
-    return [record.in_use for _, record in sorted(good, key=lambda pair: pair[0], reverse=True)]
-
-
-def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: str) -> str | None:
-    """Return the one answer to "which image for a new workspace": the released one of `version`, else the last good.
-
-    Released is what passed the gate, is public and is not held; None when there is no such image.
-    """
-    record = records.get(version)
-    public = record is not None and record.published_time is not None and not record.failed
-    asked = [record.in_use] if record is not None and public else []
-    for release in (*asked, *_good_newest_first(records)):
-        image = release.templates.get(template)
-        if image is not None and not image.is_candidate:
-            return image.image
-    return None
 
 
 def _with_record(
@@ -359,7 +182,7 @@ def _released(
     images = observation.images.value if isinstance(observation.images, Known) else {}
     left = gate.held_back.keys() - gate.unread.keys()
     behind = [each for each in document.spec.templates if each.build.ours and each.name in left]
-    kept = retagged(behind, (record, *_good_newest_first(records)), images)
+    kept = retagged(behind, (record, *good_newest_first(records)), images)
     due = (*deliveries(document.spec, record, observation), *kept)
     left_out = _left_out(record, due, gate)
     # What was refused at the gate is not rolled: whoever may fail alone keeps the image that is in use.

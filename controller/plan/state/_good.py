@@ -1,0 +1,54 @@
+"""Which release a rollback returns to, and which image a new workspace should use."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from controller.model.record import ReleaseRecord, TemplateRecord
+
+
+def last_known_good(
+    records: Mapping[str, ReleaseRecord], *, but: str | None = None, of: Collection[str] = ()
+) -> ReleaseRecord | None:
+    """Return the record that was judged Good last, other than version `but`; None when there is none.
+
+    `of` are templates that it must have images of: a version may be good that one of them was held back from.
+    """
+    return next(
+        (
+            record
+            for record in good_newest_first(records)
+            if record.version != but
+            and all(name in record.templates and may_be_run(record.templates[name]) for name in of)
+        ),
+        None,
+    )
+
+
+def may_be_run(image: TemplateRecord) -> bool:
+    """Whether targets may be brought to it: one that was judged with others may lack its immutable tag still."""
+    return image.proven and not image.is_candidate
+
+
+def good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseRecord]:
+    good = [
+        (record.verdict.time, record)
+        for record in records.values()
+        if record.verdict is not None and record.verdict.value == "Good"
+    ]
+    return [record.in_use for _, record in sorted(good, key=lambda pair: pair[0], reverse=True)]
+
+
+def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: str) -> str | None:
+    """Return the one answer to "which image for a new workspace": the released one of `version`, else the last good.
+
+    Released is what passed the gate, is public and is not held; None when there is no such image.
+    """
+    record = records.get(version)
+    public = record is not None and record.published_time is not None and not record.failed
+    asked = [record.in_use] if record is not None and public else []
+    for release in (*asked, *good_newest_first(records)):
+        image = release.templates.get(template)
+        if image is not None and not image.is_candidate:
+            return image.image
+    return None
