@@ -14,8 +14,9 @@ SOURCE = 'package main\n\nimport "os"\n\nvar word = "none"\n\nfunc main() { os.S
 
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # Asked before the next line, on which it depends: the standard library is compiled once for all.
     monkeypatch.setenv("GOCACHE", subprocess.check_output([need_go(), "env", "GOCACHE"], text=True).strip())
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     folder = tmp_path / "speaker"
     folder.mkdir()
     (folder / "go.mod").write_text("module example.test/speaker\n\ngo 1.25.0\n")
