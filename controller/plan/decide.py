@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.plan import (
@@ -124,7 +123,9 @@ def _pause(state: State, now: datetime) -> timedelta:
 
 def _patience(document: WorkspaceRuntime, state: State) -> timedelta | None:
     """Return how long somebody else's move is worth waiting for in `state`; None when a source is only to be read again."""
-    if _is_unread(state) or any(each.unread for each in outstanding_of(state).deliveries):
+    outstanding = outstanding_of(state)
+    for_good = outstanding.unread is not None and outstanding.unread.stalled is not None
+    if (_is_unread(state) and not for_good) or any(each.unread for each in outstanding.deliveries):
         return None
     if isinstance(state, Stale) and state.fleet.unproven:
         starting = {target.template for target in state.fleet.unproven}
@@ -136,7 +137,7 @@ def _patience(document: WorkspaceRuntime, state: State) -> timedelta | None:
 def _is_unread(state: State) -> bool:
     """Whether the next step waits for a source that could not be read."""
     if isinstance(state, Released):
-        return any(left.reason == Reason.UNKNOWN for left in state.fleet.missed)
+        return state.outstanding.unread is not None
     return isinstance(state, Blocked) or (
         isinstance(state, Held) and state.fallback is not None and state.fleet is None
     )

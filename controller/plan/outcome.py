@@ -34,7 +34,9 @@ def held_back_in_fleet(
 
     That is one which somebody else delivered after its version was judged good without it.
     """
-    image, verdict = record.in_use.templates.get(template.name), record.verdict
+    recorded, verdict = record.templates.get(template.name), record.verdict
+    # A second target may have been on its way to it when the first one failed: then it is refused by now.
+    image = recorded.in_use if recorded is not None else None
     if template.build.ours or image is None or not came_after(image, verdict):
         return None
     text = f"{message} Another image must be delivered; `wsr resume` tries this one again."

@@ -186,7 +186,9 @@ class Reconciler:
         if self.clock() - self._alone_since < patience:
             return None
         for_good = [failure for _, failure in turn.plan.failed if failure.retry_time is None]
-        ended = Stalled if for_good or outstanding_of(turn.state).contests else NotYet
+        outstanding = outstanding_of(turn.state)
+        refused = outstanding.unread is not None and outstanding.unread.stalled is not None
+        ended = Stalled if for_good or outstanding.contests or refused else NotYet
         return ended(ready.reason, ready.message, turn.status)
 
     async def run_forever(self) -> None:

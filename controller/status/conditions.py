@@ -166,15 +166,21 @@ def _ready(scope: Scope) -> Verdict:
     if isinstance(state, Held):
         return Verdict("False", state.reason, state.message)
     if isinstance(state, Blocked):
-        text = f"The {state.source} cannot be read: {state.message}"
-        return Verdict("Unknown", state.stalled or Reason.UNKNOWN, text)
+        return Verdict("Unknown", state.stalled or Reason.UNKNOWN, _unread(state))
     told = problem or _stage(scope)
     awaited = _awaited(scope)
     beside = [_undelivered(scope.document.spec.version, awaited).message] if problem and awaited else []
     contested = _contested(scope)
     if contested is not None and isinstance(state, Stale | Unpromoted):
         beside.append(contested.message)
+    unread = outstanding_of(state).unread
+    if unread is not None:
+        beside.append(_unread(unread))
     return Verdict(told.status, told.reason, " ".join([told.message, *beside]))
+
+
+def _unread(blocked: Blocked) -> str:
+    return f"The {blocked.source} cannot be read: {blocked.message}"
 
 
 def _stage(scope: Scope) -> Verdict:

@@ -190,19 +190,20 @@ def _released(
     fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out)
     waits = any(left.reason == Reason.UNKNOWN for left in fleet.missed)
     moves, contests = ((), ()) if waits else lagging(document, ready, records, images, history)
-    outstanding = Outstanding(due, contests)
+    unread = _images_unread(gate, observation) if gate.unread else None
+    outstanding = Outstanding(due, contests, unread)
     if not fleet.settled:
         return Stale(ready, fleet, outstanding=outstanding)
     if moves:
         return Unpromoted(ready, fleet, _templates(moves), moves, outstanding=outstanding)
     # What somebody else has not delivered may never come: what runs is judged without it, unless nothing does.
     judged = _is_overtaken(contests) or _judged(document, ready, records, history)
-    if not gate.unread and (ready.templates or not due) and not judged:
+    if unread is None and (ready.templates or not due) and not judged:
         return Unpromoted(ready, fleet, outstanding=outstanding)
     if due:
         return Undelivered(ready, fleet, outstanding=outstanding)
-    if gate.unread:
-        return _images_unread(gate, observation)
+    if unread is not None:
+        return unread
     return Contested(ready, fleet, outstanding=outstanding) if contests else UpToDate(ready, fleet)
 
 

@@ -95,11 +95,13 @@ class Unpublished:
 class Outstanding:
     """What only somebody else can settle of a released version; it keeps nothing else waiting, and nobody fights for it.
 
-    `deliveries` is what is due of images that somebody else builds, `contests` are moving tags that somebody else moved.
+    `deliveries` is what is due of images that somebody else builds, `contests` are moving tags that somebody else moved,
+    `unread` is why it cannot be told which images some templates have, while all others go on.
     """
 
     deliveries: tuple[Delivery, ...] = ()
     contests: tuple[Contest, ...] = ()
+    unread: Blocked | None = None
 
 
 NOTHING_OUTSTANDING = Outstanding()

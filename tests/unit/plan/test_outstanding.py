@@ -12,6 +12,7 @@ from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import Dispatch, Failure, Judge, Plan, Progress, Promote, Replace
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord
+from controller.model.target import Target
 from controller.plan.decide import AWAITED_RETRY, BACKSTOP, BLOCKED_RETRY, decide
 from controller.plan.outcome import held_back_in_fleet
 from controller.plan.state import (
@@ -239,6 +240,13 @@ def test_what_is_delivered_after_the_verdict_and_fails_in_the_fleet_is_held_back
     ]
 
 
+def test_a_second_target_that_was_on_its_way_to_it_is_no_reason_to_look_at_that_target() -> None:
+    held = delivered_late().holding_back("greeter", failed_in_fleet(delivered_late()))
+    again = failed_in_fleet(held)
+    assert again is not None
+    assert again.refused == (LATE.identity,)
+
+
 def test_where_such_a_template_may_fail_the_version_is_through_without_it() -> None:
     note = failed_in_fleet(delivered_late())
     world = seen(delivered_late().holding_back("greeter", note), targets=Known((NEW, *GREETERS)))
@@ -281,6 +289,12 @@ def test_a_version_is_judged_once_more_when_the_fleet_runs_what_was_delivered_la
     assert of(planned(asked(**FOLLOW), seen(elsewhere, targets=Known((NEW, runs))))) == []
 
 
+def test_an_image_of_our_own_that_was_built_anew_leaves_the_verdict_as_it_is() -> None:
+    echo = released().templates["echo"].model_copy(update={"built_time": NOON + MINUTE})
+    world = seen(released(templates={"echo": echo, "greeter": THERE}), targets=Known((NEW,)))
+    assert of(planned(asked(**FOLLOW), world)) == []
+
+
 def test_a_rollback_brings_nothing_to_an_image_that_has_not_got_its_tag() -> None:
     candidate = THERE.model_copy(update={"image": f"{IMAGE}:candidate-00000000"})
     templates = {**released("0.1.1").templates, "greeter": candidate}
@@ -296,3 +310,20 @@ def test_a_repository_that_tells_nothing_is_asked_again_soon_beside_what_is_awai
     world = replace(seen(released(), targets=Known((OLD,))), unread={f"{ECHO}:latest": AWAY})
     plan = planned(asked(**FOLLOW), world)
     assert (plan.patience, plan.look_again) == (None, NOON + BLOCKED_RETRY)
+
+
+@pytest.mark.parametrize(
+    "targets", [(OLD,), (NEW, *GREETERS), GREETERS], ids=["rolling", "through", "no target"]
+)
+def test_a_repository_that_tells_nothing_is_asked_again_soon_whoever_runs_its_images(
+    targets: tuple[Target, ...],
+) -> None:
+    world = replace(seen(released(), targets=Known(targets)), unread={f"{ECHO}:latest": AWAY})
+    plan = planned(asked(**FOLLOW), world, minutes=500)
+    assert (plan.patience, plan.look_again) == (None, NOON + timedelta(minutes=500) + BLOCKED_RETRY)
+
+
+def test_a_repository_that_only_a_person_can_make_tell_anything_is_not_waited_for() -> None:
+    refuses = replace(AWAY, stalled="CredentialsMissing")
+    world = replace(seen(released(), targets=Known(())), unread={f"{ECHO}:latest": refuses})
+    assert planned(asked(**FOLLOW), world).patience == timedelta(0)

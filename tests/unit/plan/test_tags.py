@@ -11,6 +11,7 @@ from controller.model.plan import Judge, Progress, Promote, TagMove
 from controller.model.record import ReleaseRecord
 from controller.plan.decide import decide
 from controller.plan.state import Absent, Contested, Held, State, Unpromoted, UpToDate, classify
+from controller.plan.tags import Contest, given
 from tests.unit.simulator.ground import document
 from tests.unit.simulator.nouns import (
     image,
@@ -110,12 +111,23 @@ def test_a_new_release_does_not_take_a_tag_back_that_somebody_else_moved() -> No
 
 
 def test_what_the_owner_gave_is_taken_and_nothing_else() -> None:
-    given = template_record("0.1.0", "echo", tags=("latest",), taken=(FOREIGN,))
-    mine = set_before(templates={**set_before().templates, "echo": given})
+    echo = template_record("0.1.0", "echo", tags=("latest",), taken=(FOREIGN,))
+    mine = set_before(templates={**set_before().templates, "echo": echo})
     state = state_with(FOREIGN, mine)
     assert isinstance(state, Unpromoted)
     assert state.moves == (TagMove("echo", "latest", FOREIGN),)
     assert contest(state_with(f"sha256:{'e' * 64}", mine))[0] == "TagMoved"
+
+
+def test_what_belongs_to_another_object_is_not_given_with_the_rest() -> None:
+    contests = [
+        Contest("echo", TAG, FOREIGN, "TagMoved", ""),
+        Contest("greeter", "ws/greeter:latest", FOREIGN, "PublisherConflict", ""),
+    ]
+    mine = set_before()
+    taken = given(mine, contests).templates
+    assert taken["echo"].taken == (FOREIGN,)
+    assert taken["greeter"] == mine.templates["greeter"]
 
 
 NEWER = set_before("0.1.1", verdict=verdict("Good", minute=5))

@@ -7,7 +7,7 @@ import pytest
 
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observation import Observation
-from controller.model.observed import Known
+from controller.model.observed import Known, Unknown
 from controller.model.plan import Judge, Progress, Promote, Replace
 from controller.model.record import ReleaseRecord
 from controller.plan.decide import BLOCKED_RETRY, decide
@@ -20,7 +20,9 @@ from tests.unit.simulator.nouns import AWAY, observation, record, served, target
 from tests.unit.simulator.virtual_time import NOON
 
 REFUSED = "ws/echo:latest"
+GREETER = "ws/greeter:latest"
 TEXT = f"{REFUSED}: it is away"
+REFUSES = replace(AWAY, stalled="CredentialsMissing")
 UNPUBLISHED: dict[str, Any] = {"published_time": None, "verdict": None}
 
 
@@ -128,3 +130,16 @@ def test_a_version_is_published_without_knowing_what_others_serve_once_a_shadow_
     release = released(shadows={"greeter": shadow()}, **UNPUBLISHED)
     world = replace(seen_of_others(release), unread={f"{IMAGE}:latest": AWAY})
     assert isinstance(classify(asked(), world), Unpublished)
+
+
+@pytest.mark.parametrize(
+    ("others", "stalled"),
+    [({}, "CredentialsMissing"), ({GREETER: REFUSES}, "CredentialsMissing"), ({GREETER: AWAY}, None)],
+    ids=["told", "refuses too", "away"],
+)
+def test_it_waits_for_a_person_only_where_every_repository_does(
+    others: dict[str, Unknown], stalled: str | None
+) -> None:
+    state = classify(document(), seen(record(**UNPUBLISHED), unread={REFUSED: REFUSES, **others}))
+    assert isinstance(state, Blocked)
+    assert state.stalled == stalled

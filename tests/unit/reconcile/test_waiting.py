@@ -95,6 +95,20 @@ def test_a_run_that_ends_beside_a_tag_that_was_moved_says_who_must_do_something(
     assert result.status.condition("Stalled") is None, "an image may still come"
 
 
+def test_a_run_ends_where_only_a_person_can_have_a_repository_tell_anything() -> None:
+    whole = shared()
+    result, after = lived(whole, lambda: whole.world.machine.refusing.add("images of echo"))
+    assert isinstance(result, Stalled)
+    assert (result.reason, result.message) == (
+        "AwaitingDelivery",
+        (
+            "Version 0.1.0 is awaited from whoever builds: greeter."
+            f" The images cannot be read: {ECHO}:latest: 401"
+        ),
+    )
+    assert after < 60
+
+
 def test_a_target_that_does_not_report_is_waited_for_as_long_as_it_may_take_to_start() -> None:
     whole = life(2)
     whole.patient = False

@@ -232,17 +232,19 @@ class Machine:
         )
 
     def _images_told(self, document: WorkspaceRuntime) -> tuple[Mapping[str, str], Mapping[str, Unknown]]:
-        refused = {
-            template.image
-            for template in document.spec.templates
-            if f"images of {template.name}" in self.unread
-        }
+        untold: dict[str, Unknown] = {}
+        for template in document.spec.templates:
+            source = f"images of {template.name}"
+            if source in self.unread | self.refusing:
+                stalled = "CredentialsMissing" if source in self.refusing else None
+                untold[f"{template.image}:latest"] = Unknown("401", self.now(), stalled=stalled)
+        refused = set(map(_repository, untold))
         told = {
             reference: image
             for reference, image in self.images.items()
             if _repository(reference) not in refused
         }
-        return told, {f"{repository}:latest": Unknown("401", self.now()) for repository in refused}
+        return told, untold
 
     def targets(self, document: WorkspaceRuntime) -> Observed[tuple[Target, ...]]:
         listed = {template.name for template in document.spec.templates}

@@ -1,5 +1,6 @@
 """What only somebody else can settle is told in every state: beside work under way, and first once that is done."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,7 +17,7 @@ from controller.plan.state import classify
 from controller.status.invariants import broken
 from controller.status.scope import Scope
 from controller.status.summarize import summarize
-from tests.unit.simulator.nouns import target, template_record
+from tests.unit.simulator.nouns import AWAY, target, template_record
 from tests.unit.simulator.shared import ECHO, FOLLOW, IMAGE, STRANGE, TELL, asked, released, seen
 from tests.unit.simulator.virtual_time import NOON
 
@@ -97,6 +98,7 @@ def test_several_tags_that_were_moved_are_counted() -> None:
     made = status(wanted, seen(through, images={**MOVED, f"{IMAGE}:latest": STRANGE}, targets=Known((NEW,))))
     assert told(made, "Ready") == ("TagMoved", f"{CONTEST} (1 more: {IMAGE}:latest)")
     assert told(made, "Stalled") == told(made, "Ready")
+    assert [entry.verdict for entry in made.history] == ["Good"], "whoever has the tags"
 
 
 def test_a_version_that_is_judged_while_an_image_is_awaited_is_good_in_the_history() -> None:
@@ -109,3 +111,27 @@ def test_why_it_cannot_be_known_what_was_delivered_is_told() -> None:
     assert made.templates[1].message == (
         "No image of 0.1.1 has been delivered. What is served cannot be read: it is away"
     )
+
+
+@pytest.mark.parametrize("targets", [(), (THEIRS,)], ids=["no target", "a target of the other"])
+def test_what_cannot_be_read_is_told_beside_what_is_awaited(targets: tuple[Any, ...]) -> None:
+    world = replace(seen(released(), targets=Known(targets)), unread={f"{ECHO}:latest": AWAY})
+    made = status(asked(**FOLLOW), world)
+    unread = f"The images cannot be read: {ECHO}:latest: it is away"
+    assert told(made, "Ready") == ("AwaitingDelivery", f"{AWAITED} {unread}")
+    assert told(made, "Stalled") is None
+
+
+def test_a_tag_that_was_moved_is_told_while_the_version_is_judged() -> None:
+    made = status(asked(**FOLLOW), seen(released(verdict=None), images=MOVED, targets=Known((NEW,))))
+    text = "Version 0.1.1 runs everywhere and is being promoted."
+    assert told(made, "Ready") == ("Promoting", f"{text} {CONTEST}")
+
+
+def test_a_template_says_nothing_of_a_tag_of_another_one() -> None:
+    theirs = template_record("0.1.1", "greeter", image=f"{IMAGE}:0.1.1-nogit-00000000", tags=("latest",))
+    through = released(templates={**released().templates, "greeter": theirs})
+    images = {**MOVED, f"{IMAGE}:latest": theirs.identity}
+    echo, greeter = status(asked(directory="greeter"), seen(through, images=images)).templates
+    assert (echo.reason, echo.message) == ("TagMoved", CONTEST)
+    assert (greeter.state, greeter.reason, greeter.message) == ("Proven", theirs.reason, None)
