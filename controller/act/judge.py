@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from controller.clients.parts import Parts
 from controller.model.plan import Judge
-from controller.model.record import ReleaseRecord, Verdict
+from controller.model.record import Verdict
+from controller.plan.outcome import judged_time, with_good
 
 
 async def judge(parts: Parts, action: Judge) -> str:
     """Write the verdict Good; raises as `RecordStore` does."""
-    records = await parts.records.records()
-    times = [each.verdict.time for each in records.values() if each.verdict]
-    images = records[action.version].in_use.templates.values()
-    times += [each.built_time for each in images if each.built_time]
-    # A clock that was ahead must not make an older verdict the newer one for good, nor leave out an image that is there.
-    time = max([datetime.now(UTC), *(each + timedelta(milliseconds=1) for each in times)])
+    time = judged_time(await parts.records.records(), action.version, now=datetime.now(UTC))
     verdict = Verdict(value="Good", reason="UpToDate", message=action.reason, time=time)
-    await parts.amend(action.version, lambda record: _judged(record, verdict))
+    await parts.amend(action.version, lambda record: with_good(record, verdict))
     return f"{action.version} is the last known good"
-
-
-def _judged(record: ReleaseRecord, verdict: Verdict) -> ReleaseRecord:
-    """Return the record with the verdict, unless a target failed while it was written."""
-    return record if record.failed else record.judged(verdict).model_copy(update={"promoted": True})

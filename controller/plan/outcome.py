@@ -1,8 +1,9 @@
-"""What a probe makes of the release record: an image proven, a version held, or one template held back alone. Pure."""
+"""What a probe, a replacement or a verdict makes of the release record: of an image, of one template, or of the version. Pure."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template
@@ -97,3 +98,15 @@ def with_failed(  # noqa: PLR0913 -- each is one side of what happened
     before = record.verdict.message if record.verdict and record.failed else ""
     text = f"{before} {message}".strip()
     return record.judged(Verdict(value="Failed", reason=Reason.GATE_FAILED, message=text, time=now))
+
+
+def judged_time(records: Mapping[str, ReleaseRecord], version: str, *, now: datetime) -> datetime:
+    """Return when a verdict falls on `version`: after all others, and after its images were recorded, whosever clock said when."""
+    times = [each.verdict.time for each in records.values() if each.verdict]
+    times += [each.built_time for each in records[version].in_use.templates.values() if each.built_time]
+    return max([now, *(each + timedelta(milliseconds=1) for each in times)])
+
+
+def with_good(record: ReleaseRecord, verdict: Verdict) -> ReleaseRecord:
+    """Return the record with the verdict Good, unless a target failed while it was written."""
+    return record if record.failed else record.judged(verdict).model_copy(update={"promoted": True})

@@ -14,7 +14,7 @@ from controller.model.plan import Dispatch, Failure, Judge, Plan, Progress, Prom
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord
 from controller.model.target import Target
 from controller.plan.decide import AWAITED_RETRY, BACKSTOP, BLOCKED_RETRY, decide
-from controller.plan.outcome import held_back_in_fleet
+from controller.plan.outcome import held_back_in_fleet, judged_time, with_good
 from controller.plan.state import (
     Contested,
     Held,
@@ -287,6 +287,22 @@ def test_a_version_is_judged_once_more_when_the_fleet_runs_what_was_delivered_la
         assert of(planned(asked(**FOLLOW), seen(late, targets=Known((NEW, runs))))) == actions
     elsewhere = delivered_late(publisher="elsewhere/other")
     assert of(planned(asked(**FOLLOW), seen(elsewhere, targets=Known((NEW, runs))))) == []
+
+
+def test_a_verdict_falls_after_all_others_and_after_what_it_speaks_for_whosever_clock_was_ahead() -> None:
+    records = {"0.1.0": released("0.1.0", verdict=verdict("Good", 5)), "0.1.1": delivered_late(verdict=None)}
+    after = timedelta(milliseconds=1)
+    assert judged_time(records, "0.1.1", now=NOON) == verdict("Good", 5).time + after
+    del records["0.1.0"]
+    assert judged_time(records, "0.1.1", now=NOON) == NOON + MINUTE + after
+    assert judged_time(records, "0.1.1", now=NOON + 2 * MINUTE) == NOON + 2 * MINUTE
+
+
+def test_a_version_that_failed_on_a_target_while_it_was_judged_stays_failed() -> None:
+    failed = released(verdict=verdict("Failed", 1, "RolloutFailed"))
+    assert with_good(failed, verdict("Good", 2)) == failed
+    good = with_good(released(verdict=None), verdict("Good", 2))
+    assert (good.verdict, good.promoted) == (verdict("Good", 2), True)
 
 
 def test_an_image_of_our_own_that_was_built_anew_leaves_the_verdict_as_it_is() -> None:
