@@ -80,6 +80,18 @@ def test_an_answer_that_was_asked_for_is_waited_for_until_it_is_late() -> None:
     assert 600 < after < 660
 
 
+def test_a_run_that_ends_beside_a_silence_says_so_although_another_image_may_still_come() -> None:
+    whole = shared(**TELL)
+    third = {"name": "third", "image": f"{IMAGE}-3", "gate": "AllowUntested", "build": FOLLOW}
+    templates = whole.store.document.model_dump(mode="json")["spec"]["templates"]
+    whole.store.edit(templates=[*templates, third])
+    result, after = lived(whole)
+    assert isinstance(result, Stalled)
+    assert result.reason == "DispatchSilent"
+    assert result.message.endswith("Version 0.1.0 is awaited from whoever builds: third.")
+    assert 600 < after < 660
+
+
 def test_a_run_that_ends_beside_a_tag_that_was_moved_says_who_must_do_something() -> None:
     whole = shared()
     result, _ = lived(whole, lambda: whole.world.machine.images.update({f"{ECHO}:latest": STRANGE}))
@@ -117,6 +129,22 @@ def test_a_target_that_does_not_report_is_waited_for_as_long_as_it_may_take_to_s
     assert isinstance(result, NotYet)
     assert result.reason == "TargetsUnknown"
     assert 1800 <= after < 1900
+
+
+def test_a_target_is_waited_for_anew_once_work_of_ours_has_come_between() -> None:
+    whole = life(2)
+    whole.patient = False
+    box = whole.world.machine.boxes["docker/local/ws-1"]
+
+    def silence() -> None:
+        box.silent = True
+        bump = Event(seconds() + 1000, "a version bump", lambda: whole.store.edit(version="0.1.1"))
+        whole.events = [bump]
+
+    result, after = lived(whole, silence)
+    assert isinstance(result, NotYet)
+    assert result.reason == "TargetsUnknown"
+    assert 2800 <= after < 2900
 
 
 @pytest.mark.parametrize("patient", [False, True])
