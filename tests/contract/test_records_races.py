@@ -78,6 +78,23 @@ async def test_a_slow_writer_does_not_undo_what_was_written_while_it_was_at_it(
     assert kept.templates["echo"].proven
 
 
+async def test_a_writer_begins_nothing_else_before_what_it_writes_is_there(
+    machines: list[RegistryRecords],
+) -> None:
+    slow = Slow(machines[0])
+    await machines[1].put(record("0.1.1"))
+    first = asyncio.create_task(prove(slow, "echo"))
+    await slow.about_to_write.wait()
+    slow.about_to_write.clear()
+    second = asyncio.create_task(prove(slow, "greeter"))
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(slow.about_to_write.wait(), 0.3)
+    slow.go_on.set()
+    await asyncio.gather(first, second)
+    kept = (await machines[2].get("0.1.1")).templates
+    assert {name for name, image in kept.items() if image.proven} == {"echo", "greeter"}
+
+
 class Dying(RegistryRecords):
     """A writer that ends when it has stored its own copy."""
 
