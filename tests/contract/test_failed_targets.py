@@ -1,0 +1,98 @@
+"""What a target that did not come up leaves in the record: the version held, one template alone, or neither."""
+
+import secrets
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.api.v1alpha1 import Template
+from controller.clients.parts import Parts
+from controller.clients.registry import Registry, RegistryAccess
+from controller.clients.registry_records import RegistryRecords
+from controller.model.errors import Terminal, Transient
+from controller.model.plan import Replace
+from controller.model.record import TemplateRecord, Verdict
+from controller.model.replacement import Cause, RolledBack
+from controller.reconcile.roll import concluded
+from tests.contract.record_promises import NOON, record
+
+UNUSED: Any = None
+TEXT = "docker/local/ws-1 did not come up with 0.1.1 and is back on its old image: It exited."
+GOOD = Verdict(value="Good", reason="UpToDate", time=NOON)
+THEIRS = Template.model_validate(
+    {"name": "greeter", "image": "r.example/greeter", "build": {"strategy": "Follow"}}
+)
+OURS = Template.model_validate(
+    {"name": "greeter", "image": "r.example/greeter", "build": {"directory": "greeter"}}
+)
+
+
+@pytest.fixture
+async def parts(registry: str) -> AsyncIterator[Parts]:
+    async with Registry(RegistryAccess(registry, insecure=True)) as client:
+        records = RegistryRecords(client, f"{registry}/t{secrets.token_hex(4)}/artifacts")
+        yield Parts(UNUSED, UNUSED, records, UNUSED, UNUSED, UNUSED, Path(), Path(), say=lambda _: None)
+
+
+async def begin(parts: Parts, *, verdict: Verdict | None, minutes: int = 1) -> None:
+    image = TemplateRecord(
+        image="r.example/greeter:0.1.1",
+        image_id=f"sha256:{'1' * 64}",
+        proven=True,
+        built_time=NOON + timedelta(minutes=minutes),
+    )
+    released = record("0.1.1").with_template("greeter", image)
+    await parts.records.put(released if verdict is None else released.judged(verdict))
+
+
+async def fail(parts: Parts, template: Template, target: str = "ws-1", *, witnessed: bool = True) -> str:
+    action = Replace(f"docker/local/{target}", "0.1.1", "greeter", f"sha256:{'1' * 64}", "")
+    return await concluded(
+        parts, template, action, RolledBack("old", Cause.EXITED, "It exited.", witnessed=witnessed)
+    )
+
+
+async def test_an_image_that_came_after_the_verdict_is_held_back_alone_by_however_many_targets(
+    parts: Parts,
+) -> None:
+    await begin(parts, verdict=GOOD)
+    for target in ("ws-1", "ws-2"):
+        assert (await fail(parts, THEIRS, target)).startswith("failed: ")
+    kept = await parts.records.get("0.1.1")
+    assert kept.verdict == GOOD
+    assert kept.held_back["greeter"].reason == "RolloutFailed"
+    assert kept.held_back["greeter"].refused == (f"sha256:{'1' * 64}",)
+
+
+@pytest.mark.parametrize(("template", "minutes"), [(THEIRS, -1), (OURS, 1)], ids=["judged with it", "ours"])
+async def test_where_others_run_the_image_the_target_itself_is_to_be_looked_at(
+    parts: Parts, template: Template, minutes: int
+) -> None:
+    await begin(parts, verdict=GOOD, minutes=minutes)
+    with pytest.raises(Terminal) as refused:
+        await fail(parts, template)
+    assert refused.value.message.startswith(TEXT)
+    kept = await parts.records.get("0.1.1")
+    assert (kept.verdict, kept.held_back) == (GOOD, {})
+
+
+async def test_before_the_verdict_the_version_is_held(parts: Parts) -> None:
+    await begin(parts, verdict=None)
+    await fail(parts, THEIRS)
+    kept = await parts.records.get("0.1.1")
+    assert kept.verdict is not None
+    assert (kept.verdict.value, kept.verdict.reason, kept.verdict.message) == (
+        "Failed",
+        "RolloutFailed",
+        TEXT,
+    )
+
+
+async def test_what_was_no_fault_of_the_image_is_tried_again_and_not_recorded(parts: Parts) -> None:
+    await begin(parts, verdict=GOOD)
+    with pytest.raises(Transient):
+        await fail(parts, THEIRS, witnessed=False)
+    assert (await parts.records.get("0.1.1")).held_back == {}
