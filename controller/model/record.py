@@ -120,8 +120,10 @@ class TemplateRecord(RecordPart):
     tags: tuple[str, ...] = ()
     """The moving tags that were set to this image, or to one of the version that it follows."""
     taken: tuple[Digest, ...] = ()
-    """Images that moving tags may be taken from: those that this one follows, and those that their owner gave, although
-    somebody else put them there."""
+    """Images that moving tags may be taken from, although somebody else put them there: their owner said so. Earlier
+    releases noted those here, too, that this one follows."""
+    followed: tuple[Digest, ...] = ()
+    """All images of the same version that this one follows: a moving tag may have been left at any of them."""
     boot_seconds: Annotated[float, Field(ge=0)] | None = None
     memory_bytes: Annotated[int, Field(ge=0)] | None = None
     pruned_time: Moment | None = None
@@ -166,25 +168,19 @@ class TemplateRecord(RecordPart):
         """Return this image as the one that follows `earlier`; the very image that was proven before stays proven."""
         if earlier is None:
             return self
+        facts: dict[str, object] = {
+            "tags": earlier.tags,
+            "taken": earlier.taken,
+            "followed": tuple(sorted({*earlier.followed, earlier.identity} - {"", self.identity})),
+        }
         for known in (earlier, earlier.previous):
             if known is not None and known.proven and known.identity == self.identity:
-                facts = {
-                    "proven": True,
-                    "boot_seconds": known.boot_seconds,
-                    "memory_bytes": known.memory_bytes,
-                    "tags": known.tags,
-                    "taken": known.taken,
-                }
-                return self.model_copy(update={**facts, "previous": known.previous})
+                facts |= {"proven": True, "previous": known.previous}
+                facts |= {"boot_seconds": known.boot_seconds, "memory_bytes": known.memory_bytes}
+                return self.model_copy(update=facts)
         used = earlier.in_use
         previous = used.model_copy(update={"previous": None}) if used is not None else None
-        return self.model_copy(
-            update={
-                "previous": previous,
-                "tags": earlier.tags,
-                "taken": tuple(sorted({*earlier.taken, earlier.identity} - {""})),
-            }
-        )
+        return self.model_copy(update={**facts, "previous": previous})
 
     @property
     def digests(self) -> frozenset[str]:

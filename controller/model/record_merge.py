@@ -105,6 +105,7 @@ def _with_tags_of(known: TemplateRecord, template: TemplateRecord) -> TemplateRe
         update={
             "tags": tuple(sorted({*known.tags, *template.tags})),
             "taken": tuple(sorted({*known.taken, *template.taken})),
+            "followed": tuple(sorted({*known.followed, *template.followed})),
         }
     )
 

@@ -182,7 +182,7 @@ def _own(document: WorkspaceRuntime, image: TemplateRecord) -> tuple[str, ...]:
 def _named(image: TemplateRecord) -> Iterator[str]:
     """Yield every digest that a recorded image names, its own included."""
     yield from image.digests
-    yield from image.taken
+    yield from (*image.taken, *image.followed)
     if image.full_build is not None:
         yield image.full_build.digest
     yield from _further(image)
@@ -190,7 +190,7 @@ def _named(image: TemplateRecord) -> Iterator[str]:
 
 def _beside(document: WorkspaceRuntime, image: TemplateRecord) -> Iterator[str]:
     """Yield the digests of what an image stands on that does not go with it, and of those that it follows."""
-    yield from set(image.taken) - image.digests
+    yield from {*image.taken, *image.followed} - image.digests
     build = image.full_build
     if build is not None and not _is_ours(document, build.image, "full-"):
         yield build.digest

@@ -113,7 +113,7 @@ def publisher_conflict(document: WorkspaceRuntime, records: Iterable[ReleaseReco
 
 
 def _identities(image: TemplateRecord) -> set[str]:
-    return {each.identity for each in (image, image.previous) if each is not None}
+    return {*image.followed, *(each.identity for each in (image, image.previous) if each is not None)}
 
 
 def _is_ours(document: WorkspaceRuntime, publisher: str) -> bool:
@@ -180,9 +180,10 @@ class _Asked:
         return Contest(template.name, where, digest, Reason.PUBLISHER_CONFLICT, text)
 
     def _given(self, template: Template, digest: str) -> bool:
-        """Whether the owner said that a tag may be taken from this image; of an image in use the next one has it noted."""
+        """Whether a tag may be taken from this image: one that is followed, or that the owner gave; the next image has it noted."""
         recorded = self.records.get(self.record.version, self.record).templates
-        return digest in (recorded.get(template.name) or self.record.templates[template.name]).taken
+        image = recorded.get(template.name) or self.record.templates[template.name]
+        return digest in {*image.taken, *image.followed}
 
     def _naming(self, digest: str) -> list[ReleaseRecord]:
         return [

@@ -150,10 +150,11 @@ def test_a_candidate_stays_that_a_target_needs_by(user: Target) -> None:
     [
         candidate("b", previous=candidate("a")),
         candidate("b", taken=(digest("a"),)),
+        candidate("b", followed=(digest("a"),)),
         candidate("b", full_build=FullBuild(image="x:full", digest=digest("a"), inputs_sha256=sha("x"))),
         index("b", "a"),
     ],
-    ids=["previous", "taken", "full build", "child"],
+    ids=["previous", "taken", "followed", "full build", "child"],
 )
 def test_a_candidate_stays_that_a_kept_record_names_as_its(naming: TemplateRecord) -> None:
     good = abandoned(naming, "0.0.8", verdict=verdict("Good"))
@@ -302,6 +303,7 @@ def images(draw: st.DrawFn) -> TemplateRecord:
             "previous": previous,
             "full_build": build if draw(st.booleans()) else None,
             "taken": (digest(draw(NAMES)),) if draw(st.booleans()) else (),
+            "followed": (digest(draw(NAMES)),) if draw(st.booleans()) else (),
             "built_time": draw(st.sampled_from([LONG_AGO, NOON, None])),
         }
     )

@@ -180,6 +180,46 @@ def test_a_tag_that_an_older_release_of_ours_has_is_moved_forward() -> None:
     assert isinstance(state, Unpromoted)
 
 
+def built_three_times(version: str = "0.1.0") -> tuple[ReleaseRecord, str]:
+    """A release whose image of `echo` was built twice more before the tag was moved, and where the tag was left."""
+    images = [f"sha256:{letter * 64}" for letter in "abc"]
+    first, second, third = (template_record(version, "echo", image_id=each) for each in images)
+    last = third.following(second.following(first.model_copy(update={"tags": ("latest",)})))
+    return set_before(version).with_template("echo", last), images[0]
+
+
+def test_a_tag_left_at_an_image_that_two_others_followed_is_moved_forward_with_the_next_release() -> None:
+    before, left = built_three_times()
+    newer = record("0.1.1", verdict=None)
+    state = state_with(left, before, newer, asked=document("0.1.1"), history=(been("0.1.0"),))
+    assert isinstance(state, Unpromoted)
+    assert TagMove("echo", "latest", left) in state.moves
+
+
+def test_a_tag_left_at_an_image_that_two_others_followed_is_moved_back_when_its_release_fails() -> None:
+    before, left = built_three_times("0.1.1")
+    failed = before.judged(verdict("Failed", minute=5, reason="RolloutFailed"))
+    state = state_with(left, record(), failed, asked=document("0.1.1"))
+    assert isinstance(state, Held)
+    assert TagMove("echo", "latest", left) in state.moves
+
+
+def test_a_tag_left_at_an_image_that_was_given_up_for_the_one_before_it_is_moved_back_to_that() -> None:
+    first = template_record("0.1.0", "echo", tags=("latest",))
+    other = template_record("0.1.0", "echo", image_id=f"sha256:{'b' * 64}")
+    again = first.following(other.following(first))
+    mine = set_before().with_template("echo", again)
+    state = state_with(other.identity, mine, history=(been("0.1.0"),))
+    assert isinstance(state, Unpromoted)
+    assert state.moves == (TagMove("echo", "latest", other.identity),)
+
+
+def test_what_the_owner_gave_to_one_release_is_not_taken_by_the_next() -> None:
+    given = template_record("0.1.0", "echo", tags=("latest",)).giving(FOREIGN)
+    records = (set_before().with_template("echo", given), record("0.1.1", verdict=verdict("Good", minute=5)))
+    assert contest(state_with(FOREIGN, *records, asked=document("0.1.1")))[0] == "TagMoved"
+
+
 LATER = record(verdict=verdict("Good", minute=5))
 OTHERS = set_before("0.0.9", publisher="elsewhere/other", tree_sha256=None)
 
