@@ -1,9 +1,10 @@
-"""Which templates' images cannot be told while those of others can: what depends on them waits, and nothing else. Pure."""
+"""What cannot be told of one template while that of others can: what depends on it waits, and nothing else. Pure."""
 
 from __future__ import annotations
 
 from controller.api.v1alpha1 import Template
 from controller.model.observation import Observation
+from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 
 
@@ -23,6 +24,21 @@ def unread(template: Template, record: ReleaseRecord | None, observation: Observ
         ),
         None,
     )
+
+
+def unread_inputs(template: Template, observation: Observation) -> tuple[str, Unknown] | None:
+    """Return what `rebuildOn` has a template follow and cannot be read, by what people call it, and why.
+
+    It is no reason to build, and nobody can say that the image is up to date with it.
+    """
+    words, inputs = set(template.build.rebuild_on), observation.templates.get(template.name)
+    if not template.build.ours or not words & {"Template", "Base"}:
+        return None
+    if isinstance(inputs, Unknown):
+        return f"template {template.name}", inputs
+    names = inputs.value.bases if isinstance(inputs, Known) and "Base" in words else ()
+    bases = ((name, observation.bases.get(name)) for name in names)
+    return next(((f"base image {name}", each) for name, each in bases if isinstance(each, Unknown)), None)
 
 
 def _repository(reference: str) -> str:

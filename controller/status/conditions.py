@@ -28,6 +28,7 @@ from controller.plan.state import (
     UpToDate,
     outstanding_of,
 )
+from controller.plan.unread import unread_inputs
 from controller.status.scope import Scope
 from controller.status.standing import about_others, templates_of
 
@@ -105,6 +106,9 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
     if isinstance(state, Held):
         waits_for_targets = state.fallback is not None and state.fleet is None
         return not state.by_owner and not waits_for_targets
+    unread = _inputs_unread(scope) if isinstance(state, UpToDate) else None
+    if unread is not None and ready == unread:
+        return unread.reason != Reason.UNKNOWN
     return bool(_failures(scope)) or ready.reason in STUCK
 
 
@@ -162,7 +166,7 @@ def _ready(scope: Scope) -> Verdict:
     state, problem = scope.state, _problem(scope)
     if isinstance(state, UpToDate):
         everybody = Verdict("True", Reason.UP_TO_DATE, _settled_text(state.fleet, state.record))
-        return _missed(state.fleet, state.record) or everybody
+        return _missed(state.fleet, state.record) or _inputs_unread(scope) or everybody
     if isinstance(state, Held):
         return Verdict("False", state.reason, state.message)
     if isinstance(state, Blocked):
@@ -181,6 +185,19 @@ def _ready(scope: Scope) -> Verdict:
 
 def _unread(blocked: Blocked) -> str:
     return f"The {blocked.source} cannot be read: {blocked.message}"
+
+
+def _inputs_unread(scope: Scope) -> Verdict | None:
+    """Return what images are to follow and cannot be read: whether they are behind it is not known."""
+    found = [
+        each
+        for template in scope.document.spec.templates
+        if (each := unread_inputs(template, scope.observation))
+    ]
+    if not found:
+        return None
+    name, why = found[0]
+    return Verdict("Unknown", why.stalled or Reason.UNKNOWN, f"The {name} cannot be read: {why.reason}")
 
 
 def _stage(scope: Scope) -> Verdict:

@@ -252,6 +252,9 @@ def test_a_delivered_image_that_is_deleted_is_told_and_the_next_one_taken_over(
     for name in OTHERS:
         assert digest(scene, f"{name}-1") == again[name] != delivered[name]
     scene.assert_all_run(version)
+    ci.push(
+        version, *OTHERS
+    )  # others go on in its place, and try the next version on what is served as latest
 
 
 def test_nothing_to_try_a_version_on_stops_its_publication_unless_that_is_allowed(

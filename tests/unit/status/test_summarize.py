@@ -548,6 +548,38 @@ def test_the_base_of_a_full_build_is_told_and_one_that_cannot_be_read_is_named()
     assert status(observation(record())).templates[0].base_digest is None
 
 
+@pytest.mark.parametrize(
+    ("unread", "rebuild_on", "what"),
+    [
+        ("templates", ["Version", "Template"], "template echo"),
+        ("templates", ["Version", "Base"], "template echo"),
+        ("bases", ["Version", "Base"], f"base image {BASE_NAME}"),
+    ],
+)
+def test_nobody_says_ready_while_what_an_image_is_to_follow_cannot_be_read(
+    unread: str, rebuild_on: list[str], what: str
+) -> None:
+    name = BASE_NAME if unread == "bases" else "echo"
+    follows = [
+        {"name": "echo", "image": "ws/echo", "build": {"directory": "echo", "rebuildOn": rebuild_on}},
+        {"name": "greeter", "image": "ws/greeter", "build": {"directory": "greeter"}},
+    ]
+    made = conditions(status(observation(record(), **{unread: {name: AWAY}}), templates=follows))
+    told = ("Unknown", "Unknown", f"The {what} cannot be read: it is away")
+    assert made["Ready"] == told
+    assert made["Reconciling"] == ("True", *told[1:])
+    assert made["RolledOut"][0] == made["ImagesBuilt"][0] == "True", "what is known stays so"
+    refused = replace(AWAY, stalled="CredentialsMissing")
+    made = conditions(status(observation(record(), **{unread: {name: refused}}), templates=follows))
+    assert made["Stalled"][:2] == ("True", "CredentialsMissing")
+    assert "Reconciling" not in made
+
+
+def test_what_no_image_is_to_follow_may_be_unread() -> None:
+    seen = observation(record(), templates={"echo": AWAY}, bases={BASE_NAME: AWAY})
+    assert conditions(status(seen))["Ready"][0] == "True"
+
+
 def test_what_is_in_use_is_what_new_workspaces_get_while_the_next_image_is_not_proven() -> None:
     used = template_record("0.1.0", "echo")
     candidate = used.model_copy(
