@@ -214,6 +214,14 @@ def test_a_tag_left_at_an_image_that_was_given_up_for_the_one_before_it_is_moved
     assert state.moves == (TagMove("echo", "latest", other.identity),)
 
 
+def test_a_tag_left_at_an_image_that_was_followed_is_moved_whoever_published_the_version() -> None:
+    before, left = built_three_times()
+    theirs = before.model_copy(update={"publisher": "elsewhere/other", "tree_sha256": None})
+    state = state_with(left, theirs)
+    assert isinstance(state, Unpromoted)
+    assert state.moves == (TagMove("echo", "latest", left),)
+
+
 def test_what_the_owner_gave_to_one_release_is_not_taken_by_the_next() -> None:
     given = template_record("0.1.0", "echo", tags=("latest",)).giving(FOREIGN)
     records = (set_before().with_template("echo", given), record("0.1.1", verdict=verdict("Good", minute=5)))

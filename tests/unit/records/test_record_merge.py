@@ -179,6 +179,12 @@ def test_an_image_built_again_takes_the_place_of_the_proven_one_which_stays_in_u
     assert both == new.following(old)
 
 
+def test_all_that_either_copy_of_an_image_follows_is_kept() -> None:
+    digests = [f"sha256:{letter * 64}" for letter in "ab"]
+    copies = [record(templates={"echo": template(followed=(each,))}) for each in digests]
+    assert merged(*copies).templates["echo"].followed == tuple(digests)
+
+
 def test_the_same_image_stored_again_stands_under_its_candidate_name_and_stays_proven() -> None:
     old = template(built=1, image="0.1.1-x", proven=True, tags=("latest",))
     again = merged(record(templates={"echo": old}), record(templates={"echo": template(built=2)})).templates[
