@@ -34,6 +34,8 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.5
 """How often it is looked whether a booting candidate still runs: that costs the engine more than a refused connection."""
+_ENDING_LOOKS: Final = 20
+_ENDING_PAUSE_SECONDS: Final = 0.1
 _PAUSE_GROWTH: Final = 1.15
 _CARD_SECONDS: Final = 10.0
 """How long one request for card or status may take: a booting process may accept and not answer yet."""
@@ -75,7 +77,7 @@ async def _probe(
     ):
         try:
             booted = await _boot(engine, container, order, session)
-            await _check_identity(booted.agent, order)
+            await _identified(engine, container, booted.agent, order)
             conversation = Conversation(engine, container, booted.agent, order, script)
             first = await conversation.turn(1)
             second, memory = await _beside(conversation.turn(2), _memory_bytes(engine, container))
@@ -161,6 +163,21 @@ def _require_running(state: Mapping[str, Any], *, before: str) -> None:
     raise Failed(
         ProbeReason.EXITED_AT_ONCE, f"ended with exit code {code}{killed} before {before}", exit_code=code
     )
+
+
+async def _identified(engine: DockerEngine, container: str, agent: Agent, order: ProbeOrder) -> None:
+    """Check what the process says of itself; one that ends meanwhile is told as that, not as silent or another one's."""
+    try:
+        await _check_identity(agent, order)
+    except Failed as failed:
+        answered = failed.__cause__ is None
+        # NOTE: One that ends answers no more a moment before its engine knows that it has ended.
+        for _ in range(1 if answered else _ENDING_LOOKS):
+            _require_running(
+                (await engine.inspect_container(container))["State"], before="it told its version"
+            )
+            await asyncio.sleep(0 if answered else _ENDING_PAUSE_SECONDS)
+        raise
 
 
 async def _check_identity(agent: Agent, order: ProbeOrder) -> None:

@@ -64,12 +64,14 @@ def test_a_version_that_ci_publishes_is_waited_for_and_rolled_out_as_soon_as_the
     assert desk.condition("Stalled") is None
 
     at = f"127.0.0.1:{free_port()}"
-    monkeypatch.setenv("WSR_HOOK_SECRET", "of this test")
+    monkeypatch.setenv("WSR_HOOK_SECRET", "a secret of this test")
     running = desk.start("run", "--listen", at)
     running.until("PublishedElsewhere")
     ci_publishes(desk, theirs, "0.1.1", tmp_path)
     assert scene.fleet.shapes() == before
-    hook = urllib.request.Request(f"http://{at}/hooks/index", b"", {"Authorization": "Bearer of this test"})
+    hook = urllib.request.Request(
+        f"http://{at}/hooks/index", b"", {"Authorization": "Bearer a secret of this test"}
+    )
     with urllib.request.urlopen(hook) as answer:  # noqa: S310 -- loopback
         assert answer.status == 202
     running.until("adopt 0.1.1: because the index already serves this version", seconds=3)

@@ -26,6 +26,12 @@ def node(cluster: Cluster, namespace: str, monkeypatch: pytest.MonkeyPatch) -> I
         yield node
 
 
+@pytest.fixture(autouse=True)
+def building_engine(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document without Docker hosts builds and probes where DOCKER_HOST leads."""
+    monkeypatch.setenv("DOCKER_HOST", engine)
+
+
 @pytest.fixture
 def registry(tmp_path: Path) -> Iterator[str]:
     with running_registry(tmp_path / "registry") as address:

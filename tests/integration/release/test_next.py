@@ -305,7 +305,7 @@ def test_a_stray_version_that_was_yanked_does_not_count(ground: Ground) -> None:
         (["--index", ""], 2, "--index '' is no address of an index.\nGive its simple index, like https://packages.example/simple/; in a workflow, set the variable that holds it.\n"),
         (["--github", "no-name"], 2, "'no-name' is not a repository of GitHub.\nWrite it as OWNER/NAME.\n"),
         (["--repo", ".."], 2, ".. is not in a git repository with a commit.\nName one with --repo DIR.\n"),
-        (["--token-file", "absent"], 1, "absent is no file.\nWrite the token there, readable only by you.\n"),
+        (["--token-file", "absent"], 2, "absent is no file.\nWrite the token there, readable only by you.\n"),
         (["-f", "absent.yaml"], 2, "absent.yaml: there is no such file.\nName the document with -f FILE.\n"),
     ],
 )  # fmt: skip
