@@ -49,6 +49,7 @@ _LOG_LINES: Final = 20
 _ATTEMPTS: Final = 3
 _RETRY_SECONDS: Final = 0.1
 _REFUSED_SECONDS: Final = 1.0
+_BETWEEN_CRASHES_SECONDS: Final = 0.3
 _USUAL_STOP_SECONDS: Final = 10
 _NO_WAY_BACK: Final = frozenset({Step.CREATE, Step.REMOVE_ORPHAN, Step.PAUSE_NEW, Step.REMOVE_OLD})
 """Steps before anything changed, or after the proof: their failure undoes nothing, the next pass repeats them."""
@@ -106,7 +107,7 @@ class _Replacement:
         last: Step | None = None
         failures = 0
         while True:
-            facts = await self._view.look()
+            facts = await self._looked()
             await self._judge(facts)
             step = next_step(facts, self._order.image, self._progress)
             if step is not last and last is not None:
@@ -127,6 +128,16 @@ class _Replacement:
             except Problem as problem:
                 failures += 1
                 await self._recover(step, problem, failures)
+
+    async def _looked(self) -> Facts:
+        """Look, and once more where one that crashes all the time is between an end and its next start, as if stopped."""
+        facts = await self._view.look()
+        old = facts.old
+        if old is not None and old.restart_count and not old.state.has_process and old.policy != NEVER:
+            await asyncio.sleep(_BETWEEN_CRASHES_SECONDS)
+            self._view.touched(old=True)
+            facts = await self._view.look()
+        return facts
 
     async def _judge(self, facts: Facts) -> None:
         """Remember who is who, and notice when there is no way forward."""
