@@ -49,7 +49,6 @@ _LOG_LINES: Final = 20
 _ATTEMPTS: Final = 3
 _RETRY_SECONDS: Final = 0.1
 _REFUSED_SECONDS: Final = 1.0
-_BETWEEN_CRASHES_SECONDS: Final = 0.3
 _USUAL_STOP_SECONDS: Final = 10
 _NO_WAY_BACK: Final = frozenset({Step.CREATE, Step.REMOVE_ORPHAN, Step.PAUSE_NEW, Step.REMOVE_OLD})
 """Steps before anything changed, or after the proof: their failure undoes nothing, the next pass repeats them."""
@@ -107,7 +106,7 @@ class _Replacement:
         last: Step | None = None
         failures = 0
         while True:
-            facts = await self._looked()
+            facts = await self._view.look()
             await self._judge(facts)
             step = next_step(facts, self._order.image, self._progress)
             if step is not last and last is not None:
@@ -128,16 +127,6 @@ class _Replacement:
             except Problem as problem:
                 failures += 1
                 await self._recover(step, problem, failures)
-
-    async def _looked(self) -> Facts:
-        """Look, and once more where one that crashes all the time is between an end and its next start, as if stopped."""
-        facts = await self._view.look()
-        old = facts.old
-        if old is not None and old.restart_count and not old.state.has_process and old.policy != NEVER:
-            await asyncio.sleep(_BETWEEN_CRASHES_SECONDS)
-            self._view.touched(old=True)
-            facts = await self._view.look()
-        return facts
 
     async def _judge(self, facts: Facts) -> None:
         """Remember who is who, and notice when there is no way forward."""
@@ -178,7 +167,7 @@ class _Replacement:
             Step.CONNECT: lambda: self._connect(new, facts.to_connect[0]),
             Step.UNPAUSE_OLD: lambda: engine.unpause(old),
             Step.DRAIN: lambda: self._drain(facts),
-            Step.DISARM_OLD: lambda: self._arm(self._view.old, NEVER),
+            Step.DISARM_OLD: self._disarm_old,
             Step.STOP_OLD: lambda: self._stop_old(old),
             Step.RENAME_OLD: lambda: self._rename(self._view.old, interim_prev),
             Step.RENAME_NEW: lambda: self._rename(self._view.new, facts.name),
@@ -274,6 +263,10 @@ class _Replacement:
     async def _rename(self, member: dict[str, Any], name: str) -> None:
         await self._engine.rename(member["Id"], name)
         self._view.renamed(member, name)
+
+    async def _disarm_old(self) -> None:
+        self._progress.disarmed = True
+        await self._arm(self._view.old, NEVER)
 
     async def _arm(self, member: dict[str, Any], policy: RestartPolicy) -> None:
         await self._engine.set_restart_policy(member["Id"], policy.as_json())

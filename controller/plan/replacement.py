@@ -189,6 +189,9 @@ class Progress:
     drained_start: datetime | None = None
     """When the process that drained was started: one that was started since knows nothing of it. None where between two
     crashes there was no process that could have had work."""
+    disarmed: bool = False
+    """Whether the engine was asked not to start the old one again. Asked in the moment in which the process ends it
+    refuses, and still does so: only the policy that it shows stays as it was (moby 20.10, daemon/update.go)."""
     proven_start: datetime | None = None
     """When the process that gave the proof was started. Its address may pass to another container the moment it
     ends, so a proof only holds for a process that a later look still finds running."""
@@ -283,7 +286,7 @@ def _back(facts: Facts, old: Member, new: Member, progress: Progress) -> Step | 
         return Step.UNDO_RENAME_OLD
     # A stopped target's successor is only ever started by somebody who wants it to run.
     wanted_up = facts.succeeds.was.has_process or new.started_at is not None
-    runs = wanted_up and not stopped_by_somebody(facts, old, new)
+    runs = wanted_up and not stopped_by_somebody(facts, old, new, progress)
     if runs and not old.state.has_process:
         return Step.UNDO_START_OLD
     if runs and old.state is ContainerState.RUNNING:
@@ -300,14 +303,15 @@ def _policy(facts: Facts) -> RestartPolicy:
     return facts.record.restart_policy if facts.record is not None else NEVER
 
 
-def stopped_by_somebody(facts: Facts, old: Member, new: Member) -> bool:
+def stopped_by_somebody(facts: Facts, old: Member, new: Member, progress: Progress) -> bool:
     """Whether its owner stopped the old one, and so wants it down.
 
-    We set the restart policy to `no` before we stop it. Where that is the container's own policy the two cannot be
-    told apart, and it counts as ours: a workspace that runs again is the smaller harm than one that stays down.
+    We set the restart policy to `no` before we stop it. Where that is the container's own policy, or we have asked for
+    it, the two cannot be told apart, and it counts as ours: a workspace that runs again is the smaller harm than one that
+    stays down.
     """
     ran = facts.succeeds.was.has_process and new.started_at is None
-    return ran and not old.state.has_process and old.policy != NEVER
+    return ran and not old.state.has_process and old.policy != NEVER and not progress.disarmed
 
 
 def interim_names(name: str) -> tuple[str, str]:

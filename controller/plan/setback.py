@@ -28,7 +28,7 @@ def failure_seen(
     if old is None or new is None:
         return None
     if new.started_at is None:
-        return _not_started(facts, old, new, wanted)
+        return _not_started(facts, old, new, wanted, progress)
     if new.state is ContainerState.PAUSED and facts.succeeds.was is ContainerState.PAUSED:
         return None
     if _may_start_again(facts, old, new) and not progress.started_again:
@@ -59,7 +59,9 @@ def _may_start_again(facts: Facts, old: Member, new: Member) -> bool:
     return took_over and new.ended_from_outside and facts.succeeds.was.has_process
 
 
-def _not_started(facts: Facts, old: Member, new: Member, wanted: WantedImage | None) -> Failure | None:
+def _not_started(
+    facts: Facts, old: Member, new: Member, wanted: WantedImage | None, progress: Progress
+) -> Failure | None:
     if new.error or new.exit_code:
         cause = Cause.HOST if _HOST_FAULTS.search(new.error) else Cause.NOT_STARTED
         return Failure(
@@ -70,7 +72,7 @@ def _not_started(facts: Facts, old: Member, new: Member, wanted: WantedImage | N
         return None
     if wanted is None or wanted.image_id != new.image_id:
         return Failure(Cause.SUPERSEDED, "Another image is wanted by now.")
-    if stopped_by_somebody(facts, old, new):
+    if stopped_by_somebody(facts, old, new, progress):
         return Failure(
             Cause.STOPPED_MEANWHILE, f"Somebody stopped {facts.name} before its successor took over."
         )

@@ -138,10 +138,14 @@ def a_container(state: ContainerState, policy: RestartPolicy = ALWAYS) -> Member
 
 
 def play(
-    world: World, *, crashes: list[int] | None = None, wanted: WantedImage | None = WANTED
+    world: World,
+    *,
+    crashes: list[int] | None = None,
+    wanted: WantedImage | None = WANTED,
+    progress: Progress | None = None,
 ) -> tuple[End, list[Step], Progress]:
     """Take steps to the end, losing all memory after the steps counted in `crashes`."""
-    crashes, progress = list(crashes or ()), Progress()
+    crashes, progress = list(crashes or ()), progress or Progress()
     taken: list[Step] = []
     left = crashes.pop(0) if crashes else -1
     for _ in range(200):
@@ -282,6 +286,19 @@ def test_one_stopped_by_somebody_is_not_started_by_its_replacement() -> None:
     assert progress.failure.cause is Cause.STOPPED_MEANWHILE
     assert steps == [Step.UNDO_REMOVE_NEW]
     assert world.old.state is ContainerState.EXITED
+
+
+def test_one_that_crashed_while_its_policy_was_being_changed_was_not_stopped_by_its_owner() -> None:
+    for works, end in (("yes", End.FINISHED), ("wrong", End.UNDONE)):
+        world = World(a_container(ContainerState.RUNNING), works=works)
+        world.do(Step.CREATE, Progress())
+        assert world.old is not None
+        world.old = replace(world.old, state=ContainerState.EXITED)
+        ended, steps, _ = play(world, progress=Progress(drained=True, disarmed=True))
+        assert (ended, steps[1]) == (end, Step.DISARM_OLD)
+        up = world.facts().old
+        assert up is not None
+        assert (up.state, up.policy) == (ContainerState.RUNNING, ALWAYS)
 
 
 def test_nothing_is_done_where_a_foreign_container_has_the_name() -> None:
