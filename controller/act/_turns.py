@@ -111,21 +111,23 @@ class Conversation:
         return f"{none}{_refusals(self._script)}"
 
     async def _broken(self, number: int, error: Exception) -> Failed:
-        """Tell a broken connection from a process that ended: the engine notices an end a little later than we do."""
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + _END_NOTICED_SECONDS
-        state = await self._state()
-        while state["Running"] and clock() < deadline:
-            await asyncio.sleep(_PAUSE_SECONDS)
-            state = await self._state()
+        """Tell a broken connection from a process that ended."""
+        state = await state_after_silence(self._engine, self._container)
         blame_nobody_for_a_kill(state)
         code = None if state["Running"] else int(state["ExitCode"])
         what = str(error) if code is None else f"its process ended with exit code {code}"
         return Failed(ProbeReason.TURN_FAILED, f"failed turn {number} of 2: {what}", exit_code=code)
 
-    async def _state(self) -> Mapping[str, Any]:
-        state: Mapping[str, Any] = (await self._engine.inspect_container(self._container))["State"]
-        return state
+
+async def state_after_silence(engine: DockerEngine, container: str) -> Mapping[str, Any]:
+    """Return the state of a container that does not answer: its engine notices an end a little later than we do."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + _END_NOTICED_SECONDS
+    while True:
+        state: Mapping[str, Any] = (await engine.inspect_container(container))["State"]
+        if not state["Running"] or clock() >= deadline:
+            return state
+        await asyncio.sleep(_PAUSE_SECONDS)
 
 
 def _judge(script: Script, number: int, answer: str) -> None:

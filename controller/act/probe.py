@@ -15,7 +15,7 @@ from typing import Any, Final
 import aiohttp
 
 from controller.act._candidate import candidate_container, remove_leftovers
-from controller.act._turns import Conversation, Failed, blame_nobody_for_a_kill
+from controller.act._turns import Conversation, Failed, blame_nobody_for_a_kill, state_after_silence
 from controller.clients.a2a import Agent
 from controller.clients.docker import DockerEngine
 from controller.clients.stand_in import StandIn
@@ -34,8 +34,6 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.5
 """How often it is looked whether a booting candidate still runs: that costs the engine more than a refused connection."""
-_ENDING_LOOKS: Final = 20
-_ENDING_PAUSE_SECONDS: Final = 0.1
 _PAUSE_GROWTH: Final = 1.15
 _CARD_SECONDS: Final = 10.0
 """How long one request for card or status may take: a booting process may accept and not answer yet."""
@@ -77,7 +75,7 @@ async def _probe(
     ):
         try:
             booted = await _boot(engine, container, order, session)
-            await _identified(engine, container, booted.agent, order)
+            await _check_identity(engine, container, booted.agent, order)
             conversation = Conversation(engine, container, booted.agent, order, script)
             first = await conversation.turn(1)
             second, memory = await _beside(conversation.turn(2), _memory_bytes(engine, container))
@@ -165,31 +163,21 @@ def _require_running(state: Mapping[str, Any], *, before: str) -> None:
     )
 
 
-async def _identified(engine: DockerEngine, container: str, agent: Agent, order: ProbeOrder) -> None:
-    """Check what the process says of itself; one that ends meanwhile is told as that, not as silent or another one's."""
-    try:
-        await _check_identity(agent, order)
-    except Failed as failed:
-        answered = failed.__cause__ is None
-        # NOTE: One that ends answers no more a moment before its engine knows that it has ended.
-        for _ in range(1 if answered else _ENDING_LOOKS):
-            _require_running(
-                (await engine.inspect_container(container))["State"], before="it told its version"
-            )
-            await asyncio.sleep(0 if answered else _ENDING_PAUSE_SECONDS)
-        raise
-
-
-async def _check_identity(agent: Agent, order: ProbeOrder) -> None:
-    """Read the process's own word on what it runs: the only thing that counts."""
+async def _check_identity(engine: DockerEngine, container: str, agent: Agent, order: ProbeOrder) -> None:
+    """Read the process's own word on what it runs: the only thing that counts. One that ended is told as that."""
     try:
         async with asyncio.timeout(_CARD_SECONDS):
             report = await agent.runtime()
     except (Transient, NotFound, Terminal, TimeoutError) as error:
+        _require_running(await state_after_silence(engine, container), before="it told its version")
         said = str(error) or f"no answer in {_CARD_SECONDS:g} s"
         raise Failed(ProbeReason.WRONG_VERSION, f"does not tell its version: {said}") from error
     for name, wanted in (("version", order.version), ("contentSha256", order.content_sha256)):
         if report.get(name) != wanted:
+            # NOTE: An address passes on the moment its container ends: another one may have answered.
+            _require_running(
+                (await engine.inspect_container(container))["State"], before="it told its version"
+            )
             raise Failed(
                 ProbeReason.WRONG_VERSION, f"reports {name} {report.get(name)!r} instead of {wanted!r}"
             )
