@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.stream import WsApiClient
 
+from controller.clients.executed import ExecResult
 from controller.model.errors import Transient
 
 _HEARTBEAT_SECONDS: Final = 10.0
@@ -21,17 +21,9 @@ _STDOUT, _STDERR, _OUTCOME = 1, 2, 3
 _NOT_STARTED: Final = 126
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a command in a container ended, with its output; standard error too when it failed."""
-
-    exit_code: int
-    output: bytes
-
-
 async def execute(
     configuration: Configuration, path: str, container: str, command: Sequence[str], *, doing: str
-) -> Ran:
+) -> ExecResult:
     """Run `command` and return how it ended; `path` is that of the pod's subresource ``exec``.
 
     Raises:
@@ -55,7 +47,7 @@ async def execute(
     if not output[_OUTCOME]:
         raise Transient(f"Could not {doing}: the connection ended before the command did")
     code = _exit_code(output[_OUTCOME])
-    return Ran(code, bytes(output[_STDOUT] + (output[_STDERR] if code else b"")))
+    return ExecResult(code, bytes(output[_STDOUT] + (output[_STDERR] if code else b"")))
 
 
 def _exit_code(outcome: bytes | bytearray) -> int:

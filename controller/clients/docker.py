@@ -10,7 +10,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any, Final, Self, TypeVar
 
 from docker import APIClient, auth
@@ -20,6 +19,7 @@ from controller.clients._docker_events import watch
 from controller.clients._docker_files import VolumeFiles
 from controller.clients._docker_read import demultiplex, parse_summary, split_reference
 from controller.clients._docker_transport import is_local, open_client
+from controller.clients.executed import ExecResult
 from controller.model.container import ContainerSummary, EngineEvent
 from controller.model.errors import NotFound, Transient
 
@@ -31,15 +31,6 @@ JsonObject = dict[str, Any]
 _CALL_SECONDS: Final = 60
 _PULL_SILENCE_SECONDS: Final = 300
 _STOP_MARGIN_SECONDS: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class ExecResult:
-    """How a command inside a container ended; 126 and 127 mean that it could not be run or was not found."""
-
-    exit_code: int
-    output: bytes
-    """Standard output; standard error too when it failed."""
 
 
 class DockerEngine:

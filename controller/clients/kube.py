@@ -20,7 +20,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from controller.clients._kube_errors import Conflict, Expired, FieldsOwned, refused, translated
-from controller.clients._kube_exec import Ran, execute
+from controller.clients._kube_exec import execute
 from controller.clients._kube_objects import (
     DEPLOYMENTS,
     NAMESPACES,
@@ -34,6 +34,7 @@ from controller.clients._kube_objects import (
     Place,
     Resource,
 )
+from controller.clients.executed import ExecResult
 from controller.model.errors import Terminal
 
 __all__ = [
@@ -50,7 +51,6 @@ __all__ = [
     "KubeCluster",
     "Listed",
     "Place",
-    "Ran",
     "Resource",
 ]
 
@@ -214,7 +214,7 @@ class KubeCluster:
 
     async def execute(
         self, at: Place, container: str, command: Sequence[str], *, timeout_seconds: float
-    ) -> Ran:
+    ) -> ExecResult:
         """Run a command in a container of the pod `at`.
 
         Raises:

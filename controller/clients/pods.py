@@ -6,26 +6,24 @@ told to end, within its grace period. Exec is for a runtime that predates `/runt
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Self
 
 import aiohttp
 
+from controller.clients.executed import EXEC_SECONDS, ExecResult, report_from_metadata
 from controller.clients.kube import PODS, KubeCluster, Place
-from controller.clients.workspace import parse_report
+from controller.clients.workspace import LONGEST_DRAIN_SECONDS, parse_report
 from controller.model.errors import Problem, Terminal, Transient
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.running import RuntimeReport, RuntimeState
+from controller.model.running import RuntimeReport
 from controller.model.workload import Pod
 
 USUAL_URL: Final = "http://{podIP}:{port}"
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0, sock_connect=1.0)
-_EXEC_SECONDS: Final = 15.0
-_LONGEST_DRAIN_SECONDS: Final = 86_400
 _BODY_LIMIT_BYTES: Final = 64 * 1024
-_METADATA_PROGRAM: Final = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
 
 
 class PodWorkspaces:
@@ -72,7 +70,7 @@ class PodWorkspaces:
         Raises:
             Transient: it cannot be asked, or does not take the token.
         """
-        length = max(1, min(int(seconds), _LONGEST_DRAIN_SECONDS))
+        length = max(1, min(int(seconds), LONGEST_DRAIN_SECONDS))
         return await self._control("POST", pod, token, {"timeoutSeconds": length})
 
     async def resume(self, pod: Pod, *, token: str) -> None:
@@ -108,13 +106,12 @@ class PodWorkspaces:
             return f"{url}: {error}"
 
     async def _from_metadata(self, pod: Pod, container: str, package: str) -> RuntimeReport:
-        for python in ("python3", "python"):
-            command = (python, "-c", _METADATA_PROGRAM, package)
-            at = Place(PODS, pod.namespace, pod.name)
-            ran = await self._cluster.execute(at, container, command, timeout_seconds=_EXEC_SECONDS)
-            if ran.exit_code == 0:
-                return RuntimeReport(package, ran.output.decode().strip(), None, RuntimeState.UNREPORTED)
-        raise Transient(f"no Python in it knows a version of {package}")
+        at = Place(PODS, pod.namespace, pod.name)
+
+        def execute(command: tuple[str, ...]) -> Awaitable[ExecResult]:
+            return self._cluster.execute(at, container, command, timeout_seconds=EXEC_SECONDS)
+
+        return await report_from_metadata(execute, package)
 
 
 def _formatted(url: str, values: Mapping[str, object]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -21,6 +21,7 @@ import aiohttp
 
 from controller.api.names import IMAGE_LABEL_CONTENT, IMAGE_LABEL_VERSION
 from controller.clients.docker import DockerEngine
+from controller.clients.executed import EXEC_SECONDS, ExecResult, report_from_metadata
 from controller.model.container import ContainerSummary
 from controller.model.errors import Problem, Transient
 from controller.model.observed import Known, Observed, Unknown
@@ -28,17 +29,14 @@ from controller.model.running import RuntimeReport, RuntimeState
 
 _USUAL_PORT: Final = 8000
 _HTTP_TIMEOUT: Final = aiohttp.ClientTimeout(total=2.0, sock_connect=0.25)
-_EXEC_SECONDS: Final = 15.0
 _CONTROL: Final = ("molecule-runtime", "ctl")
 _DRAIN_SIGNAL: Final = "SIGURG"
 _SIGNAL_SECONDS: Final = 0.5
 """How long a signal may take to show; where an init or a shell keeps it for itself, it never does."""
 _SIGNAL_PAUSE_SECONDS: Final = 0.01
-_NOT_IN_IMAGE: Final = frozenset({126, 127})
-_LONGEST_DRAIN_SECONDS: Final = 86_400
+LONGEST_DRAIN_SECONDS: Final = 86_400
 """What the runtime accepts; a drain that nobody renews ends by itself."""
 _BODY_LIMIT_BYTES: Final = 64 * 1024
-_METADATA_PROGRAM: Final = "import sys, importlib.metadata as m; print(m.version(sys.argv[1]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +133,7 @@ class Workspaces:
         drained = await self._drain_by_signal(place)
         if drained is not None:
             return drained
-        length = max(1, min(int(seconds), _LONGEST_DRAIN_SECONDS))
+        length = max(1, min(int(seconds), LONGEST_DRAIN_SECONDS))
         return await self._control(place, "drain", "--timeout", str(length))
 
     async def _drain_by_signal(self, place: Place) -> RuntimeReport | None:
@@ -189,7 +187,7 @@ class Workspaces:
         if not known:
             raise Transient("its runtime predates `molecule-runtime ctl`")
         ran = await self._engine.execute(
-            place.container_id, (*_CONTROL, *arguments), timeout_seconds=_EXEC_SECONDS
+            place.container_id, (*_CONTROL, *arguments), timeout_seconds=EXEC_SECONDS
         )
         if ran.exit_code:
             text = " ".join(ran.output.decode(errors="replace").split())[:300]
@@ -200,14 +198,10 @@ class Workspaces:
             raise Transient(f"`molecule-runtime ctl {arguments[0]}`: {error}") from error
 
     async def _from_metadata(self, place: Place, package: str) -> RuntimeReport:
-        for python in ("python3", "python"):
-            command = (python, "-c", _METADATA_PROGRAM, package)
-            ran = await self._engine.execute(place.container_id, command, timeout_seconds=_EXEC_SECONDS)
-            if ran.exit_code == 0:
-                return RuntimeReport(package, ran.output.decode().strip(), None, RuntimeState.UNREPORTED)
-            if ran.exit_code not in _NOT_IN_IMAGE:
-                break
-        raise Transient(f"no Python in it knows a version of {package}")
+        def execute(command: tuple[str, ...]) -> Awaitable[ExecResult]:
+            return self._engine.execute(place.container_id, command, timeout_seconds=EXEC_SECONDS)
+
+        return await report_from_metadata(execute, package)
 
 
 def _drains_on_signal(observed: Observed[RuntimeReport]) -> bool:
