@@ -93,19 +93,26 @@ async def _followed(
     parts: Parts, document: WorkspaceRuntime, action: Promote, used: Mapping[str, TemplateRecord]
 ) -> None:
     """Let the host's own moving tags, which new workspaces are created from, stand for what those of the registry do."""
-    if document.spec.registry.mode == "Remote":
-        for template in document.spec.templates:
-            for move in action.moves:
-                if move.template == template.name:
-                    await _follow(parts, document, template, used[template.name], move.tag)
+    if document.spec.registry.mode != "Remote":
+        return
+    templates = {template.name: template for template in document.spec.templates}
+    there = await parts.engine.images()
+    for move in action.moves:
+        template = templates[move.template]
+        name = f"{template.image}:{move.tag}"
+        await _follow(parts, document, template, used[move.template], name, present=there.get(name))
 
 
-async def _follow(
-    parts: Parts, document: WorkspaceRuntime, template: Template, image: TemplateRecord, tag: str
+async def _follow(  # noqa: PLR0913 -- which tag, to which image, and where that comes from
+    parts: Parts,
+    document: WorkspaceRuntime,
+    template: Template,
+    image: TemplateRecord,
+    name: str,
+    *,
+    present: str | None,
 ) -> None:
-    """Move one tag of the host; one that has neither tag nor image pulls the tag when it needs it."""
-    name = f"{template.image}:{tag}"
-    present = (await parts.engine.images()).get(name)
+    """Move one tag of the host, which stands for `present`; one that has neither tag nor image pulls the tag when it needs it."""
     try:
         found = str((await parts.engine.inspect_image(image.exact))["Id"])
     except NotFound:

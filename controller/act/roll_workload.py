@@ -102,7 +102,9 @@ class _Rolling:
         running = [pod for pod in await self._pods(workload) if pod.running and not pod.deleting]
         if marks.roll is None:
             return running
-        said = [await self._workspaces.report(pod, container=self._order.container) for pod in running]
+        said = await asyncio.gather(
+            *(self._workspaces.report(pod, container=self._order.container) for pod in running)
+        )
         return [
             pod
             for pod, each in zip(running, said, strict=True)
@@ -163,12 +165,12 @@ class _Rolling:
             if marks.roll is None:
                 return Replaced(workload.uid, workload.uid)
             if container.image == marks.image and workload.rolled and workload.replicas == 0:
-                await self._finish()
+                await self._finish(container.image)
                 return Replaced(workload.uid, workload.uid, awaiting_first_start=True)
             pods = await self._pods(workload)
             failure = await self._look(workload, pods, marks.roll)
             if failure is None:
-                await self._finish()
+                await self._finish(container.image)
                 return Replaced(workload.uid, workload.uid, seconds_down=self._seconds_down(workload))
             cause, message = failure
             if not ran and any(pod.running and pod.image == marks.image for pod in pods):
@@ -214,9 +216,8 @@ class _Rolling:
         """Return for how long nobody served; 0.0 where the new pod starts beside the old one, or another pass began."""
         return 0.0 if workload.surge or self._begun is None else time.monotonic() - self._begun
 
-    async def _finish(self) -> None:
-        _, container = await self._read()
-        await self._write(container.image, lambda now, _: replace(Marks.of(now), roll=None))
+    async def _finish(self, image: str) -> None:
+        await self._write(image, lambda now, _: replace(Marks.of(now), roll=None))
 
     async def _go_back(self, workload: Workload, roll: Roll, cause: Cause, message: str) -> RolledBack:
         self._on_step("Going back to the old image")

@@ -41,8 +41,9 @@ class ClusterTargets:
             Terminal: a namespace does not let this object in.
             Transient: the cluster did not answer: nothing is known of its targets.
         """
+        edit = _edit(document)
         readings = [
-            observe(self.workloads, self.workspaces, namespace, _asked(document, entry))
+            observe(self.workloads, self.workspaces, namespace, _asked(document, entry, edit))
             for entry in document.spec.targets.workloads
             for namespace in entry.namespaces
         ]
@@ -118,10 +119,10 @@ def _edit(document: WorkspaceRuntime) -> str:
     return hashlib.sha256(document.spec.model_dump_json().encode()).hexdigest()[:16]
 
 
-def _asked(document: WorkspaceRuntime, entry: Workloads) -> Asked:
+def _asked(document: WorkspaceRuntime, entry: Workloads, edit: str) -> Asked:
     return Asked(
         owner=document.key,
-        edit=_edit(document),
+        edit=edit,
         container=entry.container,
         selector=entry.selector.match_labels,
         templates={template.name: template.image for template in document.spec.templates},

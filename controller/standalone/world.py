@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
@@ -76,10 +77,10 @@ class StandaloneWorld:
         return dict(self.parts.waits)
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
-        found = [await self._containers(document, host) for host in document.spec.targets.docker_hosts]
+        readings = [self._containers(document, host) for host in document.spec.targets.docker_hosts]
         if self.cluster is not None:
-            found.append(await self.cluster.observe(document))
-        return steered(document, tuple(chain.from_iterable(found)))
+            readings.append(self.cluster.observe(document))
+        return steered(document, tuple(chain.from_iterable(await asyncio.gather(*readings))))
 
     async def _containers(self, document: WorkspaceRuntime, host: DockerHost) -> tuple[Target, ...]:
         return await observe_targets(
