@@ -19,7 +19,6 @@ from controller.plan.preview import Preview, preview
 from controller.plan.state import classify
 from controller.settings import SIGNING_KEY, Settings
 from controller.standalone.session import open_session
-from controller.standalone.store import saved_status
 
 
 def preview_of(file: Path, *, state: Path | None, secrets: Path | None) -> Preview:
@@ -75,8 +74,7 @@ def _publication(answer: Preview) -> str:
 async def _preview(file: Path, state: Path | None, secrets: Path | None) -> Preview:
     async with open_session(file, state=state, secrets=secrets) as session:
         observation = await session.world.observe(session.document, earlier=None)
-        status = saved_status(session.folder)
-        history = status.history if status else ()
+        history = session.history()
         found = classify(session.document, observation, history)
         answer = preview(session.document, observation, found, history, now=datetime.now(UTC))
         return replace(

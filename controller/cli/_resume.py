@@ -35,8 +35,7 @@ async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
             await parts.amend(version, lambda current: current.resumed(datetime.now(UTC)))
             return f"Version {version} is no longer held; the next pass tries it again."
         observation = await session.world.observe(document, earlier=None)
-        status = saved_status(session.folder)
-        reached = classify(document, observation, status.history if status else ())
+        reached = classify(document, observation, session.history())
         told = {each.template for each in deliveries(document.spec, record, observation) if each.sent}
         waiting = sorted({*record.held_back, *told})
         contests = _contests(reached)
@@ -46,6 +45,7 @@ async def _resume(file: Path, state: Path | None, secrets: Path | None) -> str:
                 version, lambda current: given(current.resumed(now) if waiting else current, contests)
             )
             return _told(version, waiting, contests)
+        status = saved_status(session.folder)
         stalled = status.condition("Stalled") if status and status_is_of(session.folder, document) else None
         if stalled is None or isinstance(reached, Held | Blocked | Absent | Contested | UpToDate):
             return f"Version {version} is not held; nothing was changed."

@@ -18,7 +18,6 @@ from controller.plan.fleet import sort_fleet
 from controller.plan.state import classify, outstanding_of
 from controller.settings import Settings
 from controller.standalone.session import Session, open_session
-from controller.standalone.store import saved_status
 from controller.standalone.world import Needs
 
 
@@ -60,8 +59,7 @@ async def _why(name: str, file: Path, state: Path | None, secrets: Path | None) 
 
 def _contested(session: Session, observation: Observation, template: str | None) -> list[str]:
     """Return what is said of each moving tag of a target's template that somebody else moved."""
-    status = saved_status(session.folder)
-    state = classify(session.document, observation, status.history if status else ())
+    state = classify(session.document, observation, session.history())
     return [each.message for each in outstanding_of(state).contests if each.template == template]
 
 

@@ -44,28 +44,21 @@ from controller.plan.wanted import begun_in, standing_in, targets_under_way, wan
 PROBES_AT_ONCE = 8
 """Candidates booted at the same time: a boot is mostly one core's work, with waits for disk and engine in between."""
 
-
 BACKSTOP = timedelta(seconds=60)
 """How long to sleep when nothing wakes us: signals may be lost."""
-
 
 BLOCKED_RETRY = timedelta(seconds=5)
 """How soon a source that could not be read is read again."""
 
-
 AWAITED_RETRY = timedelta(seconds=10)
 """How soon it is looked again whether what somebody else builds has arrived: a version on the index, or an image."""
 
-
 NO_TARGETS: Observed[tuple[Target, ...]] = Known(())
-
 
 NO_RECORDS: Observed[Mapping[str, ReleaseRecord]] = Known({})
 
-
 PREPARATIONS = frozenset({"adopt", "package", "cascade", "probe"})
 """Kinds of work that change nothing anybody uses: they may be cut off. Publications and replacements are finished."""
-
 
 RELEASE_WORK = PREPARATIONS | {"tag", "publish"}
 """Kinds of work that rely on the bytes that a version's record names."""

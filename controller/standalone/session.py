@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.settings import Settings
-from controller.standalone.store import FileStore, object_folder, read_document
+from controller.standalone.store import FileStore, object_folder, read_document, saved_status
 from controller.standalone.world import ALL, Needs, StandaloneWorld, open_world
 
 
@@ -21,6 +22,11 @@ class Session:
     folder: Path
     store: FileStore
     world: StandaloneWorld
+
+    def history(self) -> Sequence[HistoryEntry]:
+        """Return which versions were asked for before, newest first, as the last run noted them."""
+        status = saved_status(self.folder)
+        return status.history if status else ()
 
 
 @asynccontextmanager

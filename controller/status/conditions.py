@@ -126,8 +126,7 @@ def _rolling_back(scope: Scope) -> Verdict | None:
     if not isinstance(state, Held) or state.fallback is None:
         return None
     if isinstance(scope.observation.targets, Unknown):
-        text = f"The targets cannot be read: {scope.observation.targets.reason}"
-        return Verdict("True", Reason.ROLLING_BACK, text)
+        return Verdict("True", Reason.ROLLING_BACK, _unread("targets", scope.observation.targets.reason))
     if state.fleet is None or not (state.fleet.stale or state.retagged):
         return None
     text = f"To bring back to {state.fallback.version}: {len(state.fleet.stale)} of {len(state.fleet.ours)} targets."
@@ -170,7 +169,7 @@ def _ready(scope: Scope) -> Verdict:
     if isinstance(state, Held):
         return Verdict("False", state.reason, state.message)
     if isinstance(state, Blocked):
-        return Verdict("Unknown", state.stalled or Reason.UNKNOWN, _unread(state))
+        return Verdict("Unknown", state.stalled or Reason.UNKNOWN, _unread(state.source, state.message))
     told = problem or _stage(scope)
     awaited = _awaited(scope)
     beside = [_undelivered(scope.document.spec.version, awaited).message] if problem and awaited else []
@@ -179,12 +178,16 @@ def _ready(scope: Scope) -> Verdict:
         beside.append(contested.message)
     unread = outstanding_of(state).unread
     if unread is not None:
-        beside.append(_unread(unread))
+        beside.append(_unread(unread.source, unread.message))
     return Verdict(told.status, told.reason, " ".join([told.message, *beside]))
 
 
-def _unread(blocked: Blocked) -> str:
-    return f"The {blocked.source} cannot be read: {blocked.message}"
+def _unread(source: str, why: str) -> str:
+    return f"The {source} cannot be read: {why}"
+
+
+def _unknown(source: str, seen: Unknown) -> Verdict:
+    return Verdict("Unknown", Reason.UNKNOWN, _unread(source, seen.reason))
 
 
 def _inputs_unread(scope: Scope) -> Verdict | None:
@@ -197,7 +200,7 @@ def _inputs_unread(scope: Scope) -> Verdict | None:
     if not found:
         return None
     name, why = found[0]
-    return Verdict("Unknown", why.stalled or Reason.UNKNOWN, f"The {name} cannot be read: {why.reason}")
+    return Verdict("Unknown", why.stalled or Reason.UNKNOWN, _unread(name, why.reason))
 
 
 def _stage(scope: Scope) -> Verdict:
@@ -315,25 +318,16 @@ def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
     if isinstance(scope.state, Unpublished):
         return problem or _publishing(scope)
     if isinstance(scope.observation.records, Unknown):
-        return Verdict(
-            "Unknown",
-            Reason.UNKNOWN,
-            f"The release records cannot be read: {scope.observation.records.reason}",
-        )
+        return _unknown("release records", scope.observation.records)
     if isinstance(scope.observation.index, Unknown):
-        text = f"The package index cannot be read: {scope.observation.index.reason}"
-        return Verdict("Unknown", Reason.UNKNOWN, text)
+        return _unknown("package index", scope.observation.index)
     return Verdict("False", Reason.PENDING, f"Version {version} is not public.")
 
 
 def _images_built(scope: Scope, record: ReleaseRecord | None) -> Verdict:
     version = scope.document.spec.version
     if isinstance(scope.observation.records, Unknown):
-        return Verdict(
-            "Unknown",
-            Reason.UNKNOWN,
-            f"The release records cannot be read: {scope.observation.records.reason}",
-        )
+        return _unknown("release records", scope.observation.records)
     if record is not None and record.failed and record.verdict is not None and not _all_passed(scope, record):
         return Verdict("False", record.verdict.reason, record.verdict.message)
     if isinstance(scope.state, Absent | Unbuilt | Unproven):
@@ -362,9 +356,7 @@ def _passed_text(scope: Scope, record: ReleaseRecord) -> str:
 def _rolled_out(scope: Scope) -> Verdict:
     version = scope.document.spec.version
     if isinstance(scope.observation.targets, Unknown):
-        return Verdict(
-            "Unknown", Reason.UNKNOWN, f"The targets cannot be read: {scope.observation.targets.reason}"
-        )
+        return _unknown("targets", scope.observation.targets)
     match scope.state:
         case (
             UpToDate(fleet=fleet, record=record)

@@ -89,14 +89,7 @@ def test_one_edit_reaches_the_workspaces_of_a_cluster(
     made = [
         _workload(kind, f"ws-{kind.lower()}", f"{registry}/{namespace}/plain:made-by-hand") for kind in KINDS
     ]
-    cluster.kubectl(
-        "apply",
-        "-n",
-        namespace,
-        "-f",
-        "-",
-        stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}),
-    )
+    cluster.apply(*made, namespace=namespace)
     scene.desk.run()
     scene.desk.bump("0.1.1")
     scene.desk.run()
@@ -122,14 +115,7 @@ def test_a_version_that_a_clusters_workspace_cannot_run_is_taken_back_everywhere
         _workload("Deployment", f"ws-{number}", f"{registry}/{namespace}/plain:made-by-hand")
         for number in (1, 2)
     ]
-    cluster.kubectl(
-        "apply",
-        "-n",
-        namespace,
-        "-f",
-        "-",
-        stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}),
-    )
+    cluster.apply(*made, namespace=namespace)
     scene.desk.run()
     before = _images(cluster, namespace)
     node.fails = "0.1.1"
@@ -174,14 +160,7 @@ def test_real_pods_run_what_the_document_asks_for_and_keep_their_volumes(
         scene.desk.run()
         image = scene.desk.wsr("image", "plain").out.strip()
         made = [_real(kind, f"ws-{kind.lower()}", image) for kind in KINDS]
-        cluster.kubectl(
-            "apply",
-            "-n",
-            namespace,
-            "-f",
-            "-",
-            stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": made}),
-        )
+        cluster.apply(*made, namespace=namespace)
         for each in ("deployment/ws-deployment", "statefulset/ws-statefulset"):
             cluster.kubectl("rollout", "status", "-n", namespace, each, "--timeout=60s")
         pod = ("exec", "-n", namespace, "ws-statefulset-0", "--", "sh", "-c")

@@ -148,8 +148,6 @@ class UpToDate(_OfRelease):
 
 
 Released = Stale | Unpromoted | Undelivered | Contested | UpToDate
-
-
 State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Released
 
 
