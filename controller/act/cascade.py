@@ -236,7 +236,7 @@ async def _inventory(parts: Parts, kept: Artifact | None, file: Path) -> str | N
 
 
 def _run(parts: Parts, action: Cascade, *, inputs: Path, folder: Path) -> Run:
-    arguments = (f"--inputs={inputs}", f"--out={folder / 'out'}", f"--engine={parts.engine.endpoint}")
+    arguments = (f"--inputs={inputs}", f"--out={folder / 'out'}", f"--engine={parts.docker.endpoint}")
     return Run("cascade", arguments, {"key": action.key})
 
 

@@ -93,7 +93,7 @@ async def _followed(
     parts: Parts, document: WorkspaceRuntime, action: Promote, used: Mapping[str, TemplateRecord]
 ) -> None:
     """Let the host's own moving tags, which new workspaces are created from, stand for what those of the registry do."""
-    if document.spec.registry.mode != "Remote":
+    if document.spec.registry.mode != "Remote" or parts.engine is None:
         return
     templates = {template.name: template for template in document.spec.templates}
     there = await parts.engine.images()
@@ -114,15 +114,15 @@ async def _follow(  # noqa: PLR0913 -- which tag, to which image, and where that
 ) -> None:
     """Move one tag of the host, which stands for `present`; one that has neither tag nor image pulls the tag when it needs it."""
     try:
-        found = str((await parts.engine.inspect_image(image.exact))["Id"])
+        found = str((await parts.docker.inspect_image(image.exact))["Id"])
     except NotFound:
         if present is None:
             return
         credentials = pull_credentials(document.spec.registry, parts.settings, image=image.exact)
         platform, _ = await parts.platforms(template.build)
-        found = await parts.engine.pull(image.exact, credentials=credentials, platform=platform)
+        found = await parts.docker.pull(image.exact, credentials=credentials, platform=platform)
     if present != found:
-        await parts.engine.tag_image(image.exact, name)
+        await parts.docker.tag_image(image.exact, name)
 
 
 def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:
@@ -170,7 +170,7 @@ async def _run(
     # A name of its own: tags of several templates, each for itself, are set at the same time.
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     await asyncio.to_thread(_write, path, json.dumps(content, indent=1))
-    arguments = (f"--inputs={path}", f"--engine={parts.engine.endpoint}")
+    arguments = (f"--inputs={path}", f"--engine={parts.docker.endpoint}")
     await parts.runs.run(Run("promote", arguments, {"key": key}, fix="Then run again."), progress=parts.say)
 
 

@@ -90,6 +90,7 @@ class Reason(enum.StrEnum):
     INDEX_UNVERIFIABLE = "IndexUnverifiable"
     RECORD_CORRUPT = "RecordCorrupt"
     ARTIFACT_CORRUPT = "ArtifactCorrupt"
+    ENGINE_MISSING = "EngineMissing"
     ENGINE_REFUSED = "EngineRefused"
     PULL_DENIED = "PullDenied"
     NAME_TAKEN = "NameTaken"

@@ -197,6 +197,10 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "A recorded file has other bytes than its record says; it is not used.",
         "Restore it; if the version was not published, delete its record to build it anew.",
     ),
+    Reason.ENGINE_MISSING: Meaning(
+        "Something can be done in a Docker Engine only, and there is none.",
+        "In a cluster, use `registry.mode: Remote` and `targets.workloads`.",
+    ),
     Reason.ENGINE_REFUSED: Meaning("The Docker Engine refuses a request.", "Change what the message names."),
     Reason.PULL_DENIED: Meaning(
         "The engine may not pull an image.", "Give `registry.pullSecretName` the right to."

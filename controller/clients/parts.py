@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Build
 from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
+from controller.clients.prover import Prover
 from controller.clients.records import RecordStore
 from controller.clients.runs import Runs
-from controller.clients.stand_in import StandIn
-from controller.model.errors import Transient
+from controller.model.errors import Terminal, Transient
 from controller.model.record import ReleaseRecord
 from controller.settings import Settings
 
@@ -23,16 +24,16 @@ from controller.settings import Settings
 class Parts:
     """What one object's actions use.
 
-    `folder` is where builder runs put their files (lost without harm), `base` what relative paths of the document
+    `engine` is None where there is none, as in a cluster: whoever cannot do without asks for `docker`. `folder` is where builder runs put their files (lost without harm), `base` what relative paths of the document
     start from. `say` takes lines of progress. `waits` says what actions under way wait for, by their keys, and `news` is
     set whenever that changes. `switching` are the names whose old container a replacement of ours has begun to stop.
     """
 
-    engine: DockerEngine
+    engine: DockerEngine | None
     index: PackageIndex
     records: RecordStore
     runs: Runs
-    stand_in: StandIn
+    prover: Prover
     settings: Settings
     folder: Path
     base: Path
@@ -40,6 +41,21 @@ class Parts:
     waits: dict[str, str] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     switching: set[str] = field(default_factory=set)
+
+    @property
+    def docker(self) -> DockerEngine:
+        """The engine, for what cannot be done without one.
+
+        Raises:
+            Terminal: there is none.
+        """
+        if self.engine is None:
+            raise Terminal(
+                Reason.ENGINE_MISSING,
+                "There is no Docker Engine here, and this is done in one.",
+                fix="In a cluster, use registry.mode: Remote and targets.workloads.",
+            )
+        return self.engine
 
     @contextmanager
     def waiting(self, key: str) -> Iterator[Callable[[str], None]]:
@@ -57,11 +73,11 @@ class Parts:
     async def platforms(self, build: Build) -> tuple[str | None, tuple[str, ...]]:
         """Return the platform to pull, build and boot a template for, and the further ones of its image.
 
-        See `Settings.platforms_for`. Raises Transient when the engine does not answer.
+        See `Settings.platforms_for`. Raises Transient when the place where candidates are booted does not answer.
         """
         several = len(build.platforms or ()) > 1
-        engine = await self.engine.platform() if several else ""
-        return self.settings.platforms_for(build.platforms, engine=engine)
+        own = await self.prover.platform() if several else ""
+        return self.settings.platforms_for(build.platforms, engine=own)
 
     async def amend(
         self,

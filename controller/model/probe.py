@@ -59,8 +59,9 @@ class ProbeSettings:
 class ProbeOrder:
     """One candidate to prove.
 
-    `owner` is the object (`namespace/name`), `image` a reference or id that the engine has. Deadlines are in
-    seconds: the first from the start of the process until it is ready, the second for each turn.
+    `owner` is the object (`namespace/name`), `image` a reference or id, `digests` what the place that boots it may call
+    it by, and `platform` what it is booted on, None for the place's own. Deadlines are in seconds: the first from the start
+    of the process until it is ready, the second for each turn.
     """
 
     owner: str
@@ -69,6 +70,8 @@ class ProbeOrder:
     version: str
     content_sha256: str
     start_deadline_seconds: float
+    digests: frozenset[str] = frozenset()
+    platform: str | None = None
     turn_deadline_seconds: float = 300.0
     model: ModelUse = ModelUse.REQUIRED
     settings: ProbeSettings = field(default_factory=ProbeSettings)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from builder.contract import candidate_tag
-from controller.act.probe import probe
 from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_REBUILD
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
-from controller.clients.registry_config import pull_credentials
 from controller.model.delivery import DeliveredImage
 from controller.model.errors import Terminal
 from controller.model.plan import Probe
@@ -29,16 +28,14 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     Raises:
         Terminal: GateMisconfigured, when the runtime refuses the probe's settings; GateFailed, when a new image of
             a version that is known to be good fails, which must not hold the version.
-        Transient, Terminal: the engine or the store failed; nothing is known of the image.
+        Transient, Terminal: the prover or the store failed; nothing is known of the image.
     """
     template = next(each for each in document.spec.templates if each.name == action.template)
     record = await parts.records.get(action.version)
-    image = _image(template, record, action)
-    if document.spec.registry.mode == "Remote":
-        credentials = pull_credentials(document.spec.registry, parts.settings, image=image)
-        platform, _ = await parts.platforms(template.build)
-        await parts.engine.pull(image, credentials=credentials, platform=platform)
-    outcome = await probe(parts.engine, order_of(document, template, record, image=image), parts.stand_in)
+    platform, _ = await parts.platforms(template.build)
+    image, digests = _image(template, record, action)
+    order = replace(order_of(document, template, record, image=image), digests=digests, platform=platform)
+    outcome = await parts.prover.prove(document.spec.registry, order)
     if isinstance(outcome, ProbePassed):
         delivered = _delivered(template, action.delivered) if action.delivered is not None else None
         await parts.amend(
@@ -60,10 +57,12 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     return f"failed: {outcome.told}"
 
 
-def _image(template: Template, record: ReleaseRecord, action: Probe) -> str:
+def _image(template: Template, record: ReleaseRecord, action: Probe) -> tuple[str, frozenset[str]]:
+    """Return what to boot, and by which digests whoever boots it may call it."""
     if action.delivered is not None:
-        return f"{template.image}@{action.digest}"
-    return (record.templates if template.build.ours else record.shadows)[template.name].exact
+        return f"{template.image}@{action.digest}", frozenset({action.digest, action.delivered.image_id})
+    recorded = (record.templates if template.build.ours else record.shadows)[template.name]
+    return recorded.exact, recorded.digests
 
 
 def _raise_what_holds_no_version(record: ReleaseRecord, template: Template, outcome: ProbeFailed) -> None:

@@ -96,7 +96,7 @@ class ImageFacts:
             return await self.registry.labels(
                 f"{template.image}@{image}", platform=platform or DEFAULT_PLATFORM
             )
-        labels = (await self.parts.engine.inspect_image(image))["Config"].get("Labels")
+        labels = (await self.parts.docker.inspect_image(image))["Config"].get("Labels")
         return labels or {}
 
 

@@ -115,7 +115,7 @@ class ReleaseWorld:
             case Judge():
                 return await judge(self.parts, action)
             case Prune():
-                return await prune(self.parts.records, self.writing or self.parts.engine, document, action)
+                return await prune(self.parts.records, self.writing or self.parts.docker, document, action)
 
     async def _releases(
         self, document: WorkspaceRuntime, targets: Awaitable[Observed[tuple[Target, ...]]], now: datetime
@@ -154,7 +154,7 @@ class ReleaseWorld:
     ) -> tuple[Observed[Mapping[str, str]], Mapping[str, Unknown]]:
         """Return the images that there are by reference, and those of which the registry tells nothing though it does of others."""
         if self.registry is None:
-            reading = read_engine_images(self.parts.engine, now=now)
+            reading = read_engine_images(self.parts.docker, now=now)
             return await self.readings.observed("images", reading, now), {}
         references = {
             f"{template.image}:{tag}" for template in document.spec.templates for tag in all_tags(template)

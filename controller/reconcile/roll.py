@@ -79,11 +79,11 @@ async def concluded(parts: Parts, template: Template, action: Replace, result: R
 async def _fetched(parts: Parts, document: WorkspaceRuntime, template: Template, reference: str) -> str:
     """Return what the engine calls an image, pulled unless other targets of its template came before."""
     try:
-        return str((await parts.engine.inspect_image(reference))["Id"])
+        return str((await parts.docker.inspect_image(reference))["Id"])
     except NotFound:
         credentials = pull_credentials(document.spec.registry, parts.settings, image=reference)
         platform, _ = await parts.platforms(template.build)
-        return await parts.engine.pull(reference, credentials=credentials, platform=platform)
+        return await parts.docker.pull(reference, credentials=credentials, platform=platform)
 
 
 async def _end(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
@@ -160,6 +160,6 @@ async def _replaced(parts: Parts, action: Replace, order: ReplaceOrder, *, packa
                 parts.switching.add(order.name)
 
     try:
-        return await replace_container(parts.engine, order, package=package, on_step=on_step)
+        return await replace_container(parts.docker, order, package=package, on_step=on_step)
     finally:
         parts.switching.discard(order.name)

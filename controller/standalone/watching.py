@@ -47,7 +47,7 @@ async def _watch_news(news: asyncio.Event, wake: asyncio.Event) -> None:
 
 
 async def _watch_engine(world: StandaloneWorld, wake: asyncio.Event) -> None:
-    async for event in world.parts.engine.events():
+    async for event in world.parts.docker.events():
         if event.container_id:
             world.sightings.touch(event.container_id, datetime.now(UTC))
         else:  # the connection began or was lost: events were missed

@@ -21,7 +21,6 @@ from controller.clients.registry import Registry
 from controller.clients.registry_config import access_of
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
-from controller.clients.stand_in import StandIn
 from controller.model.observation import Observation
 from controller.model.plan import Action, Replace
 from controller.model.target import Target
@@ -29,6 +28,7 @@ from controller.observe.bases import RegistryBases
 from controller.observe.docker_hosts import Sightings
 from controller.observe.docker_hosts import observe as observe_targets
 from controller.plan.steering import steered
+from controller.reconcile.docker_prover import DockerProver
 from controller.reconcile.image_facts import ImageFacts, registries
 from controller.reconcile.release_world import ReleaseWorld
 from controller.reconcile.roll import roll
@@ -84,7 +84,7 @@ class StandaloneWorld:
 
     async def _containers(self, document: WorkspaceRuntime, host: DockerHost) -> tuple[Target, ...]:
         return await observe_targets(
-            self.parts.engine,
+            self.parts.docker,
             prefix=host.container_prefix,
             selector=host.selector.match_labels,
             templates={template.name: template.image for template in document.spec.templates},
@@ -153,7 +153,7 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
             index=index,
             records=records,
             runs=runs,
-            stand_in=StandIn(engine, document.key),
+            prover=DockerProver(engine, document.key, settings),
             settings=settings,
             folder=folder,
             base=base,

@@ -13,9 +13,9 @@ from controller.clients.parts import Parts
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
-from controller.clients.stand_in import StandIn
 from controller.model.plan import Probe
 from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.reconcile.docker_prover import DockerProver
 from controller.reconcile.gate import gate
 from controller.settings import Settings
 from tests.integration.images.foreign import manifest, push_index, push_small_arm
@@ -62,7 +62,7 @@ async def _gate(settings: Settings, host: str, artifacts: str, image: str, templ
             records=records,
             runs=Runs(dict(os.environ), parallel=1),
             settings=settings,
-            stand_in=StandIn(engine, "test/platform"),
+            prover=DockerProver(engine, "test/platform", settings),
             folder=place,
             base=place,
             say=lambda _: None,

@@ -21,10 +21,10 @@ from controller.clients.engine_records import EngineRecords
 from controller.clients.index import PackageIndex
 from controller.clients.parts import Parts
 from controller.clients.runs import Runs
-from controller.clients.stand_in import StandIn
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.plan import Adopt, Package, Publish
 from controller.model.record import ReleaseRecord
+from controller.reconcile.docker_prover import DockerProver
 from controller.reconcile.image_facts import ImageFacts
 from controller.reconcile.release_world import ReleaseWorld
 from controller.settings import Settings
@@ -107,7 +107,7 @@ async def place(
             index=index,
             records=EngineRecords(docker, f"{docker_prefix}records"),
             runs=Runs(dict(os.environ), parallel=2),
-            stand_in=StandIn(docker, "test/publish"),
+            prover=DockerProver(docker, "test/publish", settings),
             settings=settings,
             folder=tmp_path / "work",
             base=tmp_path,
