@@ -89,7 +89,7 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
     awaited = outstanding_of(state).deliveries
     retries += [time for each in awaited if (time := answer_due(each)) is not None and time > now]
-    idle = isinstance(state, UpToDate) and not wanted
+    idle = isinstance(state, UpToDate) and not wanted and state.outstanding.unread is None
     actions = (
         *_together(document, state, ready, progress),
         *(_pruning(document, progress, now, targets=targets, records=records) if idle else ()),
@@ -117,6 +117,8 @@ def _pause(state: State, now: datetime) -> timedelta:
 def _patience(document: WorkspaceRuntime, state: State) -> timedelta | None:
     """Return how long somebody else's move is worth waiting for in `state`; None when a source is only to be read again."""
     outstanding = outstanding_of(state)
+    if isinstance(state, UpToDate):  # what has failed to answer once is asked once more
+        return BLOCKED_RETRY if outstanding.unread is not None else timedelta(0)
     for_good = outstanding.unread is not None and outstanding.unread.stalled is not None
     if (_is_unread(state) and not for_good) or any(each.unread for each in outstanding.deliveries):
         return None

@@ -170,7 +170,7 @@ class Reconciler:
         if self._tasks:  # with work of an earlier version under way, the status would be half the truth
             return None
         pruning = any(isinstance(action, Prune) for action in turn.plan.actions)
-        if isinstance(turn.state, UpToDate) and not pruning:
+        if isinstance(turn.state, UpToDate) and not pruning and turn.state.outstanding.unread is None:
             return Done(turn.status)
         if isinstance(turn.state, Held) and turn.state.by_owner:
             return Stalled(turn.state.reason, turn.state.message, turn.status)

@@ -28,7 +28,6 @@ from controller.plan.state import (
     UpToDate,
     outstanding_of,
 )
-from controller.plan.unread import unread_inputs
 from controller.status.scope import Scope
 from controller.status.standing import about_others, templates_of
 
@@ -106,9 +105,8 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
     if isinstance(state, Held):
         waits_for_targets = state.fallback is not None and state.fleet is None
         return not state.by_owner and not waits_for_targets
-    unread = _inputs_unread(scope) if isinstance(state, UpToDate) else None
-    if unread is not None and ready == unread:
-        return unread.reason != Reason.UNKNOWN
+    if isinstance(state, UpToDate) and ready.status == "Unknown":
+        return ready.reason != Reason.UNKNOWN
     return bool(_failures(scope)) or ready.reason in STUCK
 
 
@@ -165,11 +163,14 @@ def _ready(scope: Scope) -> Verdict:
     state, problem = scope.state, _problem(scope)
     if isinstance(state, UpToDate):
         everybody = Verdict("True", Reason.UP_TO_DATE, _settled_text(state.fleet, state.record))
-        return _missed(state.fleet, state.record) or _inputs_unread(scope) or everybody
+        missed, unread = _missed(state.fleet, state.record), state.outstanding.unread
+        if unread is None:
+            return missed or everybody
+        return _beside(missed, [_unread(unread.source, unread.message)]) if missed else _blocked(unread)
     if isinstance(state, Held):
         return Verdict("False", state.reason, state.message)
     if isinstance(state, Blocked):
-        return Verdict("Unknown", state.stalled or Reason.UNKNOWN, _unread(state.source, state.message))
+        return _blocked(state)
     told = problem or _stage(scope)
     awaited = _awaited(scope)
     beside = [_undelivered(scope.document.spec.version, awaited).message] if problem and awaited else []
@@ -179,7 +180,15 @@ def _ready(scope: Scope) -> Verdict:
     unread = outstanding_of(state).unread
     if unread is not None:
         beside.append(_unread(unread.source, unread.message))
-    return Verdict(told.status, told.reason, " ".join([told.message, *beside]))
+    return _beside(told, beside)
+
+
+def _beside(told: Verdict, more: Sequence[str]) -> Verdict:
+    return Verdict(told.status, told.reason, " ".join([told.message, *more]))
+
+
+def _blocked(state: Blocked) -> Verdict:
+    return Verdict("Unknown", state.stalled or Reason.UNKNOWN, _unread(state.source, state.message))
 
 
 def _unread(source: str, why: str) -> str:
@@ -188,19 +197,6 @@ def _unread(source: str, why: str) -> str:
 
 def _unknown(source: str, seen: Unknown) -> Verdict:
     return Verdict("Unknown", Reason.UNKNOWN, _unread(source, seen.reason))
-
-
-def _inputs_unread(scope: Scope) -> Verdict | None:
-    """Return what images are to follow and cannot be read: whether they are behind it is not known."""
-    found = [
-        each
-        for template in scope.document.spec.templates
-        if (each := unread_inputs(template, scope.observation))
-    ]
-    if not found:
-        return None
-    name, why = found[0]
-    return Verdict("Unknown", why.stalled or Reason.UNKNOWN, _unread(name, why.reason))
 
 
 def _stage(scope: Scope) -> Verdict:

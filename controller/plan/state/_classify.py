@@ -34,6 +34,7 @@ from controller.plan.state._states import (
     UpToDate,
 )
 from controller.plan.tags import Contest, lagging, naming, publisher_conflict
+from controller.plan.unread import unread_inputs
 
 
 def classify(
@@ -204,7 +205,15 @@ def _released(
         return Undelivered(ready, fleet, outstanding=outstanding)
     if unread is not None:
         return unread
-    return Contested(ready, fleet, outstanding=outstanding) if contests else UpToDate(ready, fleet)
+    outstanding = Outstanding(contests=contests, unread=_inputs_unread(document, observation))
+    settled = Contested if contests else UpToDate
+    return settled(ready, fleet, outstanding=outstanding)
+
+
+def _inputs_unread(document: WorkspaceRuntime, observation: Observation) -> Blocked | None:
+    """Return what images are to follow and cannot be read: whether they are behind it is not known."""
+    found = (unread_inputs(template, observation) for template in document.spec.templates)
+    return next((Blocked.on(*each) for each in found if each is not None), None)
 
 
 def _left_out(record: ReleaseRecord, due: tuple[Delivery, ...], gate: Gate) -> Mapping[str, LeftOut]:

@@ -96,7 +96,7 @@ class Outstanding:
     """What only somebody else can settle of a released version; it keeps nothing else waiting, and nobody fights for it.
 
     `deliveries` is what is due of images that somebody else builds, `contests` are moving tags that somebody else moved,
-    `unread` is why it cannot be told which images some templates have, while all others go on.
+    `unread` is why it cannot be told which images some templates have, or what they are to follow, while all others go on.
     """
 
     deliveries: tuple[Delivery, ...] = ()
@@ -144,7 +144,7 @@ class Contested(_OfRelease):
 
 @dataclass(frozen=True, slots=True)
 class UpToDate(_OfRelease):
-    """What runs is what was asked for, and nothing is outstanding."""
+    """What runs is what was asked for, and nothing is outstanding, as far as can be told: `unread` is what images follow."""
 
 
 Released = Stale | Unpromoted | Undelivered | Contested | UpToDate

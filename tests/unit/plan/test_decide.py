@@ -29,6 +29,7 @@ from controller.plan.state import (
     Absent,
     Blocked,
     Held,
+    Outstanding,
     Stale,
     State,
     Unbuilt,
@@ -207,6 +208,8 @@ def test_failures_of_what_is_no_longer_wanted_are_not_told() -> None:
 def test_what_cannot_be_read_is_looked_at_again_soon() -> None:
     assert plan(Blocked("targets", "away")).look_again == NOON + BLOCKED_RETRY
     assert plan(Held("RolloutFailed", "…", record(), None)).look_again == NOON + BLOCKED_RETRY
+    unread = Outstanding(unread=Blocked("base image", "away"))
+    assert plan(UpToDate(WANTED, NOTHING, outstanding=unread)).look_again == NOON + BLOCKED_RETRY
     assert plan(UpToDate(WANTED, NOTHING)).look_again == NOON + BACKSTOP
 
 

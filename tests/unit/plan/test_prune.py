@@ -16,7 +16,7 @@ from controller.model.target import Phase, Target
 from controller.plan.decide import decide
 from controller.plan.fleet import sort_fleet
 from controller.plan.prune import PRUNED_AT_ONCE, old_candidates, pruning
-from controller.plan.state import UpToDate
+from controller.plan.state import Blocked, Outstanding, UpToDate
 from tests.unit.simulator.ground import document, sha
 from tests.unit.simulator.nouns import AWAY, record, succession, target, verdict
 from tests.unit.simulator.virtual_time import NOON
@@ -261,12 +261,16 @@ def test_the_oldest_go_first_and_a_bounded_number_at_once() -> None:
 
 
 def planned(
-    *in_flight: str, targets: Sequence[Target] = (), failure: Failure | None = None, read: bool = True
+    *in_flight: str,
+    targets: Sequence[Target] = (),
+    failure: Failure | None = None,
+    read: bool = True,
+    unread: Blocked | None = None,
 ) -> tuple[Action, ...]:
     records = {each.version: each for each in (RELEASED, abandoned())}
     plan = decide(
         asked(),
-        UpToDate(RELEASED, sort_fleet(RELEASED, targets)),
+        UpToDate(RELEASED, sort_fleet(RELEASED, targets), outstanding=Outstanding(unread=unread)),
         Progress(frozenset(in_flight), {"prune/0.1.0": failure} if failure else {}),
         NOON,
         targets=Known(tuple(targets)),
@@ -280,6 +284,7 @@ def test_it_is_planned_when_all_is_up_to_date_and_nothing_else_goes_on() -> None
     assert [type(each) for each in planned()] == [Prune]
     assert planned("replace/docker/local/ws-1|x") == ()
     assert planned(read=False) == ()
+    assert planned(unread=Blocked("base image", "it is away")) == ()
     begun = target(succession=succession(Phase.SWITCHING))
     assert not any(isinstance(each, Prune) for each in planned(targets=[begun]))
 

@@ -9,6 +9,7 @@ import pytest
 from controller.model.plan import Replace
 from controller.reconcile.loop import Done, NotYet, Result, Stalled
 from tests.unit.simulator.ground import Event, Life, life
+from tests.unit.simulator.machine import BASE_NAME
 from tests.unit.simulator.shared import ECHO, FOLLOW, IMAGE, STRANGE, TELL
 from tests.unit.simulator.virtual_time import run, seconds
 
@@ -119,6 +120,60 @@ def test_a_run_ends_where_only_a_person_can_have_a_repository_tell_anything() ->
         ),
     )
     assert after < 60
+
+
+def following_its_base() -> Life:
+    """A fleet whose images are to follow their base."""
+    build = {"directory": "echo", "rebuildOn": ["Version", "Base"]}
+    whole = life(2, templates=[{"name": "echo", "image": ECHO, "build": build}])
+    whole.patient = False
+    return whole
+
+
+def test_a_run_does_not_say_done_of_what_it_could_not_read_and_tries_once_more() -> None:
+    whole = following_its_base()
+    result, after = lived(whole, lambda: whole.world.machine.unread.add("bases"))
+    assert isinstance(result, NotYet)
+    assert (result.reason, result.message) == (
+        "Unknown",
+        f"The base image {BASE_NAME} cannot be read: it is away",
+    )
+    assert 5 <= after < 10
+
+
+def test_a_run_that_is_to_wait_ends_well_when_what_could_not_be_read_answers() -> None:
+    whole = following_its_base()
+    whole.patient = True
+
+    def away() -> None:
+        machine = whole.world.machine
+        machine.unread.add("bases")
+        whole.events = [Event(seconds() + 300, "it answers", lambda: machine.unread.discard("bases"))]
+
+    result, after = lived(whole, away)
+    assert isinstance(result, Done)
+    assert 300 <= after < 310
+
+
+def test_a_run_ends_where_only_a_person_can_make_readable_what_an_image_follows() -> None:
+    whole = following_its_base()
+    result, _ = lived(whole, lambda: whole.world.machine.refusing.add("bases"))
+    assert isinstance(result, Stalled)
+    assert result.reason == "CredentialsMissing"
+
+
+def test_what_an_image_follows_and_cannot_be_read_is_told_beside_a_target_that_is_held() -> None:
+    whole = following_its_base()
+
+    def held() -> None:
+        whole.store.edit(version="0.1.1")
+        whole.store.annotate(hold_targets='{"ws-1": "mine"}')
+        whole.world.machine.unread.add("bases")
+
+    result, _ = lived(whole, held)
+    assert isinstance(result, NotYet)
+    assert result.reason == "TargetsHeld"
+    assert result.message.endswith(f". The base image {BASE_NAME} cannot be read: it is away")
 
 
 def test_a_target_that_does_not_report_is_waited_for_as_long_as_it_may_take_to_start() -> None:
