@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from controller.clients.docker import DockerEngine
 from controller.clients.registry import Registry
 from controller.model.errors import NotFound, Problem
 from controller.model.observed import Known, Observed, Unknown
+from controller.model.record import TemplateRecord
+
+Look = Callable[[Collection[str]], Awaitable[Mapping[str, Observed[str | None]]]]
+"""Tells of references, each with a tag or a digest, which digest they stand for; None for what is not there."""
 
 
 async def read_engine_images(engine: DockerEngine, *, now: datetime) -> Observed[Mapping[str, str]]:
@@ -31,7 +35,7 @@ async def read_registry_image(registry: Registry, reference: str, *, now: dateti
 
 
 async def read_recorded_images(
-    look: Callable[[Collection[str]], Awaitable[Mapping[str, Observed[str | None]]]],
+    look: Look,
     references: Collection[str],
     recorded: Mapping[str, str],
 ) -> Mapping[str, Observed[str | None]]:
@@ -48,3 +52,32 @@ async def read_recorded_images(
         if digest and digest not in there and isinstance(seen[reference], Known)
     }
     return {**seen, **await look(lost)} if lost else seen
+
+
+async def read_first_images(
+    look: Look,
+    references: Collection[str],
+    recorded: Mapping[str, str],
+    orders: Iterable[Sequence[TemplateRecord]],
+) -> Mapping[str, Observed[str | None]]:
+    """Return what `read_recorded_images` does, and of each of `orders` what is told of the first image that is there.
+
+    Further images of an order are looked for only when all before them are gone.
+    """
+    waiting = [order for order in orders if order]
+    seen: Mapping[str, Observed[str | None]] = {}
+    recorded = {**recorded, **_first_of(waiting)}
+    while references or recorded:
+        seen = {**seen, **await read_recorded_images(look, references, recorded)}
+        waiting = [order[1:] for order in waiting if _is_gone(order[0], seen) and order[1:]]
+        references, recorded = (), _first_of(waiting)
+    return seen
+
+
+def _first_of(orders: Iterable[Sequence[TemplateRecord]]) -> Mapping[str, str]:
+    return {order[0].image: order[0].identity for order in orders}
+
+
+def _is_gone(image: TemplateRecord, seen: Mapping[str, Observed[str | None]]) -> bool:
+    exact = seen.get(image.exact)
+    return isinstance(exact, Known) and exact.value is None

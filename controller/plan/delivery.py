@@ -62,12 +62,15 @@ def retagged(
 ) -> tuple[Delivery, ...]:
     """Return those of `templates` whose image in use lacks its immutable tag.
 
-    `releases` are the wanted one and then the good ones, newest first: an image is in use until a newer one passes.
+    `releases` are the wanted one and then the good ones, newest first: an image is in use until a newer one passes. One that
+    was deleted can be given no tag.
     """
     due: list[Delivery] = []
+    there = set(images.values())
     for template in templates:
         used = ((each.version, each.in_use.templates.get(template.name)) for each in releases)
-        version, image = next(((version, image) for version, image in used if image is not None), ("", None))
+        kept = ((version, image) for version, image in used if image is not None and image.identity in there)
+        version, image = next(kept, ("", None))
         if image is None or image.image.rpartition(":")[0] != template.image:
             continue
         if image.is_candidate or images.get(image.image) != image.identity:
@@ -113,7 +116,7 @@ def undelivered(record: ReleaseRecord, delivery: Delivery, now: datetime) -> tup
         return probe, Failure(refused.reason, refused.message, None)
     if delivery.gone is not None and told is None and delivery.found is None:
         probe = Probe(record.version, delivery.template, delivery.gone.identity, "it must be delivered again")
-        text = f"{is_gone(record, delivery.template, delivery.gone)} Push it again, or another one of {record.version}."
+        text = f"{deleted_text(record, delivery.template, delivery.gone)} Push it again, or another one of {record.version}."
         return probe, Failure(Reason.IMAGE_GONE, text, None)
     time = answer_due(delivery)
     if time is None or time > now or told is None or sent is None:
@@ -127,7 +130,7 @@ def undelivered(record: ReleaseRecord, delivery: Delivery, now: datetime) -> tup
     return _dispatch(record, delivery.template, told), Failure(Reason.DISPATCH_SILENT, message, None)
 
 
-def is_gone(record: ReleaseRecord, template: str, image: TemplateRecord) -> str:
+def deleted_text(record: ReleaseRecord, template: str, image: TemplateRecord) -> str:
     """Return the words for an image that somebody delivered and somebody deleted."""
     return (
         f"Template {template}: its image of {record.version}, {image.image}@{image.identity}, was deleted from the registry."

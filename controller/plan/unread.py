@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.api.v1alpha1 import Template
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.record import ReleaseRecord
+from controller.model.record import ReleaseRecord, TemplateRecord
 
 
 def unread(template: Template, record: ReleaseRecord | None, observation: Observation) -> str | None:
@@ -24,6 +24,19 @@ def unread(template: Template, record: ReleaseRecord | None, observation: Observ
         ),
         None,
     )
+
+
+def is_gone(
+    template: Template, record: ReleaseRecord | None, image: TemplateRecord, observation: Observation
+) -> bool:
+    """Whether an image that was looked for is not there any more, neither under a tag nor by its digest.
+
+    Of the images that a new workspace may use, one is looked for when all before it are gone.
+    """
+    images = observation.images
+    if not isinstance(images, Known) or unread(template, record, observation) is not None:
+        return False
+    return _repository(image.image) == template.image and image.identity not in images.value.values()
 
 
 def unread_inputs(template: Template, observation: Observation) -> tuple[str, Unknown] | None:

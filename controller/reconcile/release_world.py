@@ -41,10 +41,10 @@ from controller.model.plan import (
 from controller.model.record import ReleaseRecord, TemplateInputs
 from controller.model.target import Target
 from controller.observe.deliveries import Seen, read_deliveries
-from controller.observe.images import read_engine_images, read_recorded_images, read_registry_image
+from controller.observe.images import read_engine_images, read_first_images, read_registry_image
 from controller.observe.index import read_package
 from controller.observe.source import read_source, read_template
-from controller.plan.state import image_for_new
+from controller.plan.state import images_for_new
 from controller.plan.tags import all_tags
 from controller.reconcile.gate import gate
 from controller.reconcile.image_facts import ImageFacts
@@ -142,6 +142,15 @@ class ReleaseWorld:
             deliveries=await self._deliveries(document, record, images, now),
         )
 
+    async def images_of(
+        self, document: WorkspaceRuntime, records: Mapping[str, ReleaseRecord]
+    ) -> Observation:
+        """Look for the images of `records` that the document asks for, and for nothing else."""
+        now = datetime.now(UTC)
+        known, unread_ = Known(records), Unknown("it was not read", now)
+        images, unread = await self._images(document, known, now)
+        return Observation(None, None, known, images, {}, unread_, unread=unread)
+
     async def _reread(
         self, records: Mapping[str, ReleaseRecord], version: str
     ) -> Mapping[str, ReleaseRecord]:
@@ -160,10 +169,11 @@ class ReleaseWorld:
             f"{template.image}:{tag}" for template in document.spec.templates for tag in all_tags(template)
         }
         known = records.value if isinstance(records, Known) else {}
-        for template in document.spec.templates:
-            used = image_for_new(known, document.spec.version, template.name)
-            if used is not None and used.rpartition(":")[0] == template.image:
-                references.add(used)
+        used = [
+            [each for each in images if each.image.rpartition(":")[0] == template.image]
+            for template in document.spec.templates
+            if (images := images_for_new(known, document.spec.version, template.name))
+        ]
         recorded: dict[str, str] = {}
         if (record := known.get(document.spec.version)) is not None:
             # Shadows stand in at the gate, which is behind a version that is public.
@@ -176,7 +186,7 @@ class ReleaseWorld:
             readings = {each: read_registry_image(registry, each, now=now) for each in sorted(wanted)}
             return await self.readings.each("image", readings, now)
 
-        seen = await read_recorded_images(look, references, recorded)
+        seen = await read_first_images(look, references, recorded, used)
         unread = {reference: each for reference, each in seen.items() if isinstance(each, Unknown)}
         if unread and len(unread) == len(seen):
             return next(iter(unread.values())), {}

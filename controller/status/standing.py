@@ -7,11 +7,13 @@ from typing import Literal
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template
+from controller.model.observed import Known
 from controller.model.plan import Action, Failure, Tag
 from controller.model.record import ReleaseRecord
-from controller.plan.delivery import is_gone
+from controller.plan.delivery import deleted_text
 from controller.plan.gate import has_failed
-from controller.plan.state import Unproven, outstanding_of
+from controller.plan.state import Unproven, images_for_new, outstanding_of
+from controller.plan.unread import is_gone
 from controller.status.scope import Scope
 
 TemplateState = Literal["Missing", "Unproven", "Proven", "HeldBack", "Untested", "Awaited"]
@@ -44,7 +46,8 @@ def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) 
         return Standing("Proven", *shown)
     if note is not None and has_failed(template, record):
         cure = "" if "`wsr resume`" in note.message else " `wsr resume` tries it again."
-        return Standing("HeldBack", note.reason, f"{note.message.rstrip('.')}.{cure}")
+        lost = _lost(scope, template, record)
+        return Standing("HeldBack", note.reason, f"{note.message.rstrip('.')}.{cure}{lost}")
     failure = failure_of(scope, template.name)
     if failure is None and template.build.ours:
         return Standing("Missing") if image is None else Standing("Unproven", image.reason)
@@ -75,7 +78,17 @@ def _gone(scope: Scope, template: Template, record: ReleaseRecord) -> Standing |
     told = (
         f" Whoever builds it was told again (correlation id {lost.sent.correlation_id})." if lost.sent else ""
     )
-    return Standing("Awaited", Reason.IMAGE_GONE, is_gone(record, template.name, lost.gone) + told)
+    return Standing("Awaited", Reason.IMAGE_GONE, deleted_text(record, template.name, lost.gone) + told)
+
+
+def _lost(scope: Scope, template: Template, record: ReleaseRecord) -> str:
+    """Return what to say of a template that stays behind, and whose image in use was deleted."""
+    records = scope.observation.records
+    known = records.value if isinstance(records, Known) else {}
+    used = next(iter(images_for_new(known, record.version, template.name)), None)
+    if used is None or not is_gone(template, record, used, scope.observation):
+        return ""
+    return f" Its image in use, {used.image}@{used.identity}, was deleted: what runs it goes on."
 
 
 def failure_of(scope: Scope, name: str) -> Failure | None:

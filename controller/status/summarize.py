@@ -35,6 +35,7 @@ from controller.plan.state import (
     image_for_new,
     last_known_good,
 )
+from controller.plan.unread import is_gone
 from controller.status.conditions import conditions_of
 from controller.status.scope import Scope
 from controller.status.standing import Standing, standing_of
@@ -109,7 +110,12 @@ def _template(
         return kept or TemplateStatus(name=template.name, state="Missing")
     built = record.templates.get(template.name) if record else None
     update = _update(scope, template, record)
-    image = image_for_new(records.value, version, template.name)
+    image = image_for_new(
+        records.value,
+        version,
+        template.name,
+        gone=lambda image: is_gone(template, record, image, scope.observation),
+    )
     standing = standing_of(scope, template, record)
     earlier = last_known_good(records.value, but=version)
     before = earlier.templates.get(template.name) if earlier else None

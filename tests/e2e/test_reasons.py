@@ -194,8 +194,9 @@ def test_a_base_that_moved_in_its_registry_is_fetched_for_the_build(
     assert desk.facts("why", workspace.name)["imageBases"] == {base: new}
 
     forget(base, new)
-    quiet = desk.run()
+    quiet = desk.run(code=3)
     assert not quiet.lines("because"), "what cannot be read is no reason"
+    assert quiet.log.splitlines()[-1].startswith(f"Not yet: Unknown: The base image {base} cannot be read: ")
     lost = template(desk, "status")
     assert (lost["state"], lost["baseDigest"]) == ("Proven", new)
     assert lost["message"].startswith(f"Base image {base} cannot be read: ")

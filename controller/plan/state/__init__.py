@@ -8,7 +8,7 @@ it, never ahead of it.
 from __future__ import annotations
 
 from controller.plan.state._classify import classify
-from controller.plan.state._good import image_for_new, last_known_good
+from controller.plan.state._good import image_for_new, images_for_new, last_known_good
 from controller.plan.state._states import (
     Absent,
     Blocked,
@@ -44,6 +44,7 @@ __all__ = [
     "UpToDate",
     "classify",
     "image_for_new",
+    "images_for_new",
     "last_known_good",
     "outstanding_of",
 ]

@@ -34,7 +34,7 @@ from controller.plan.state._states import (
     UpToDate,
 )
 from controller.plan.tags import Contest, lagging, naming, publisher_conflict
-from controller.plan.unread import unread_inputs
+from controller.plan.unread import is_gone, unread_inputs
 
 
 def classify(
@@ -185,7 +185,13 @@ def _released(
     behind = [each for each in document.spec.templates if each.build.ours and each.name in left]
     kept = retagged(behind, (record, *good_newest_first(records)), images)
     due = (*deliveries(document.spec, record, observation), *kept)
-    left_out = _left_out(record, due, gate)
+    used = record.in_use.templates
+    deleted = {
+        each.name
+        for each in behind
+        if each.name in used and is_gone(each, record, used[each.name], observation)
+    }
+    left_out = _left_out(record.without(deleted), due, gate)
     # What was refused at the gate is not rolled: whoever may fail alone keeps the image that is in use.
     ready = record.in_use.without(left_out)
     fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from controller.model.record import ReleaseRecord, TemplateRecord
 
@@ -39,16 +39,31 @@ def good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseRecor
     return [record.in_use for _, record in sorted(good, key=lambda pair: pair[0], reverse=True)]
 
 
-def image_for_new(records: Mapping[str, ReleaseRecord], version: str, template: str) -> str | None:
-    """Return the one answer to "which image for a new workspace": the released one of `version`, else the last good.
+def image_for_new(
+    records: Mapping[str, ReleaseRecord],
+    version: str,
+    template: str,
+    *,
+    gone: Callable[[TemplateRecord], bool] = lambda _: False,
+) -> str | None:
+    """Return the one answer to "which image for a new workspace": the first of `images_for_new` that is not `gone`."""
+    found = images_for_new(records, version, template)
+    return next((image.image for image in found if not gone(image)), None)
 
-    Released is what passed the gate, is public and is not held; None when there is no such image.
+
+def images_for_new(
+    records: Mapping[str, ReleaseRecord], version: str, template: str
+) -> tuple[TemplateRecord, ...]:
+    """Return the images that a new workspace may use, best first: the released one of `version`, then the last good ones.
+
+    Released is what passed the gate, is public and is not held.
     """
     record = records.get(version)
     public = record is not None and record.published_time is not None and not record.failed
     asked = [record.in_use] if record is not None and public else []
-    for release in (*asked, *good_newest_first(records)):
-        image = release.templates.get(template)
+    images = (release.templates.get(template) for release in (*asked, *good_newest_first(records)))
+    found: dict[str, TemplateRecord] = {}
+    for image in images:
         if image is not None and not image.is_candidate:
-            return image.image
-    return None
+            found.setdefault(image.identity, image)
+    return tuple(found.values())

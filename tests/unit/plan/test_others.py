@@ -458,7 +458,8 @@ def test_the_image_in_use_of_a_template_that_was_refused_later_gets_its_lost_tag
     assert len(rolled) == (0 if "candidate" in gone else 1), "nobody is brought to what has no tag yet"
 
 
-def test_the_earlier_image_of_a_template_that_was_left_out_gets_its_lost_tag_again() -> None:
+def left_out_of_a_later_version() -> tuple[ReleaseRecord, ReleaseRecord]:
+    """Two versions: the second template has an image of the first one alone."""
     note = HeldBack(
         reason="BuildFailed", message="pip found nothing.", refused=(inputs("greeter"),), time=NOON
     )
@@ -469,15 +470,23 @@ def test_the_earlier_image_of_a_template_that_was_left_out_gets_its_lost_tag_aga
             "greeter": template_record("0.1.0", "greeter", image=f"{IMAGE}:0.1.0-nogit-0", image_id=NEW),
         },
     )
-    left_out = released(held_back={"greeter": note}, verdict=verdict("Good", 1))
-    done: dict[str, Any] = {
-        "targets": Known((target("ws-1", "0.1.1"),)),
-        "templates": {"greeter": Known(parts_of(inputs("greeter")))},
-    }
-    there = seen(earlier, left_out, **done)
-    assert isinstance(classify(asked("AllowFailure", **OURS), there), UpToDate)
-    world = seen(earlier, left_out, images={f"{IMAGE}:0.1.0-nogit-0": ""}, **done)
-    (tag,) = planned(asked("AllowFailure", **OURS), world).actions
+    return earlier, released(held_back={"greeter": note}, verdict=verdict("Good", 1))
+
+
+def left_out_world(**images: str) -> Observation:
+    return seen(
+        *left_out_of_a_later_version(),
+        targets=Known((target("ws-1", "0.1.1"),)),
+        templates={"greeter": Known(parts_of(inputs("greeter")))},
+        images=images,
+    )
+
+
+def test_the_earlier_image_of_a_template_that_was_left_out_gets_its_lost_tag_again() -> None:
+    wanted = asked("AllowFailure", **OURS)
+    assert isinstance(classify(wanted, left_out_world()), UpToDate)
+    world = left_out_world(**{f"{IMAGE}:0.1.0-nogit-0": "", f"{IMAGE}@{NEW}": NEW})
+    (tag,) = planned(wanted, world).actions
     assert tag == Tag("0.1.0", ("greeter",), "this image passed and lacks its tag")
 
 
