@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, Self
 
+from builder.login import Login
 from builder.pipconf import Index
 from builder.problems import Refused
 
@@ -86,22 +87,26 @@ class Registry:
     """How registries are reached."""
 
     insecure: bool = False
-    docker_config: Path | None = None
+    docker_config: Login | None = None
     ca_file: Path | None = None
-    pull_config: Path | None = None
+    pull_config: Login | None = None
     """What is read with, where that is not what is written with."""
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read `{insecure, dockerConfig, caFile, pullConfig}`, all optional."""
+        """Read `{insecure, dockerConfig, caFile, pullConfig, hosts}`, all optional."""
+        hosts = tuple(str(host) for host in document.get("hosts") or ())
+        writing, reading = (_path(document.get(name)) for name in ("dockerConfig", "pullConfig"))
         return cls(
-            bool(document.get("insecure")),
-            *(_path(document.get(name)) for name in ("dockerConfig", "caFile", "pullConfig")),
+            insecure=bool(document.get("insecure")),
+            docker_config=Login(writing, hosts) if writing else None,
+            ca_file=_path(document.get("caFile")),
+            pull_config=Login(reading, hosts) if reading else None,
         )
 
     @property
-    def reading(self) -> Path | None:
-        """The docker configuration that opens base images and whatever else is only read."""
+    def reading(self) -> Login | None:
+        """What opens base images and whatever else is only read."""
         return self.pull_config or self.docker_config
 
 

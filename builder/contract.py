@@ -260,7 +260,8 @@ class CascadeRun:
     """What `cascade` is given: one wheel becomes one candidate image per template.
 
     `inputs` is JSON: `version`, `wheel` (path), `wheelSha256`, `contentSha256`, `mode` (Engine or Remote), `registry`
-    {`insecure`, `dockerConfig`, `caFile`, `pullConfig` (absent: the former reads, too)}, `index` {`url`, `caFile`} (absent: what pip here is set to; a URL on
+    {`insecure`, `dockerConfig` (a file, or the folder of a Secret with the one user name and password for `hosts`),
+    `caFile`, `pullConfig` (alike; absent: the former reads, too), `hosts`}, `index` {`url`, `caFile`} (absent: what pip here is set to; a URL on
     loopback makes full builds use the engine host's network, any other must be reachable from build containers; npm
     gets its packages from where npm here is set to),
     `parallelism`, and `templates`, a list of {`name`, `image` (repository), `directory`, `buildArgs`, `platform`

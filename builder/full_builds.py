@@ -13,10 +13,10 @@ from builder.cascade_inputs import CascadeInputs, Template, Why
 from builder.dockerfile import base_images
 from builder.engine import Engine
 from builder.inventory import Inventory, Unmet
+from builder.login import credentials_of
 from builder.made import BASE_DIGEST_LABEL, BASE_NAME_LABEL, Base
 from builder.naming import full_build_tag
 from builder.npmconf import Npm
-from builder.oci import DockerConfig, NoCredentials
 from builder.pipconf import Index
 from builder.stages.image import FullBuild, build_image
 from builder.stages.inventory import take_inventory
@@ -141,7 +141,7 @@ class FullBuilds:
             build_args=template.build_args,
             labels={**self.labels(), **_base_labels(template, bases), BUILD_REASON_LABEL: str(why)},
             platform=template.platform,
-            docker_config=self._inputs.registry.reading,
+            login=self._inputs.registry.reading,
             fresh=template.fresh,
         )
         try:
@@ -184,10 +184,9 @@ class FullBuilds:
         dockerfile = template.directory / "Dockerfile"
         if not dockerfile.is_file():
             return {}
-        config = self._inputs.registry.reading
         bases = Bases(
             self._engine,
-            DockerConfig(config) if config else NoCredentials(),
+            credentials_of(self._inputs.registry.reading),
             template.platform,
             by_registry=self._inputs.mode == "Remote",
         )

@@ -16,7 +16,14 @@ package knows nothing of builder stages, so that the controller may import it to
 """
 
 from builder.oci.client import Client, Head
-from builder.oci.credentials import Credential, Credentials, DockerConfig, FixedCredential, NoCredentials
+from builder.oci.credentials import (
+    Credential,
+    Credentials,
+    DockerConfig,
+    FixedCredential,
+    NoCredentials,
+    PasswordFiles,
+)
 from builder.oci.errors import (
     Corrupt,
     Disconnected,
@@ -56,6 +63,7 @@ __all__ = [
     "MediaType",
     "NoCredentials",
     "NotFound",
+    "PasswordFiles",
     "Platform",
     "RateLimited",
     "ReadOnly",

@@ -7,7 +7,7 @@ import base64
 import binascii
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -55,6 +55,33 @@ class FixedCredential:
     async def for_host(self, host: str) -> Credential | None:
         """Return the credential for its own host only."""
         return self.credential if host == self.host else None
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordFiles:
+    """The files `username` and `password`, or `token`, of a Secret's folder, for some registries and no others.
+
+    They are read anew whenever a registry asks.
+    """
+
+    folder: Path
+    hosts: Sequence[str]
+
+    async def for_host(self, host: str) -> Credential | None:
+        """Return the credential for its own hosts only; raises Unauthorized when it cannot be read."""
+        return self.read() if host in self.hosts else None
+
+    def read(self) -> Credential:
+        """Return the credential; raises Unauthorized when a file is missing or cannot be read."""
+        try:
+            if (self.folder / "token").exists():
+                return Credential("__token__", (self.folder / "token").read_text().strip())
+            username, password = ((self.folder / key).read_text().strip() for key in ("username", "password"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Unauthorized(
+                f"The credentials in {self.folder} cannot be read: {error}. Write the files username and password there."
+            ) from error
+        return Credential(username, password)
 
 
 class DockerConfig:

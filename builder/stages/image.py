@@ -24,6 +24,7 @@ from packaging.utils import parse_wheel_filename
 
 from builder.dockerfile import with_run_flags
 from builder.engine import Engine
+from builder.login import Login
 from builder.npmconf import Npm
 from builder.pipconf import Index
 
@@ -50,7 +51,7 @@ class BuildFailed(Exception):  # noqa: N818 -- the word callers decide on
 class FullBuild:
     """What to build: a template's folder with its Dockerfile, and the wheel that must be in the image.
 
-    `tag` is the full name the image gets; `docker_config` opens private registries of base images; `log` takes what
+    `tag` is the full name the image gets; `login` opens private registries of base images; `log` takes what
     the build says, and two builds at the same time have different ones. `fresh` takes nothing from the build cache.
     """
 
@@ -63,7 +64,7 @@ class FullBuild:
     build_args: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     platform: str = ""
-    docker_config: Path | None = None
+    login: Login | None = None
     fresh: bool = False
 
 
@@ -139,10 +140,8 @@ def _environment(build: FullBuild, folder: Path) -> dict[str, str]:
     )
     (folder / "pip.conf").write_text(conf)  # may hold a password; the folder is ours alone (mode 0700)
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
-    if build.docker_config:
-        # the command wants a folder with this very file name in it
-        (folder / "docker").mkdir(mode=0o700)
-        (folder / "docker" / "config.json").symlink_to(build.docker_config.resolve())
+    if build.login:
+        build.login.put_into(folder / "docker")
         environment["DOCKER_CONFIG"] = str(folder / "docker")
     return environment
 

@@ -20,9 +20,10 @@ from builder.cascade_inputs import CascadeInputs
 from builder.contract import Outcome, Report
 from builder.engine import Engine, EngineUnavailable
 from builder.foreign import Foreign
+from builder.login import Login, credentials_of
 from builder.made import Failure, Made
 from builder.npmconf import Npm
-from builder.oci import Client, Credentials, DockerConfig, NoCredentials, Platform
+from builder.oci import Client, Platform
 from builder.pipconf import Index
 from builder.problems import Refused, TryAgain
 from builder.stores import Access, EngineStore, RemoteStore, Store
@@ -101,8 +102,8 @@ async def _remote_stores(
 ) -> Callable[[str], RemoteStore]:
     registry = inputs.registry
 
-    async def access(config: Path | None) -> Access:
-        credentials: Credentials = DockerConfig(config) if config else NoCredentials()
+    async def access(login: Login | None) -> Access:
+        credentials = credentials_of(login)
         client = Client(credentials, insecure=registry.insecure, ca_file=registry.ca_file)
         return Access(await stack.enter_async_context(client), credentials)
 

@@ -12,7 +12,8 @@ from typing import Any, Final
 from builder.cascade_inputs import Registry, known_mode
 from builder.contract import Outcome, Report
 from builder.engine import Engine, EngineError, EngineUnavailable
-from builder.oci import Client, DockerConfig, NoCredentials, ReadOnly, Reference, RegistryError, Unavailable
+from builder.login import credentials_of
+from builder.oci import Client, ReadOnly, Reference, RegistryError, Unavailable
 from builder.problems import Refused, TryAgain
 from builder.stages.promote import EngineTags, Refusal, RegistryTags, Tag, promote
 from builder.stages.promote import Outcome as SetTag
@@ -60,7 +61,7 @@ async def _run(wanted: _Wanted, *, endpoint: str) -> list[SetTag]:
     if wanted.mode == "Engine":
         async with Engine(endpoint) as engine:
             return await promote(EngineTags(engine), wanted.tags, wanted.owners)
-    credentials = DockerConfig(registry.docker_config) if registry.docker_config else NoCredentials()
+    credentials = credentials_of(registry.docker_config)
     async with Client(credentials, insecure=registry.insecure, ca_file=registry.ca_file) as client:
         return await promote(RegistryTags(client), wanted.tags, wanted.owners)
 

@@ -48,7 +48,8 @@ async def adopt(parts: Parts, document: WorkspaceRuntime, action: Adopt) -> str:
     given = VerifyRun(
         wheel=wheel, name=wanted.name, module=wanted.module, version=action.version, static=True
     )
-    report = await parts.runs.run(Run("verify", given.arguments(), {"wheel": served}), progress=parts.say)
+    run = Run("verify", given.arguments(), {"wheel": served}, reads=(wheel,))
+    report = await parts.runs.run(run, progress=parts.say)
     record = ReleaseRecord(
         package=wanted.name,
         version=action.version,

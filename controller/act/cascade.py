@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
-from controller.clients.registry_config import registry_access
+from controller.clients.registry_config import registry_access, secret_folders
 from controller.clients.runs import Run
 from controller.clients.template_failure import failure_of, to_correct
 from controller.model.errors import NotFound, PartlyFailed, Problem, Terminal, Transient
@@ -56,9 +56,10 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     away: Transient | None = None
     results: Mapping[str, Any] = {}
     if readable:
-        inputs = await _inputs(parts, document, readable, record=record, known=known, folder=folder)
+        reads = await _inputs(parts, document, readable, record=record, known=known, folder=folder)
         try:
-            await parts.runs.run(_run(parts, action, inputs=inputs, folder=folder), progress=parts.say)
+            run = _run(parts, document, action, reads=reads, folder=folder)
+            await parts.runs.run(run, progress=parts.say)
         except Transient as transient:
             away = transient
             if not await asyncio.to_thread(result_file.exists):
@@ -148,12 +149,13 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
     record: ReleaseRecord,
     known: Mapping[str, _Known],
     folder: Path,
-) -> Path:
+) -> tuple[Path, ...]:
+    """Write the run's inputs, and return where they are and what they name, the document itself first."""
     wheel = folder / record.wheel.file
     await _write(wheel, await parts.records.get_blob(record.wheel))
     spec = document.spec
     templates = {template.name: template for template in spec.templates}
-    content = {
+    content: dict[str, Any] = {
         "version": record.version,
         "wheel": str(wheel),
         "wheelSha256": record.wheel.sha256,
@@ -168,7 +170,16 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
     }
     path = folder / "inputs.json"
     await _write(path, json.dumps(content, indent=1).encode())
-    return path
+    return (path, wheel, *map(Path, _named(content["templates"])))
+
+
+def _named(templates: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield the files and folders that the templates in a run's inputs name."""
+    for template in templates:
+        if "directory" in template:
+            yield template["directory"]
+        known = (template.get("fullBuild"), *(each["known"] for each in template.get("otherPlatforms", ())))
+        yield from (each["inventory"] for each in known if each and each["inventory"])
 
 
 async def _template(
@@ -235,9 +246,20 @@ async def _inventory(parts: Parts, kept: Artifact | None, file: Path) -> str | N
     return str(file)
 
 
-def _run(parts: Parts, action: Cascade, *, inputs: Path, folder: Path) -> Run:
-    arguments = (f"--inputs={inputs}", f"--out={folder / 'out'}", f"--engine={parts.docker.endpoint}")
-    return Run("cascade", arguments, {"key": action.key})
+def _run(
+    parts: Parts, document: WorkspaceRuntime, action: Cascade, *, reads: tuple[Path, ...], folder: Path
+) -> Run:
+    arguments = (f"--inputs={reads[0]}", f"--out={folder / 'out'}", f"--engine={parts.docker.endpoint}")
+    index_ca = _index_ca(parts, document)
+    secrets = secret_folders(document.spec.registry, parts.settings)
+    return Run(
+        "cascade",
+        arguments,
+        {"key": action.key},
+        reads=reads,
+        writes=(folder / "out",),
+        secrets=(*secrets, *((Path(index_ca).parent,) if index_ca else ())),
+    )
 
 
 async def _recorded(

@@ -74,7 +74,7 @@ def _run(
         "commit": commit or "",
         "builder": BUILDER_VERSION,
     }
-    return Run("package", given.arguments(), inputs)
+    return Run("package", given.arguments(), inputs, reads=(source,), writes=(folder / "dist",))
 
 
 async def _recorded(parts: Parts, version: str) -> ReleaseRecord | None:

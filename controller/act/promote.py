@@ -13,7 +13,7 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.git import commit_of
 from controller.clients.parts import Parts
-from controller.clients.registry_config import pull_credentials, registry_access
+from controller.clients.registry_config import pull_credentials, registry_access, secret_folders
 from controller.clients.runs import Run
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.plan import Promote, Tag
@@ -171,7 +171,15 @@ async def _run(
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     await asyncio.to_thread(_write, path, json.dumps(content, indent=1))
     arguments = (f"--inputs={path}", f"--engine={parts.docker.endpoint}")
-    await parts.runs.run(Run("promote", arguments, {"key": key}, fix="Then run again."), progress=parts.say)
+    run = Run(
+        "promote",
+        arguments,
+        {"key": key},
+        reads=(path,),
+        secrets=secret_folders(registry, parts.settings),
+        fix="Then run again.",
+    )
+    await parts.runs.run(run, progress=parts.say)
 
 
 def _write(path: Path, text: str) -> None:

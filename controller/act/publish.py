@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -38,7 +37,7 @@ async def publish(parts: Parts, document: WorkspaceRuntime, action: Publish) -> 
             f"{action.version} is a local version, which no index takes.",
             fix="Choose a version without '+'.",
         )
-    with _private_folder(parts.folder) as folder:
+    with _private_folder(parts.folder / f"publish-{action.wheel_sha256[:16]}") as folder:
         dist = folder / "dist"
         dist.mkdir()
         for artifact in (record.wheel, record.sdist):
@@ -85,7 +84,14 @@ def _run(parts: Parts, document: WorkspaceRuntime, action: Publish, *, dist: Pat
         ca=ca_file,
     )
     inputs = {"version": action.version, "wheel": action.wheel_sha256, "index": index.upload_url}
-    return Run("publish", given.arguments(), inputs, maximum_seconds=index.visible_deadline_seconds + 600.0)
+    return Run(
+        "publish",
+        given.arguments(),
+        inputs,
+        reads=(dist,),
+        secrets=(credentials, *((ca_file.parent,) if ca_file else ())),
+        maximum_seconds=index.visible_deadline_seconds + 600.0,
+    )
 
 
 async def _credentials(parts: Parts, document: WorkspaceRuntime, folder: Path) -> Path:
@@ -122,9 +128,11 @@ def _written(folder: Path, key: str, value: str) -> Path:
 
 
 @contextmanager
-def _private_folder(parent: Path) -> Iterator[Path]:
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="publish-", dir=parent))
+def _private_folder(folder: Path) -> Iterator[Path]:
+    """Make a folder that is ours alone, with the same name whenever this wheel is published: it is part of the run."""
+    shutil.rmtree(folder, ignore_errors=True)  # of a process that was killed
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
     try:
         yield folder
     finally:

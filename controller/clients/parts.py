@@ -14,7 +14,7 @@ from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
 from controller.clients.prover import Prover
 from controller.clients.records import RecordStore
-from controller.clients.runs import Runs
+from controller.clients.runs import BuilderRuns
 from controller.model.errors import Terminal, Transient
 from controller.model.record import ReleaseRecord
 from controller.settings import Settings
@@ -32,7 +32,7 @@ class Parts:
     engine: DockerEngine | None
     index: PackageIndex
     records: RecordStore
-    runs: Runs
+    runs: BuilderRuns
     prover: Prover
     settings: Settings
     folder: Path

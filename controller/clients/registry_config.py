@@ -20,10 +20,10 @@ from controller.settings import REGISTRY_CA, Settings
 def registry_access(
     registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
 ) -> dict[str, Any]:
-    """Return the `registry` part of a builder run's inputs: `insecure`, `dockerConfig`, `caFile` and `pullConfig`.
+    """Return the `registry` part of a builder run's inputs: `insecure`, `dockerConfig`, `caFile`, `pullConfig`, `hosts`.
 
     The document's push Secret wins, to read its pull Secret where it names one; then GHCR_USER and GHCR_TOKEN for ghcr.io, then the user's docker config.
-    A configuration that has to be written goes to `folder`, readable by us alone.
+    All are paths, Secrets' those of their own files or folders; what has to be written of the variables goes to `folder`, readable by us alone.
 
     Raises:
         Terminal: a Secret is missing, incomplete or readable by others.
@@ -33,8 +33,20 @@ def registry_access(
         "insecure": registry.insecure,
         "dockerConfig": _docker_config(registry, settings, hosts=hosts, folder=folder),
         "caFile": str(ca_file) if ca_file else None,
-        "pullConfig": _pull_config(registry, settings, hosts=hosts, folder=folder),
+        "pullConfig": _pull_config(registry, settings, hosts=hosts),
+        "hosts": sorted(hosts),
     }
+
+
+def secret_folders(registry: Registry, settings: Settings) -> tuple[Path, ...]:
+    """Return the folders of the Secrets that `registry_access` points into; raises Terminal as `Settings.secret`."""
+    named = {
+        "spec.registry.pushSecretName": registry.push_secret_name,
+        "spec.registry.pullSecretName": registry.pull_secret_name,
+        REGISTRY_CA: registry.ca_secret_name,
+    }
+    files = [settings.secret(name, field=field) for field, name in named.items() if name]
+    return tuple(dict.fromkeys(next(iter(each.values())).parent for each in files))
 
 
 def pull_credentials(registry: Registry, settings: Settings, *, image: str) -> Mapping[str, str] | None:
@@ -104,27 +116,30 @@ def _docker_config(
     registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
 ) -> str | None:
     files = registry_secret(registry, settings, hosts=hosts, reading=False)
-    if ".dockerconfigjson" in files:
-        return str(files[".dockerconfigjson"])
     if files:
-        return _written(
-            dict.fromkeys(hosts, BasicCredentials.from_files(files)), folder / "docker-config.json"
-        )
+        return _secret_path(files)
     if settings.ghcr is not None and "ghcr.io" in hosts:
         return _written({"ghcr.io": settings.ghcr}, folder / "docker-config.json")
     return str(settings.docker_config) if settings.docker_config.exists() else None
 
 
-def _pull_config(
-    registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
-) -> str | None:
+def _pull_config(registry: Registry, settings: Settings, *, hosts: frozenset[str]) -> str | None:
     """Return the configuration to read with, where the document names a Secret for that."""
     if registry.pull_secret_name is None:
         return None
-    files = registry_secret(registry, settings, hosts=hosts, reading=True)
+    return _secret_path(registry_secret(registry, settings, hosts=hosts, reading=True))
+
+
+def _secret_path(files: Mapping[str, Path]) -> str:
+    """Return the docker configuration of a Secret, else its folder, which then has a user name and password.
+
+    Raises:
+        Terminal: it has neither.
+    """
     if ".dockerconfigjson" in files:
         return str(files[".dockerconfigjson"])
-    return _written(dict.fromkeys(hosts, BasicCredentials.from_files(files)), folder / "pull-config.json")
+    BasicCredentials.from_files(files)
+    return str(next(iter(files.values())).parent)
 
 
 def _written(credentials: Mapping[str, BasicCredentials], path: Path) -> str:

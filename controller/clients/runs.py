@@ -15,8 +15,9 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from builder.contract import Outcome, Report
 from controller.clients.leashed import READY
@@ -41,12 +42,19 @@ class Run:
     `inputs` says by content what the run is given (hashes, versions), whatever paths it lies at: equal inputs
     are the same run. `arguments` hold no secret, for they show in the list of processes; secrets go by file, or
     by `environment`. `fix` is what to do about a refusal, as far as its message does not say.
+
+    So that it can be placed elsewhere, at the same absolute paths: `reads` are the files and folders that it is given,
+    none of them secret, `writes` the folders that it leaves results in besides its report, and `secrets` the folders of
+    the Secrets that it uses.
     """
 
     verb: str
     arguments: tuple[str, ...]
     inputs: Mapping[str, str]
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    reads: tuple[Path, ...] = ()
+    writes: tuple[Path, ...] = ()
+    secrets: tuple[Path, ...] = ()
     maximum_seconds: float = 3_600.0
     fix: str = "Correct the input; the run's log says where."
 
@@ -55,6 +63,23 @@ class Run:
         """The SHA-256 of verb and inputs, in hex: the name of this run in both modes."""
         document = json.dumps({"verb": self.verb, "inputs": dict(self.inputs)}, sort_keys=True)
         return hashlib.sha256(document.encode()).hexdigest()
+
+
+class BuilderRuns(Protocol):
+    """Where builder runs happen."""
+
+    def prepare(self, verb: str) -> None:
+        """Get ready for the next run of `verb`, as far as that makes it faster."""
+
+    async def run(self, run: Run, *, progress: Progress | None = None) -> Report:
+        """Run to the end and return the report, whose outcome is DONE or FAILED; what it `writes` then lies here.
+
+        `progress` gets each line of the run's log as it is written. Cancellation ends the run before it is raised.
+
+        Raises:
+            Terminal: the run refused its input, with the report's reason and message; or it may not run.
+            Transient: the run asks to be tried again (AsksAgain), or ended without a report, whatever the cause.
+        """
 
 
 _SLOW_IMPORTS: Final = {
@@ -110,7 +135,7 @@ class Runs:
                 ) from None
             finally:
                 await _end(process)
-        return _settle(run, process.transport.get_returncode(), process.child.last_line)
+        return settle(run, process.transport.get_returncode(), process.child.last_line)
 
     async def _begin(self, run: Run, progress: Progress) -> _Process:
         """Tell a process that is ready what to do, or start one."""
@@ -215,7 +240,8 @@ class _Child(asyncio.SubprocessProtocol):
         self.progress(line[:_LINE_LIMIT_BYTES].decode(errors="replace").rstrip("\r"))
 
 
-def _settle(run: Run, code: int | None, last_line: str) -> Report:
+def settle(run: Run, code: int | None, last_line: str) -> Report:
+    """Return the report in a run's last line, or raise what its exit `code` (negative: a signal) means; see `BuilderRuns.run`."""
     if code is None:
         raise Transient(f"builder {run.verb} could not be ended")
     if code < 0:

@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from builder.oci import DockerConfig, Unauthorized
+from builder.login import Login
+from builder.oci import Credential, DockerConfig, Unauthorized
 from controller.api import v1alpha1
 from controller.clients.registry import Registry, RegistryAccess
-from controller.clients.registry_config import pull_credentials, registry_access, registry_secret
+from controller.clients.registry_config import (
+    pull_credentials,
+    registry_access,
+    registry_secret,
+    secret_folders,
+)
 from controller.model.errors import Terminal
 from controller.settings import Settings
 from tests.parts.registry import running_registry, write_htpasswd
@@ -91,24 +97,33 @@ def test_an_engine_pulls_with_the_pull_secret_else_with_the_one_for_pushing(tmp_
     assert pull_credentials(push, settings, image=image) == {"username": "writer", "password": "w"}
     pull = _document("r.example", pull="pull")
     assert pull_credentials(pull, settings, image=image) == {"username": "reader", "password": "r"}
-    run = tmp_path / "run"
-    assert registry_access(pull, settings, hosts=frozenset({"r.example"}), folder=run) == {
+    assert pull_credentials(_document("r.example"), settings, image=image) is None
+
+
+async def test_a_run_is_given_the_folders_of_secrets_and_nothing_that_is_in_them(tmp_path: Path) -> None:
+    _secret(tmp_path, "push", "writer:w")
+    _secret(tmp_path, "pull", "reader:r")
+    settings, run, hosts = _settings(tmp_path), tmp_path / "run", frozenset({"r.example"})
+    pull = _document("r.example", pull="pull")
+    assert registry_access(pull, settings, hosts=hosts, folder=run) == {
         "insecure": True,
         "dockerConfig": None,
         "caFile": None,
-        "pullConfig": str(run / "pull-config.json"),
+        "pullConfig": str(tmp_path / "pull"),
+        "hosts": ["r.example"],
     }
-    given = registry_access(both, settings, hosts=frozenset({"r.example"}), folder=run)
-    shown = {
-        key: json.loads(Path(given[key]).read_text())["auths"]["r.example"]["auth"]
-        for key in ("dockerConfig", "pullConfig")
-    }
-    assert {key: base64.b64decode(value).decode() for key, value in shown.items()} == {
-        "dockerConfig": "writer:w",
-        "pullConfig": "reader:r",
-    }
-    assert registry_access(push, settings, hosts=frozenset({"r.example"}), folder=run)["pullConfig"] is None
-    assert pull_credentials(_document("r.example"), settings, image=image) is None
+    both = _document("r.example", push="push", pull="pull")
+    given = registry_access(both, settings, hosts=hosts, folder=run)
+    assert not run.exists(), "the credentials are in no second place"
+    assert secret_folders(both, settings) == (tmp_path / "push", tmp_path / "pull")
+    logins = [Login(Path(given[key]), tuple(given["hosts"])) for key in ("dockerConfig", "pullConfig")]
+    shown = [await login.credentials().for_host("r.example") for login in logins]
+    assert shown == [Credential("writer", "w"), Credential("reader", "r")]
+    assert await logins[0].credentials().for_host("other.example") is None
+    logins[0].put_into(tmp_path / "docker")
+    assert await DockerConfig(tmp_path / "docker" / "config.json").for_host("r.example") == shown[0]
+    push = _document("r.example", push="push")
+    assert registry_access(push, settings, hosts=hosts, folder=run)["pullConfig"] is None
 
 
 def test_ghcr_variables_are_for_ghcr_and_where_no_secret_is_named(tmp_path: Path) -> None:
