@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
@@ -18,10 +18,10 @@ from controller.clients.kube import Conflict
 from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.pods import PodWorkspaces
 from controller.model.errors import Terminal, Transient
-from controller.model.observed import Known
+from controller.model.observed import Known, Observed
 from controller.model.replacement import Cause, Replaced, ReplaceResult, RolledBack, StillBusy
 from controller.model.roll import Marks, Roll, RollOrder
-from controller.model.running import RuntimeState
+from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.workload import Container, Pod, Workload, WorkloadKind
 from controller.plan.workloads import contest
 
@@ -102,12 +102,9 @@ class _Rolling:
         running = [pod for pod in await self._pods(workload) if pod.running and not pod.deleting]
         if marks.roll is None:
             return running
-        said = await asyncio.gather(
-            *(self._workspaces.report(pod, container=self._order.container) for pod in running)
-        )
         return [
             pod
-            for pod, each in zip(running, said, strict=True)
+            for pod, each in zip(running, await self._reports(running), strict=True)
             if isinstance(each, Known) or pod.image != marks.image
         ]
 
@@ -201,16 +198,8 @@ class _Rolling:
                     Cause.WRONG_VERSION,
                     f"Pod {pod.name} runs {pod.image_id}, which is not the image asked for.",
                 )
-            said = await self._workspaces.report(pod, container=self._order.container)
-            if not isinstance(said, Known):
-                return Cause.NEVER_READY, f"Pod {pod.name} does not report: {said.reason}."
-            report = said.value
-            if not report.is_version(roll.version, roll.content_sha256):
-                told = f"{report.package} {report.version} with content {report.content_sha256}"
-                return Cause.WRONG_VERSION, f"Pod {pod.name} reports {told}, not {roll.version}."
-            if report.state in {RuntimeState.STARTING, RuntimeState.WEDGED}:
-                return Cause.NEVER_READY, f"Pod {pod.name} says that it is {report.state}."
-        return None
+        judged = zip(new, await self._reports(new), strict=True)
+        return next(filter(None, (_failure(pod, said, roll) for pod, said in judged)), None)
 
     def _seconds_down(self, workload: Workload) -> float:
         """Return for how long nobody served; 0.0 where the new pod starts beside the old one, or another pass began."""
@@ -246,5 +235,23 @@ class _Rolling:
             await asyncio.sleep(_POLL_SECONDS)
         return " The old image does not run again yet, either."
 
+    async def _reports(self, pods: Sequence[Pod]) -> Sequence[Observed[RuntimeReport]]:
+        """Ask them all at once: one that does not answer keeps us for seconds."""
+        container = self._order.container
+        return await asyncio.gather(*(self._workspaces.report(pod, container=container) for pod in pods))
+
     async def _pods(self, workload: Workload) -> tuple[Pod, ...]:
         return await self._workloads.pods(workload, self._order.container)
+
+
+def _failure(pod: Pod, said: Observed[RuntimeReport], roll: Roll) -> tuple[Cause, str] | None:
+    """Return why what a pod says is no proof."""
+    if not isinstance(said, Known):
+        return Cause.NEVER_READY, f"Pod {pod.name} does not report: {said.reason}."
+    report = said.value
+    if not report.is_version(roll.version, roll.content_sha256):
+        told = f"{report.package} {report.version} with content {report.content_sha256}"
+        return Cause.WRONG_VERSION, f"Pod {pod.name} reports {told}, not {roll.version}."
+    if report.state in {RuntimeState.STARTING, RuntimeState.WEDGED}:
+        return Cause.NEVER_READY, f"Pod {pod.name} says that it is {report.state}."
+    return None
