@@ -5,13 +5,15 @@ A value that is read in two places ends up with two meanings; a test greps that 
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from controller.api.v1alpha1 import PLATFORM_PATTERN
 from controller.model.errors import Terminal
@@ -86,6 +88,10 @@ class Settings:
     """How the cluster is reached whose workloads are targets; it need not exist."""
     workspace_url: str | None = None
     """Where the workspace in a pod is asked, with `{namespace}`, `{pod}`, `{podIP}` and `{port}`; None: at the pod's address."""
+    stand_in_image: str | None = None
+    """The operator's own image: in a cluster the stand-in model beside a candidate runs from it."""
+    probe_callers: Sequence[Mapping[str, Any]] | None = None
+    """The peers of a NetworkPolicy from which the operator asks candidates; None: any."""
     image_platform: str | None = None
     on_arm64_mac: bool = False
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -120,6 +126,8 @@ class Settings:
             dispatch_token=given.get("TEMPLATE_DISPATCH_TOKEN"),
             kubeconfig=_kubeconfig(given),
             workspace_url=given.get("WSR_WORKSPACE_URL"),
+            stand_in_image=given.get("WSR_STAND_IN_IMAGE"),
+            probe_callers=_peers(given),
             image_platform=_image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
             docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
@@ -267,6 +275,20 @@ def _identity(given: Mapping[str, str]) -> IdentityIssuer | None:
     # GitHub sets both in a job with `id-token: write`, and neither in another.
     url, token = given.get("ACTIONS_ID_TOKEN_REQUEST_URL"), given.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     return IdentityIssuer(url, token) if url and token else None
+
+
+def _peers(given: Mapping[str, str]) -> Sequence[Mapping[str, Any]] | None:
+    if (text := given.get("WSR_PROBE_CALLERS")) is None:
+        return None
+    with suppress(ValueError):
+        peers = json.loads(text)
+        if isinstance(peers, list) and peers and all(isinstance(each, dict) for each in peers):
+            return peers
+    raise Terminal(
+        "Invalid",
+        f"WSR_PROBE_CALLERS is {text!r}, which is no list of the peers of a NetworkPolicy.",
+        fix='Write it as JSON, for example [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "operator"}}}].',
+    )
 
 
 def _image_platform(given: Mapping[str, str]) -> str | None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from controller.clients.a2a import Agent, TurnFailed
-from controller.clients.docker import DockerEngine
+from controller.clients.candidate import Candidate, Ended
 from controller.model.errors import NotFound, Terminal, Transient
-from controller.model.probe import ModelUse, ProbeOrder, ProbeReason
+from controller.model.probe import Failed, ModelUse, ProbeOrder, ProbeReason
 from controller.model_server.script import Script
 
 _QUESTIONS: Final[Mapping[ModelUse, tuple[str, str]]] = {
@@ -33,45 +33,33 @@ _NAMED: Final = 5
 """How many tools or refused calls a message names."""
 
 
-class Failed(Exception):  # noqa: N818 -- an outcome on its way out, not an error
-    """The candidate does not pass; `what` completes "the candidate …"."""
-
-    def __init__(self, reason: ProbeReason, what: str, *, exit_code: int | None = None) -> None:
-        super().__init__(what)
-        self.reason = reason
-        self.what = what
-        self.exit_code = exit_code
-
-
 class Conversation:
-    """One context of one candidate; `script` is what its model says, None where it needs no model."""
+    """One context of one candidate."""
 
-    def __init__(
-        self, engine: DockerEngine, container: str, agent: Agent, order: ProbeOrder, script: Script | None
-    ) -> None:
-        self._engine = engine
-        self._container = container
+    def __init__(self, candidate: Candidate, agent: Agent, order: ProbeOrder) -> None:
+        self._candidate = candidate
         self._agent = agent
         self._order = order
-        self._script = script
         self._context: str | None = None
 
     async def turn(self, number: int) -> float:
         """Ask and judge turn 1 or 2; return its seconds.
 
         Raises:
-            Failed: with the reason; Transient: somebody else killed the candidate.
+            Failed: with the reason; Transient: somebody else killed the candidate, or its model does not answer.
         """
         clock = asyncio.get_running_loop().time
         begun = clock()
-        if self._script is not None:
-            self._script.turn = number
+        model = self._candidate.model
+        if model is not None:
+            await model.begin(number)
         text = await self._answer(number)
         if not text.strip():
             raise Failed(ProbeReason.TURN_FAILED, f"failed turn {number} of 2: its answer is empty")
-        if self._script is not None:
-            _judge(self._script, number, text)
-        return clock() - begun
+        seconds = clock() - begun
+        if model is not None:
+            _judge(await model.seen(), number, text)
+        return seconds
 
     async def _answer(self, number: int) -> str:
         deadline = self._order.turn_deadline_seconds
@@ -79,14 +67,16 @@ class Conversation:
             async with asyncio.timeout(deadline):
                 answer = await self._agent.send(self._question(number), context_id=self._context)
         except TimeoutError as error:
-            what = f"gave no answer in turn {number} of 2 within {deadline:g} s{self._calls(number)}"
+            script = await self._seen()
+            what = f"gave no answer in turn {number} of 2 within {deadline:g} s{_calls(script, number)}"
             raise Failed(ProbeReason.TIMED_OUT, what) from error
         except TurnFailed as error:
-            wrong_key = self._script is not None and self._script.key_refused
+            script = await self._seen()
+            wrong_key = script is not None and script.key_refused
             reason = (
                 ProbeReason.BAD_CONFIGURATION if error.configuration or wrong_key else ProbeReason.TURN_FAILED
             )
-            what = f"failed turn {number} of 2: {error.message}{self._calls(number)}"
+            what = f"failed turn {number} of 2: {error.message}{_calls(script, number)}"
             raise Failed(reason, what) from error
         except (Transient, NotFound, Terminal) as error:
             raise await self._broken(number, error) from error
@@ -103,31 +93,35 @@ class Conversation:
             return f"This is a check. Please repeat this word: {secrets.token_hex(8)}"
         return _QUESTIONS[self._order.model][number - 1]
 
-    def _calls(self, number: int) -> str:
-        """Return what is known of the model's side of a turn that failed."""
-        if self._script is None:
-            return ""
-        none = "" if self._script.calls[number] else "; its model had got no call"
-        return f"{none}{_refusals(self._script)}"
+    async def _seen(self) -> Script | None:
+        model = self._candidate.model
+        return None if model is None else await model.seen()
 
     async def _broken(self, number: int, error: Exception) -> Failed:
         """Tell a broken connection from a process that ended."""
-        state = await state_after_silence(self._engine, self._container)
-        blame_nobody_for_a_kill(state)
-        code = None if state["Running"] else int(state["ExitCode"])
+        ended = await end_after_silence(self._candidate)
+        code = None if ended is None else ended.exit_code
         what = str(error) if code is None else f"its process ended with exit code {code}"
         return Failed(ProbeReason.TURN_FAILED, f"failed turn {number} of 2: {what}", exit_code=code)
 
 
-async def state_after_silence(engine: DockerEngine, container: str) -> Mapping[str, Any]:
-    """Return the state of a container that does not answer: its engine notices an end a little later than we do."""
+async def end_after_silence(candidate: Candidate) -> Ended | None:
+    """Return how a candidate ended that does not answer: an engine or node notices an end a little later than we do."""
     clock = asyncio.get_running_loop().time
     deadline = clock() + _END_NOTICED_SECONDS
     while True:
-        state: Mapping[str, Any] = (await engine.inspect_container(container))["State"]
-        if not state["Running"] or clock() >= deadline:
-            return state
+        ended = (await candidate.look()).ended
+        if ended is not None or clock() >= deadline:
+            return ended
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _calls(script: Script | None, number: int) -> str:
+    """Return what is known of the model's side of a turn that failed."""
+    if script is None:
+        return ""
+    none = "" if script.calls[number] else "; its model had got no call"
+    return f"{none}{_refusals(script)}"
 
 
 def _judge(script: Script, number: int, answer: str) -> None:
@@ -165,19 +159,3 @@ def _refusals(script: Script) -> str:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
-
-
-KILLED: Final = 137
-"""128 and SIGKILL."""
-
-
-def blame_nobody_for_a_kill(state: Mapping[str, Any]) -> None:
-    """Let a candidate be tried again that somebody killed: no process of its own can do that to a container's first one.
-
-    Raises:
-        Transient: SIGKILL came from outside, and not for want of memory: an engine that ends, or another run.
-    """
-    if not state["Running"] and int(state["ExitCode"]) == KILLED and not state.get("OOMKilled"):
-        raise Transient(
-            f"The candidate was killed from outside (exit code {KILLED}), which says nothing of it"
-        )

@@ -8,21 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, Final
 
 import aiohttp
 
-from controller.act._candidate import candidate_container, remove_leftovers
-from controller.act._turns import Conversation, Failed, blame_nobody_for_a_kill, state_after_silence
+from controller.act._turns import Conversation, end_after_silence
 from controller.clients.a2a import Agent
-from controller.clients.docker import DockerEngine
-from controller.clients.stand_in import StandIn
+from controller.clients.candidate import Candidate, Sight
 from controller.model.errors import NotFound, Terminal, Transient
-from controller.model.probe import ModelUse, ProbeFailed, ProbeOrder, ProbePassed, ProbeReason
+from controller.model.probe import Failed, ProbeFailed, ProbeOrder, ProbePassed, ProbeReason
 from controller.model.redaction import redact, secret_values
-from controller.model_server.script import Script
 
 CONFIGURATION_EXIT_CODE: Final = 78
 """EX_CONFIG of sysexits.h: how the runtime ends when its owner must change something."""
@@ -33,7 +30,7 @@ _MESSAGE_LIMIT: Final = 600
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.5
-"""How often it is looked whether a booting candidate still runs: that costs the engine more than a refused connection."""
+"""How often it is looked whether a booting candidate still runs: that costs its engine more than a refused connection."""
 _PAUSE_GROWTH: Final = 1.15
 _CARD_SECONDS: Final = 10.0
 """How long one request for card or status may take: a booting process may accept and not answer yet."""
@@ -45,70 +42,42 @@ class _Booted:
     seconds: float
 
 
-async def probe(engine: DockerEngine, order: ProbeOrder, stand_in: StandIn) -> ProbePassed | ProbeFailed:
-    """Boot `order.image`, which the engine must have, and say whether it passes.
-
-    `stand_in` plays its model, except for an order whose `model` is NONE. The container goes in every case, also on
-    cancellation; what a killed run left of this template's probes goes first.
+async def probe(candidate: Candidate, order: ProbeOrder) -> ProbePassed | ProbeFailed:
+    """Boot the candidate that was made for `order`, and say whether it passes.
 
     Raises:
-        Transient, NotFound, Terminal: the engine failed, has no such image, or the stand-in cannot be reached from it;
-            nothing is known of the candidate.
+        Transient, NotFound, Terminal: the place where it runs failed; nothing is known of the candidate.
     """
-    await remove_leftovers(engine, order)
-    if order.model is ModelUse.NONE:
-        return await _probe(engine, order, script=None, network=None)
-    script = Script(tools=order.model is ModelUse.REQUIRED)
-    async with stand_in.admitting(script, order.settings.environment) as admitted:
-        settings = replace(order.settings, environment=admitted.environment)
-        return await _probe(
-            engine, replace(order, settings=settings), script=script, network=admitted.network
-        )
-
-
-async def _probe(
-    engine: DockerEngine, order: ProbeOrder, *, script: Script | None, network: str | None
-) -> ProbePassed | ProbeFailed:
-    async with (
-        candidate_container(engine, order, network=network) as container,
-        aiohttp.ClientSession() as session,
-    ):
+    async with aiohttp.ClientSession() as session:
         try:
-            booted = await _boot(engine, container, order, session)
-            await _check_identity(engine, container, booted.agent, order)
-            conversation = Conversation(engine, container, booted.agent, order, script)
+            booted = await _boot(candidate, order, session)
+            await _check_identity(candidate, booted.agent, order)
+            conversation = Conversation(candidate, booted.agent, order)
             first = await conversation.turn(1)
-            second, memory = await _beside(conversation.turn(2), _memory_bytes(engine, container))
-            # NOTE: An address passes on the moment its container ends: all answers were its own if it never ended.
-            _require_running(
-                (await engine.inspect_container(container))["State"], before="its answers were judged"
-            )
+            second, memory = await _beside(conversation.turn(2), candidate.memory_bytes())
+            # NOTE: An address passes on the moment its candidate ends: all answers were its own if it never ended.
+            _require_running(await candidate.look(), before="its answers were judged")
+            await candidate.prove_reached()
         except Failed as failed:
-            return await _report(engine, container, order, failed)
-    calls = script.calls.total() if script is not None else 0
+            if failed.exit_code is None:
+                await candidate.prove_reached()
+            return await _report(candidate, order, failed)
+    calls = (await candidate.model.seen()).calls.total() if candidate.model is not None else 0
     return ProbePassed(order.template, booted.seconds, (first, second), memory, calls)
 
 
-async def _boot(
-    engine: DockerEngine, container: str, order: ProbeOrder, session: aiohttp.ClientSession
-) -> _Booted:
+async def _boot(candidate: Candidate, order: ProbeOrder, session: aiohttp.ClientSession) -> _Booted:
     """Start the process and wait until it serves its card."""
     clock = asyncio.get_running_loop().time
-    begun = clock()
-    try:
-        await engine.start(container)
-    except Terminal as error:
-        code = (await engine.inspect_container(container))["State"]["ExitCode"]
-        raise Failed(
-            ProbeReason.EXITED_AT_ONCE, f"could not be started: {error.message}", exit_code=code
-        ) from error
+    begun = await candidate.start()
     pause = _FIRST_PAUSE_SECONDS
     last = "nothing listens"
-    looked, addresses = begun - _LOOK_SECONDS, list[str]()
+    looked, sight = clock() - _LOOK_SECONDS, Sight()
     while (left := begun + order.start_deadline_seconds - clock()) > 0:
         if clock() - looked >= _LOOK_SECONDS:
-            addresses, looked = await _addresses(engine, container, order.settings.port), clock()
-        for url in addresses:
+            sight, looked = await candidate.look(), clock()
+            _require_running(sight, before="it was ready")
+        for url in sight.addresses:
             agent = Agent(session, url)
             try:
                 async with asyncio.timeout(min(_CARD_SECONDS, left)):
@@ -127,31 +96,11 @@ async def _boot(
     )
 
 
-async def _addresses(engine: DockerEngine, container: str, port: int) -> list[str]:
-    """Return where the container may be reached now.
-
-    The loopback port first, which answers or refuses at once where containers live in a virtual machine too; the
-    bridge address for a caller that is itself a container.
-
-    Raises:
-        Failed: its process has ended.
-    """
-    facts = await engine.inspect_container(container)
-    _require_running(facts["State"], before="it was ready")
-    bound = facts["NetworkSettings"]["Ports"].get(f"{port}/tcp") or []
-    networks = facts["NetworkSettings"]["Networks"].values()
-    return [
-        *(f"http://127.0.0.1:{binding['HostPort']}" for binding in bound if binding["HostIp"] == "127.0.0.1"),
-        *(f"http://{network['IPAddress']}:{port}" for network in networks if network["IPAddress"]),
-    ]
-
-
-def _require_running(state: Mapping[str, Any], *, before: str) -> None:
-    if state["Running"]:
+def _require_running(sight: Sight, *, before: str) -> None:
+    if sight.ended is None:
         return
-    blame_nobody_for_a_kill(state)
-    code = int(state["ExitCode"])
-    killed = " because it ran out of memory" if state.get("OOMKilled") else ""
+    code = sight.ended.exit_code
+    killed = " because it ran out of memory" if sight.ended.out_of_memory else ""
     if code == CONFIGURATION_EXIT_CODE:
         raise Failed(
             ProbeReason.BAD_CONFIGURATION,
@@ -163,38 +112,22 @@ def _require_running(state: Mapping[str, Any], *, before: str) -> None:
     )
 
 
-async def _check_identity(engine: DockerEngine, container: str, agent: Agent, order: ProbeOrder) -> None:
+async def _check_identity(candidate: Candidate, agent: Agent, order: ProbeOrder) -> None:
     """Read the process's own word on what it runs: the only thing that counts. One that ended is told as that."""
     try:
         async with asyncio.timeout(_CARD_SECONDS):
             report = await agent.runtime()
     except (Transient, NotFound, Terminal, TimeoutError) as error:
-        _require_running(await state_after_silence(engine, container), before="it told its version")
+        _require_running(Sight(ended=await end_after_silence(candidate)), before="it told its version")
         said = str(error) or f"no answer in {_CARD_SECONDS:g} s"
         raise Failed(ProbeReason.WRONG_VERSION, f"does not tell its version: {said}") from error
     for name, wanted in (("version", order.version), ("contentSha256", order.content_sha256)):
         if report.get(name) != wanted:
-            # NOTE: An address passes on the moment its container ends: another one may have answered.
-            _require_running(
-                (await engine.inspect_container(container))["State"], before="it told its version"
-            )
+            # NOTE: An address passes on the moment its candidate ends: another one may have answered.
+            _require_running(await candidate.look(), before="it told its version")
             raise Failed(
                 ProbeReason.WRONG_VERSION, f"reports {name} {report.get(name)!r} instead of {wanted!r}"
             )
-
-
-async def _memory_bytes(engine: DockerEngine, container: str) -> int | None:
-    """Return what the container uses without reclaimable page cache, as `docker stats` counts it."""
-    facts: dict[str, Any] = await engine.call(
-        f"read the memory use of container {container}",
-        lambda client: client.stats(container, stream=False, one_shot=True),
-    )
-    memory = facts.get("memory_stats") or {}
-    if "usage" not in memory:
-        return None
-    detail = memory.get("stats") or {}
-    cache = detail.get("total_inactive_file", detail.get("inactive_file", 0))
-    return int(memory["usage"]) - int(cache)
 
 
 async def _beside(
@@ -208,12 +141,12 @@ async def _beside(
         beside.cancel()
 
 
-async def _report(engine: DockerEngine, container: str, order: ProbeOrder, failed: Failed) -> ProbeFailed:
-    known = secret_values(order.settings.environment)
+async def _report(candidate: Candidate, order: ProbeOrder, failed: Failed) -> ProbeFailed:
+    known = secret_values(candidate.environment)
     # The last lines may be still on their way when a process has just ended; a failure to read them hides nothing.
     tail: tuple[str, ...] = ()
     with contextlib.suppress(Transient, NotFound, Terminal):
-        tail = await engine.log_tail(container, lines=LOG_LINES)
+        tail = await candidate.log_tail(lines=LOG_LINES)
     lines = tuple(redact(line, known)[:_LINE_LIMIT] for line in tail)
     text = f"Template {order.template}: the candidate of {order.version} {failed.what}"
     last = next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -132,8 +132,9 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "Correct `templates[].probe`.",
     ),
     Reason.GATE_UNREACHABLE: Meaning(
-        "The stand-in model cannot listen where candidates would reach it.",
-        "Run `wsr` on the engine's own machine, or in a container with the host's network.",
+        "The stand-in model cannot be where candidates would reach it.",
+        "Run `wsr` on the engine's own machine, or in a container with the host's network; in a cluster, let the operator "
+        "reach pods, and pods pull the operator's image.",
     ),
     Reason.ROLLOUT_FAILED: Meaning(
         "A target did not prove itself after its replacement, and has its old container back.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -11,6 +10,7 @@ import requests.exceptions
 import urllib3.exceptions
 from docker.errors import APIError, DockerException
 
+from controller.clients.pull_errors import one_line
 from controller.model.errors import NotFound, Terminal, Transient
 
 _SERVER_SIDE = 500
@@ -77,22 +77,3 @@ def _explanation(error: requests.exceptions.HTTPError) -> str:
         return str(error.response.json()["message"])
     except (AttributeError, KeyError, TypeError, ValueError):
         return str(error)
-
-
-def pull_failed(reference: str, text: str) -> NotFound | Transient | Terminal:
-    """Return our error for a message inside the progress stream of a pull, which arrives after a 200."""
-    doing = f"pull {reference}: {one_line(text)}"
-    if re.search(r"manifest unknown|not found|no such image|does not exist", text, re.IGNORECASE):
-        return NotFound(f"Could not {doing}")
-    if re.search(r"unauthorized|denied|authentication required|no basic auth", text, re.IGNORECASE):
-        return Terminal(
-            "PullDenied",
-            f"Could not {doing}.",
-            fix="Give registry.pullSecretName credentials that may pull this repository.",
-        )
-    return Transient(f"Could not {doing}")
-
-
-def one_line(text: str) -> str:
-    """Return `text` on one line, without a final period, for use inside a message."""
-    return " ".join(text.split()).rstrip(".")

@@ -14,12 +14,13 @@ from typing import Any, Final, Self, TypeVar
 
 from docker import APIClient, auth
 
-from controller.clients._docker_errors import Conflict, pull_failed, translated
+from controller.clients._docker_errors import Conflict, translated
 from controller.clients._docker_events import watch
 from controller.clients._docker_files import VolumeFiles
 from controller.clients._docker_read import demultiplex, parse_summary, split_reference
 from controller.clients._docker_transport import is_local, open_client
 from controller.clients.executed import ExecResult
+from controller.clients.pull_errors import pull_failed
 from controller.model.container import ContainerSummary, EngineEvent
 from controller.model.errors import NotFound, Transient
 

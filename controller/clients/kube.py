@@ -60,6 +60,7 @@ _WATCH_SECONDS: Final = 300
 """How long the server keeps a watch open."""
 _SILENCE_SECONDS: Final = 90.0
 """A server sends a bookmark about every minute: a stream that is silent for longer is dead."""
+_LOG_LIMIT_BYTES: Final = 64 * 1024
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
 _LIMITS: Final = aiohttp.ClientTimeout(total=_CALL_SECONDS)
@@ -233,6 +234,20 @@ class KubeCluster:
                 return await execute(
                     self._opened.configuration, at.path("exec"), container, command, doing=doing
                 )
+
+    async def log_tail(self, at: Place, container: str, *, lines: int) -> tuple[str, ...]:
+        """Return the last lines that a container of the pod `at` wrote."""
+        doing = f"read the log of {at}"
+        query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_LIMIT_BYTES)}
+        with translated(doing):
+            answer = await self._send(Call("GET", at.path("log"), doing, query=query))
+            try:
+                content = await answer.read()
+            finally:
+                answer.release()
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise refused(doing, answer.status, content, answer.headers)
+        return tuple(content.decode(errors="replace").splitlines())
 
     @property
     def _opened(self) -> ApiClient:

@@ -6,7 +6,7 @@ told to end, within its grace period. Exec is for a runtime that predates `/runt
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Self
@@ -91,8 +91,8 @@ class PodWorkspaces:
             raise RuntimeError("PodWorkspaces is used outside its `async with`")
         if pod.address is None:
             return f"pod {pod.name} has no address yet"
-        values = {"namespace": pod.namespace, "pod": pod.name, "podIP": pod.address, "port": pod.port}
-        url = f"{_formatted(self._url, values).rstrip('/')}/runtime{path}"
+        at = Place(PODS, pod.namespace, pod.name)
+        url = f"{pod_url(self._url, at, pod.address, pod.port)}/runtime{path}"
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         try:
             request = self._session.request(method, url, json=body, headers=headers, allow_redirects=False)
@@ -114,9 +114,16 @@ class PodWorkspaces:
         return await report_from_metadata(execute, package)
 
 
-def _formatted(url: str, values: Mapping[str, object]) -> str:
+def pod_url(url: str, at: Place, address: str, port: int | None) -> str:
+    """Return where a port of the pod `at` is asked, without a slash at the end; `url` is as for `PodWorkspaces`.
+
+    Raises:
+        Terminal: WorkspaceUrlInvalid; it cannot be filled in.
+    """
+    host = f"[{address}]" if ":" in address else address
+    values = {"namespace": at.namespace, "pod": at.name, "podIP": host, "port": port}
     try:
-        return url.format_map(values)
+        return url.format_map(values).rstrip("/")
     except (KeyError, IndexError, ValueError) as error:
         raise Terminal(
             "WorkspaceUrlInvalid",

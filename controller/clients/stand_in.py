@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import Conflict, DockerEngine
+from controller.clients.to_the_end import to_its_end
 from controller.model.errors import NotFound, Problem
 from controller.model_server.script import Script
 
@@ -63,8 +64,7 @@ class StandIn:
             with server.admitted(script, environment) as told:
                 yield Admission(self.network, told)
         finally:
-            leaving = asyncio.create_task(self._leave(entering))
-            await _to_its_end(leaving)
+            await to_its_end(self._leave(entering))
 
     async def _enter(self) -> ModelServer:
         async with self._changing:
@@ -157,11 +157,3 @@ async def reaches_bridge(engine: DockerEngine) -> bool:
         except OSError:
             return False
     return True
-
-
-async def _to_its_end(task: asyncio.Task[None]) -> None:
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise

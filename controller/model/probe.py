@@ -5,6 +5,10 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
+
+CONFIGS: Final = "/configs"
+"""Where a candidate finds its configuration, in a folder that any user may write to."""
 
 
 class ProbeReason(enum.StrEnum):
@@ -43,11 +47,13 @@ class ModelUse(enum.StrEnum):
 class ProbeSettings:
     """How production boots this template, as far as the document says it.
 
-    `files` go into `/configs` by name. `user` is as in `docker run --user`; None is the image's own.
+    `files` go into `/configs` by name, or those of `config_map` in their place. `user` is as in `docker run --user`; None
+    is the image's own.
     """
 
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     files: Mapping[str, bytes] = field(default_factory=lambda: {"config.yaml": b"name: probe\n"}, repr=False)
+    config_map: str | None = None
     user: str | None = None
     read_only_root: bool = False
     memory_bytes: int | None = None
@@ -75,6 +81,22 @@ class ProbeOrder:
     turn_deadline_seconds: float = 300.0
     model: ModelUse = ModelUse.REQUIRED
     settings: ProbeSettings = field(default_factory=ProbeSettings)
+
+
+def candidate_environment(order: ProbeOrder) -> Mapping[str, str]:
+    """Return what a candidate's environment is: as of any workspace, and what `order` says wins."""
+    own = {"WORKSPACE_ID": f"probe-{order.template}", "WORKSPACE_CONFIG_PATH": CONFIGS}
+    return {**own, **order.settings.environment}
+
+
+class Failed(Exception):  # noqa: N818 -- an outcome on its way out, not an error
+    """The candidate does not pass; `what` completes "the candidate …"."""
+
+    def __init__(self, reason: ProbeReason, what: str, *, exit_code: int | None = None) -> None:
+        super().__init__(what)
+        self.reason = reason
+        self.what = what
+        self.exit_code = exit_code
 
 
 @dataclass(frozen=True, slots=True)

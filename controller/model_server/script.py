@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Final
 
-from controller.model_server.conversation import Reply, Request, Text
+from controller.model_server.conversation import Json, Reply, Request, Text
 from controller.model_server.schemas import value_for
 from controller.model_server.tools import call_that_returns, call_with_answer
 
@@ -40,6 +40,26 @@ class Script:
     """Whether a call came without the right key."""
     refused: list[str] = field(default_factory=list)
     """Calls that were answered with an error, each in one line."""
+
+    def seen(self) -> dict[str, object]:
+        """Return as JSON what it was asked and said, but for the nonce; `see` reads it."""
+        return {
+            "calls": {str(turn): count for turn, count in self.calls.items()},
+            "toolResults": self.tool_results,
+            "recalled": self.recalled,
+            "offered": sorted(self.offered),
+            "keyRefused": self.key_refused,
+            "refused": self.refused,
+        }
+
+    def see(self, seen: Json) -> None:
+        """Know what another one with this nonce was asked and said. Raises KeyError or ValueError when that is no `seen`."""
+        self.calls = Counter({int(turn): int(count) for turn, count in seen["calls"].items()})
+        self.tool_results = int(seen["toolResults"])
+        self.recalled = bool(seen["recalled"])
+        self.offered = {str(name) for name in seen["offered"]}
+        self.key_refused = bool(seen["keyRefused"])
+        self.refused = [str(line) for line in seen["refused"]]
 
     def reply(self, request: Request) -> Reply:
         """Answer one call of the model, from nothing but what it was sent."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,12 +24,10 @@ from controller.model_server.openai_chat import ChatCompletions
 from controller.model_server.openai_responses import Responses
 from controller.model_server.protocol import Protocol
 from controller.model_server.script import Script
+from controller.model_server.ticket import Ticket
 
 MODEL: Final = "stand-in"
 """The one model that is listed; every other name is answered, too."""
-KEY_VARIABLES: Final = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY")
-_OTHER_KEY_VARIABLE: Final = "ANTHROPIC_AUTH_TOKEN"
-"""Where a key may be, too; set by documents only, as its client warns of two."""
 _KEY_REFUSED: Final = "API key not valid. Please pass a valid API key."
 _NOT_SPOKEN: Final = "The stand-in does not speak this."
 _BODY_LIMIT_BYTES: Final = 64 << 20
@@ -67,8 +64,8 @@ class ModelServer:
         self.address = ""
         """`HOST:PORT` while it listens, else empty."""
 
-    async def listen(self, host: str) -> None:
-        """Listen at a port of `host` that is free.
+    async def listen(self, host: str, port: int = 0) -> None:
+        """Listen at a port of `host`, 0 for one that is free.
 
         Raises:
             Terminal: GateUnreachable, when the address is none of this machine.
@@ -76,7 +73,7 @@ class ModelServer:
         runner = web.AppRunner(self._application(), access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         try:
-            await web.TCPSite(runner, host, 0).start()
+            await web.TCPSite(runner, host, port).start()
         except OSError as error:
             await runner.cleanup()
             raise Terminal(
@@ -86,8 +83,8 @@ class ModelServer:
                 " or set templates[].probe.model: None, which proves no conversation with a model.",
             ) from error
         self._runner = runner
-        bound_host, port, *_ = runner.addresses[0]
-        self.address = f"{bound_host}:{port}"
+        bound_host, bound_port, *_ = runner.addresses[0]
+        self.address = f"{bound_host}:{bound_port}"
 
     async def close(self) -> None:
         """Stop listening; connections that are still open are cut."""
@@ -97,19 +94,19 @@ class ModelServer:
 
     @contextmanager
     def admitted(self, script: Script, environment: Mapping[str, str]) -> Iterator[Mapping[str, str]]:
-        """Admit one probe for as long as the block lasts, and give the environment of its candidate.
+        """Admit one probe for as long as the block lasts, and give the environment of its candidate; see `Ticket`."""
+        ticket = Ticket.drawn(self.address, environment)
+        with self.admitting(ticket, script):
+            yield ticket.environment
 
-        That is where the vendors' own clients look: base addresses and keys. What `environment` says already wins,
-        so that its keys are as good as the ones that are made here.
-        """
-        token, key = secrets.token_urlsafe(24), f"key-{secrets.token_urlsafe(24)}"
-        own = _environment(f"http://{self.address}/{token}", key) | dict(environment)
-        keys = frozenset(own[name] for name in (*KEY_VARIABLES, _OTHER_KEY_VARIABLE) if name in own)
-        self._sessions[token] = _Session(script, keys)
+    @contextmanager
+    def admitting(self, ticket: Ticket, script: Script) -> Iterator[None]:
+        """Admit whoever has the ticket, for as long as the block lasts."""
+        self._sessions[ticket.token] = _Session(script, ticket.keys)
         try:
-            yield own
+            yield
         finally:
-            del self._sessions[token]
+            del self._sessions[ticket.token]
 
     def _application(self) -> web.Application:
         app = web.Application(client_max_size=_BODY_LIMIT_BYTES)
@@ -157,16 +154,6 @@ class ModelServer:
         session.refused(request, HTTPStatus.NOT_FOUND, _NOT_SPOKEN)
         document = session.chat.error(HTTPStatus.NOT_FOUND, _NOT_SPOKEN)
         return web.json_response(document, status=HTTPStatus.NOT_FOUND)
-
-
-def _environment(base: str, key: str) -> dict[str, str]:
-    return {
-        "OPENAI_BASE_URL": f"{base}/v1",
-        "OPENAI_API_BASE": f"{base}/v1",
-        "ANTHROPIC_BASE_URL": base,
-        "GOOGLE_GEMINI_BASE_URL": base,
-        **dict.fromkeys(KEY_VARIABLES, key),
-    }
 
 
 def _keys(request: web.Request) -> frozenset[str]:

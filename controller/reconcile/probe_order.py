@@ -24,6 +24,7 @@ def order_of(
         model=ModelUse(wanted.model),
         settings=ProbeSettings(
             environment={variable.name: variable.value for variable in wanted.env},
+            config_map=wanted.config_map_name,
             user=None if security.run_as_user is None else str(security.run_as_user),
             read_only_root=security.read_only_root_filesystem,
             memory_bytes=None if limits.memory is None else memory_bytes(limits.memory),

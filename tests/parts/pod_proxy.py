@@ -8,7 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.cluster.cluster import Cluster
 
-_SECONDS = 5.0
+_CONNECTION_SECONDS = 5.0
+_ANSWER_SECONDS = 60.0
 
 
 @contextmanager
@@ -16,22 +17,34 @@ def pod_proxy(cluster: Cluster) -> Iterator[str]:
     """Yield what to set WSR_WORKSPACE_URL to."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
+        def _pass_on(self) -> None:
             _, address, port, *rest = self.path.split("/")
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
             try:
                 with cluster.entered():
-                    connection = http.client.HTTPConnection(address, int(port), timeout=_SECONDS)
+                    connection = http.client.HTTPConnection(address, int(port), timeout=_CONNECTION_SECONDS)
                     connection.connect()
-                connection.request("GET", "/" + "/".join(rest))
+                connection.sock.settimeout(_ANSWER_SECONDS)
+                connection.request(self.command, "/" + "/".join(rest), body, headers)
                 answer = connection.getresponse()
-                status, body = answer.status, answer.read()
+                status, content = answer.status, answer.read()
                 connection.close()
-            except OSError:
-                status, body = 502, b""
+            except (OSError, http.client.HTTPException):
+                status, content = 502, b""
             self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            self.wfile.write(body)
+            self.wfile.write(content)
+
+        def do_GET(self) -> None:
+            self._pass_on()
+
+        def do_POST(self) -> None:
+            self._pass_on()
+
+        def do_PUT(self) -> None:
+            self._pass_on()
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -16,7 +16,7 @@ NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 """A DNS label (RFC 1123), as Kubernetes asks of object names."""
 URL_PATTERN: Final = r"^https?://[^\s@]+$"
 SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
-"""A DNS subdomain (RFC 1123), as Kubernetes asks of Secret names."""
+"""A DNS subdomain (RFC 1123), as Kubernetes asks of the names of Secrets and ConfigMaps."""
 DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
 MODULE_PATTERN: Final = r"^[a-z_][a-z0-9_]*$"
 ARTIFACTS_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
@@ -31,7 +31,7 @@ PLATFORM_PATTERN: Final = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
 PATTERN_WORDS: Final[Mapping[str, str]] = {
     NAME_PATTERN: "must consist of lower-case letters, digits and '-', and begin and end with a letter or digit",
     URL_PATTERN: "must be an http:// or https:// address without credentials",
-    SUBDOMAIN_PATTERN: "must be the name of a Secret: lower-case letters, digits, '-' and '.'",
+    SUBDOMAIN_PATTERN: "must be a name that Kubernetes takes: lower-case letters, digits, '-' and '.'",
     DISTRIBUTION_PATTERN: "must be a distribution name: letters, digits, '.', '_' and '-'",
     MODULE_PATTERN: "must be an import name: lower-case letters, digits and '_', not beginning with a digit",
     ARTIFACTS_PATTERN: "must be a repository without a tag or digest (Remote) or a volume name (Engine)",
@@ -136,4 +136,5 @@ Tag = Annotated[str, Field(max_length=128, pattern=TAG_PATTERN)]
 Platform = Annotated[str, Field(max_length=64, pattern=PLATFORM_PATTERN)]
 Url = Annotated[str, Field(max_length=2048, pattern=URL_PATTERN)]
 SecretName = Annotated[str, Field(max_length=253, pattern=SUBDOMAIN_PATTERN)]
+ConfigMapName = SecretName
 Labels = Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=20)]

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from controller.api.field_error import FieldError
 from controller.api.quantity import CPU, MEMORY, memory_bytes, nano_cpus
-from controller.api.v1alpha1._base import VARIABLE_PATTERN, Document, matched
+from controller.api.v1alpha1._base import VARIABLE_PATTERN, ConfigMapName, Document, matched
 
 
 def _checked_by(read: Callable[[object], int]) -> Callable[[object], object]:
@@ -83,6 +83,9 @@ class Probe(Document):
     """What the candidate must do with a model, which a stand-in plays. Required: call it, run a tool for it, and carry on
     the conversation. WithoutTools: the same without a tool. None: nothing; the gate then cannot see an agent that does
     not reach its model or forgets what was said, and the candidate may reach the network."""
+    config_map_name: ConfigMapName | None = None
+    """The ConfigMap of the object's namespace whose files are in `/configs`, in place of a `config.yaml` that only names
+    the workspace; where candidates are booted in a cluster."""
     env: Annotated[list[EnvironmentVariable], Field(max_length=100), AfterValidator(_named_once)] = []
     """Environment beside the image's own and beside the addresses and keys of the stand-in, which it overrides."""
     resources: Resources = Resources()

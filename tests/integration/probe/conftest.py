@@ -11,6 +11,10 @@ import pytest
 
 from controller.clients.docker import DockerEngine
 from controller.clients.stand_in import StandIn
+from tests.cluster.cluster import Cluster
+from tests.integration.probe.pods import Images, Place, place_in
+from tests.parts.pod_proxy import pod_proxy
+from tests.parts.stand_in_image import stand_in_image
 
 _DOCKERFILE = 'FROM {base}\nCOPY agent.py model_client.py /\nCMD ["python3", "-u", "/agent.py"]\n'
 
@@ -53,3 +57,29 @@ def owner() -> str:
 def stand_in(docker_engine: DockerEngine, owner: str) -> StandIn:
     """The stand-in model of that object."""
     return StandIn(docker_engine, owner)
+
+
+@pytest.fixture(scope="session")
+def images(cluster: Cluster, engine: str, base_image: str, candidate: str) -> Iterator[Images]:
+    """The candidate and the stand-in in the cluster's registry."""
+    tag = secrets.token_hex(4)
+    with stand_in_image(engine, base_image) as model:
+        yield Images(
+            cluster.push_from_engine(engine, candidate, f"probe/agent:{tag}"),
+            cluster.push_from_engine(engine, model, f"probe/model:{tag}"),
+        )
+
+
+@pytest.fixture(scope="session")
+def way_to_pods(cluster: Cluster) -> Iterator[str]:
+    """What WSR_WORKSPACE_URL is set to: the cluster's network is its own."""
+    with pod_proxy(cluster) as url:
+        yield url
+
+
+@pytest.fixture
+async def place(cluster: Cluster, namespace: str, images: Images, way_to_pods: str) -> AsyncIterator[Place]:
+    """An object of a namespace that takes restricted pods only."""
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    async with place_in(cluster, namespace, images, way_to_pods) as made:
+        yield made

@@ -2,16 +2,16 @@
 
 import asyncio
 
-from controller.act.probe import probe
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
 from controller.clients.stand_in import StandIn
 from controller.model.container import ContainerState
 from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed
+from controller.reconcile.docker_prover import probe_in_engine
 
 
 async def probed(engine: DockerEngine, order: ProbeOrder) -> ProbePassed | ProbeFailed:
-    return await probe(engine, order, StandIn(engine, order.owner))
+    return await probe_in_engine(engine, order, StandIn(engine, order.owner))
 
 
 async def failure(engine: DockerEngine, order: ProbeOrder) -> ProbeFailed:

@@ -7,13 +7,13 @@ from dataclasses import replace
 import aiohttp
 import pytest
 
-from controller.act.probe import probe
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
 from controller.clients.stand_in import StandIn
 from controller.model.errors import Terminal
 from controller.model.probe import ModelUse, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
 from controller.model_server.script import Script
+from controller.reconcile.docker_prover import probe_in_engine
 from tests.integration.probe.probing import failure, left_behind, probed
 from tests.parts.engine import gateway
 
@@ -145,7 +145,7 @@ async def test_a_candidate_reaches_the_stand_in_alone(
             places = f"{address}:8000 {outside} {bridge} no-such-name.example:443"
             begun = time.monotonic()
             seen = told(order, REACHES=places, FAULT="asks-nobody")
-            outcome = await probe(docker_engine, seen, stand_in)
+            outcome = await probe_in_engine(docker_engine, seen, stand_in)
             seconds = time.monotonic() - begun
             async with aiohttp.ClientSession() as session, session.get(f"http://{address}:8000/") as answer:
                 assert answer.status == 200, "the neighbour is there for this machine"
@@ -165,7 +165,7 @@ async def test_probes_at_once_share_one_network_and_the_last_one_takes_it_away(
     docker_engine: DockerEngine, order: ProbeOrder, stand_in: StandIn
 ) -> None:
     orders = [replace(order, template=f"t{number}") for number in range(4)]
-    outcomes = await asyncio.gather(*(probe(docker_engine, each, stand_in) for each in orders))
+    outcomes = await asyncio.gather(*(probe_in_engine(docker_engine, each, stand_in) for each in orders))
     assert [type(outcome) for outcome in outcomes] == [ProbePassed] * 4, outcomes
     assert await left_behind(docker_engine, order.owner) == []
 
@@ -179,7 +179,7 @@ async def test_a_network_that_a_killed_run_left_is_used_and_taken_away(
             stand_in.network, driver="bridge", internal=True, labels={LABEL_PROBE: order.owner}
         ),
     )
-    outcome = await probe(docker_engine, order, stand_in)
+    outcome = await probe_in_engine(docker_engine, order, stand_in)
     assert isinstance(outcome, ProbePassed), outcome
     assert await left_behind(docker_engine, order.owner) == []
 
@@ -190,7 +190,7 @@ async def test_an_address_that_is_not_this_machines_is_told_with_the_cure(
     # As from inside a container, or with an engine in a virtual machine: the gateway is somebody else's address.
     monkeypatch.setattr("controller.clients.stand_in.gateway_of", lambda _: "192.0.2.1")
     with pytest.raises(Terminal) as told_apart:
-        await probe(docker_engine, order, stand_in)
+        await probe_in_engine(docker_engine, order, stand_in)
     assert told_apart.value.reason == "GateUnreachable"
     assert str(told_apart.value) == (
         "The stand-in model cannot listen at 192.0.2.1, where candidates would reach it: Cannot assign requested"

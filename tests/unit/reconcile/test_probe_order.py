@@ -30,7 +30,7 @@ def test_nothing_said_is_the_images_own_way_with_a_model() -> None:
     assert (order.version, order.content_sha256, order.start_deadline_seconds) == ("0.1.0", "c" * 64, 7)
     assert order.model is ModelUse.REQUIRED
     settings = order.settings
-    assert (settings.user, settings.read_only_root) == (None, False)
+    assert (settings.user, settings.read_only_root, settings.config_map) == (None, False, None)
     assert (settings.memory_bytes, settings.nano_cpus, settings.environment) == (None, None, {})
 
 
@@ -41,12 +41,13 @@ def test_all_that_is_said_is_done() -> None:
             "env": [{"name": "TIER", "value": "1"}, {"name": "EMPTY"}],
             "resources": {"limits": {"cpu": "500m", "memory": "512Mi"}},
             "securityContext": {"runAsUser": 0, "readOnlyRootFilesystem": True},
+            "configMapName": "production",
         }
     )
     assert order.model is ModelUse.WITHOUT_TOOLS
     settings = order.settings
     assert settings.environment == {"TIER": "1", "EMPTY": ""}
-    assert (settings.user, settings.read_only_root) == ("0", True)
+    assert (settings.user, settings.read_only_root, settings.config_map) == ("0", True, "production")
     assert (settings.memory_bytes, settings.nano_cpus) == (512 << 20, 500_000_000)
 
 

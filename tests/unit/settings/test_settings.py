@@ -44,6 +44,24 @@ def test_the_way_to_a_cluster_is_kubeconfig_else_the_usual_file() -> None:
     assert settings(WSR_WORKSPACE_URL=url).workspace_url == url
 
 
+def test_who_may_ask_candidates_is_a_list_of_peers_or_refused() -> None:
+    assert (settings().probe_callers, settings().stand_in_image) == (None, None)
+    found = settings(
+        WSR_PROBE_CALLERS='[{"podSelector": {}}]', WSR_STAND_IN_IMAGE="registry.example/operator:1"
+    )
+    assert (found.probe_callers, found.stand_in_image) == (
+        [{"podSelector": {}}],
+        "registry.example/operator:1",
+    )
+    for wrong in ("operator", "{}", "[]", "[1]"):
+        with pytest.raises(Terminal) as caught:
+            settings(WSR_PROBE_CALLERS=wrong)
+        assert str(caught.value) == (
+            f"WSR_PROBE_CALLERS is {wrong!r}, which is no list of the peers of a NetworkPolicy. Write it as JSON, for example "
+            '[{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "operator"}}}].'
+        )
+
+
 def test_an_empty_variable_counts_as_absent() -> None:
     found = settings(GHCR_USER="", GHCR_TOKEN="", PYPI_TOKEN="", WSR_STATE_DIR="", DOCKER_HOST="")
     assert (found.ghcr, found.pypi_token) == (None, None)
