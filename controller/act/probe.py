@@ -31,6 +31,7 @@ _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 0.5
 """How often it is looked whether a booting candidate still runs: that costs its engine more than a refused connection."""
+_NOT_ASKED: Final = "nothing listens"
 _PAUSE_GROWTH: Final = 1.15
 _CARD_SECONDS: Final = 10.0
 """How long one request for card or status may take: a booting process may accept and not answer yet."""
@@ -71,7 +72,7 @@ async def _boot(candidate: Candidate, order: ProbeOrder, session: aiohttp.Client
     clock = asyncio.get_running_loop().time
     begun = await candidate.start()
     pause = _FIRST_PAUSE_SECONDS
-    last = "nothing listens"
+    last = _NOT_ASKED
     looked, sight = clock() - _LOOK_SECONDS, Sight()
     while (left := begun + order.start_deadline_seconds - clock()) > 0:
         if clock() - looked >= _LOOK_SECONDS:
@@ -82,8 +83,13 @@ async def _boot(candidate: Candidate, order: ProbeOrder, session: aiohttp.Client
             try:
                 async with asyncio.timeout(min(_CARD_SECONDS, left)):
                     await agent.card()
-            except (Transient, NotFound, TimeoutError) as error:
-                last = str(error) or "a connection without an answer"
+            except (Transient, NotFound) as error:
+                last = str(error)
+            except TimeoutError:
+                if (
+                    left >= _CARD_SECONDS or last == _NOT_ASKED
+                ):  # one that the deadline cuts off says nothing new
+                    last = "a connection without an answer"
             except Terminal as error:
                 last = error.message
             else:

@@ -197,11 +197,11 @@ async def test_a_candidate_that_is_not_ready_in_time_is_told_with_the_last_answe
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
     failed = await failure(
-        docker_engine, replace(with_fault(order, "never-ready"), start_deadline_seconds=1.5)
+        docker_engine, replace(with_fault(order, "never-ready"), start_deadline_seconds=2.5)
     )
     assert failed.reason is ProbeReason.NEVER_READY
     assert failed.message.startswith(
-        "Template echo: the candidate of 0.1.1 served no agent card within 1.5 s; the last attempt: GET http://"
+        "Template echo: the candidate of 0.1.1 served no agent card within 2.5 s; the last attempt: GET http://"
     )
     assert failed.message.endswith('answered 503: {"state": "starting"}')
 
