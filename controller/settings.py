@@ -33,7 +33,7 @@ _OUR_SECRETS: Final = (
     "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
 )
 """Never passed on to child processes: each run is given the files that it needs, no more."""
-HOOK_SECRET_CHARACTERS: Final = 16
+SHARED_SECRET_CHARACTERS: Final = 16
 INDEX_CREDENTIALS: Final = "spec.package.index.credentialsSecretName"
 INDEX_CA: Final = "spec.package.index.caSecretName"
 REGISTRY_CA: Final = "spec.registry.caSecretName"
@@ -82,6 +82,8 @@ class Settings:
     github: GitHubPlace = GitHubPlace()
     hook_secret: str | None = field(default=None, repr=False)
     """What callers of hooks must know, where Secret `hooks` does not say it."""
+    admin_token: str | None = field(default=None, repr=False)
+    """What callers of the admin endpoint of `wsr run --listen` must show; None: nobody may."""
     dispatch_token: str | None = field(default=None, repr=False)
     """Tells template repositories of a version, where no Secret is named."""
     kubeconfig: Path | None = None
@@ -123,6 +125,7 @@ class Settings:
             ghcr=_ghcr(given),
             github=_github(given),
             hook_secret=given.get("WSR_HOOK_SECRET"),
+            admin_token=given.get("WSR_ADMIN_TOKEN"),
             dispatch_token=given.get("TEMPLATE_DISPATCH_TOKEN"),
             kubeconfig=_kubeconfig(given),
             workspace_url=given.get("WSR_WORKSPACE_URL"),
@@ -173,13 +176,15 @@ class Settings:
                 fix="Write it into the file hooks/token of the folder of Secrets, readable only by you, or set"
                 " WSR_HOOK_SECRET.",
             )
-        if len(found) < HOOK_SECRET_CHARACTERS:
-            raise Terminal(
-                "SecretIncomplete",
-                f"The shared secret for hooks has less than {HOOK_SECRET_CHARACTERS} characters, so it could be guessed.",
-                fix="Make one with: openssl rand -hex 32",
-            )
-        return found
+        return _long_enough(found, "The shared secret for hooks")
+
+    def secret_of_admin(self) -> str | None:
+        """Return what callers of the admin endpoint must show, from WSR_ADMIN_TOKEN; None: nobody may call it.
+
+        Raises:
+            Terminal: it is too short.
+        """
+        return None if self.admin_token is None else _long_enough(self.admin_token, "WSR_ADMIN_TOKEN")
 
     def _hooks_token(self) -> str | None:
         if self.secrets_dir is None or not (self.secrets_dir / "hooks").is_dir():
@@ -258,6 +263,16 @@ def _ghcr(given: Mapping[str, str]) -> BasicCredentials | None:
         f"{present} is set, but {absent} is not.",
         fix=f"Set {absent} as well, or unset {present} for anonymous access to ghcr.io.",
     )
+
+
+def _long_enough(secret: str, what: str) -> str:
+    if len(secret) < SHARED_SECRET_CHARACTERS:
+        raise Terminal(
+            "SecretIncomplete",
+            f"{what} has less than {SHARED_SECRET_CHARACTERS} characters, so it could be guessed.",
+            fix="Make one with: openssl rand -hex 32",
+        )
+    return secret
 
 
 def _github(given: Mapping[str, str]) -> GitHubPlace:

@@ -1,4 +1,4 @@
-"""Serves the hooks that wake the loop, and two questions about its health; nothing that it is sent is believed.
+"""Serves the hooks that wake the loop, its metrics, and two questions about its health; nothing that it is sent is believed.
 
 A hook says that a registry or an index has changed, whoever calls and whatever the body says: the loop reads the world
 itself. A call that is lost costs the time until the loop looks by itself. The one thing that a body may say is that
@@ -12,17 +12,21 @@ import asyncio
 import hmac
 import ipaddress
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
 from aiohttp import web
 
+from controller.admin.answers import bearer_token, refusal
 from controller.admin.health import Health
+from controller.admin.refresh import RefreshEndpoint
 from controller.admin.wakes import Wakes
 from controller.model.errors import Terminal
 
+METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""The text format of Prometheus."""
 HOOKS: Final = ("/hooks/registry", "/hooks/index")
 BODY_LIMIT_BYTES: Final = 1 << 20
 BODY_SECONDS: Final = 10.0
@@ -51,10 +55,13 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """What the endpoint is given of a loop: how to wake it, and how it is; None before its first pass."""
+    """What the endpoint is given of a loop: how to wake it, how it is (None before its first pass), and its metrics."""
 
     wake: Callable[[], None]
     health: Callable[[], Health | None]
+    metrics: Callable[[], bytes] = bytes
+    refresh: RefreshEndpoint | None = None
+    """What callers of the admin endpoint meet; None where there is none."""
 
 
 @asynccontextmanager
@@ -64,10 +71,27 @@ async def serving(address: Address, *, secret: str, loop: Loop) -> AsyncIterator
     Raises:
         Terminal: ListenFailed, with the cause.
     """
-    if not secret:
-        raise ValueError("hooks without a secret would be open to everybody")
     wakes = Wakes(loop.wake)
-    runner = web.AppRunner(_application(wakes, secret, loop), access_log=None, handle_signals=False)
+    routes = [*hook_routes(wakes, secret), *_health_routes(loop), metrics_route(loop.metrics)]
+    try:
+        async with listening(address, [*routes, *(loop.refresh.routes() if loop.refresh else ())]) as at:
+            yield at
+    finally:
+        wakes.close()
+        if loop.refresh is not None:
+            await loop.refresh.close()
+
+
+@asynccontextmanager
+async def listening(address: Address, routes: Iterable[web.RouteDef]) -> AsyncIterator[Address]:
+    """Serve `routes` while the block runs; yields where.
+
+    Raises:
+        Terminal: ListenFailed, with the cause.
+    """
+    application = web.Application()
+    application.add_routes(routes)
+    runner = web.AppRunner(application, access_log=None, handle_signals=False)
     await runner.setup()
     try:
         try:
@@ -81,15 +105,23 @@ async def serving(address: Address, *, secret: str, loop: Loop) -> AsyncIterator
         host, port, *_ = runner.addresses[0]
         yield Address(str(host), int(port))
     finally:
-        wakes.close()
         await runner.cleanup()
 
 
-def _application(wakes: Wakes, secret: str, loop: Loop) -> web.Application:
+def hook_routes(wakes: Wakes, secret: str, *, away: Callable[[], str] = str) -> list[web.RouteDef]:
+    """Return the hooks, which tell `wakes`; `secret` is what their callers must know, and never empty.
+
+    `away` says why there is nobody to be woken here now, and nothing when there is.
+    """
+    if not secret:
+        raise ValueError("hooks without a secret would be open to everybody")
+
     async def hook(request: web.Request) -> web.Response:
         refused = _refused(request, secret)
         if refused is not None:
             return refused
+        if why := away():
+            return refusal(503, why)
         body = await _body(request)
         if isinstance(body, web.Response):
             return body
@@ -98,6 +130,19 @@ def _application(wakes: Wakes, secret: str, loop: Loop) -> web.Application:
         wakes.tell()
         return web.Response(status=202, text="The loop will look.\n")
 
+    return [web.post(path, hook) for path in HOOKS]
+
+
+def metrics_route(text: Callable[[], bytes]) -> web.RouteDef:
+    """Return `/metrics`, which answers `text`."""
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=text(), headers={"Content-Type": METRICS_TYPE})
+
+    return web.get("/metrics", metrics)
+
+
+def _health_routes(loop: Loop) -> list[web.RouteDef]:
     async def alive(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
 
@@ -111,19 +156,16 @@ def _application(wakes: Wakes, secret: str, loop: Loop) -> web.Application:
         }
         return web.json_response(told, status=200 if told["ready"] else 503)
 
-    application = web.Application()
-    application.add_routes([web.post(path, hook) for path in HOOKS])
-    application.add_routes([web.get("/healthz", alive), web.get("/readyz", ready)])
-    return application
+    return [web.get("/healthz", alive), web.get("/readyz", ready)]
 
 
 def _refused(request: web.Request, secret: str) -> web.Response | None:
     """Return the answer to a caller who does not show the secret, or announces too much; None when it does."""
-    scheme, _, shown = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "bearer" or not shown:
-        return _answer(401, "Send the shared secret as Authorization: Bearer SECRET.", challenge=True)
-    if not hmac.compare_digest(shown.strip().encode(), secret.encode()):
-        return _answer(403, "The shared secret is another one.")
+    shown = bearer_token(request)
+    if not shown:
+        return refusal(401, "Send the shared secret as Authorization: Bearer SECRET.", challenge=True)
+    if not hmac.compare_digest(shown.encode(), secret.encode()):
+        return refusal(403, "The shared secret is another one.")
     if (request.content_length or 0) > BODY_LIMIT_BYTES:
         return _too_large()
     return None
@@ -139,7 +181,7 @@ async def _body(request: web.Request) -> bytes | web.Response:
                 if len(body) > BODY_LIMIT_BYTES:
                     return _too_large()
     except TimeoutError:
-        return _answer(408, f"The body did not come within {BODY_SECONDS:g} s.")
+        return refusal(408, f"The body did not come within {BODY_SECONDS:g} s.")
     return bytes(body)
 
 
@@ -153,13 +195,4 @@ def _is_about_readings(body: bytes) -> bool:
 
 
 def _too_large() -> web.Response:
-    return _answer(413, f"A hook's body has at most {BODY_LIMIT_BYTES} bytes.")
-
-
-def _answer(status: int, text: str, *, challenge: bool = False) -> web.Response:
-    answer = web.Response(
-        status=status, text=f"{text}\n", headers={"WWW-Authenticate": "Bearer"} if challenge else {}
-    )
-    # The rest of a body that was refused would else be read as the next request.
-    answer.force_close()
-    return answer
+    return refusal(413, f"A hook's body has at most {BODY_LIMIT_BYTES} bytes.")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,9 @@ from controller.cli.progress import Progress, progress_on_stderr
 from controller.model.plan import Action, Cascade, Prune, Replace
 from controller.plan.state import Blocked
 from controller.reconcile.loop import NotYet, Pass, Reconciler, Result, Stalled
+from controller.reconcile.observers import Observers
+from controller.reconcile.refresh import LoopRefresher
+from controller.reconcile.roll import fetched
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner
 from controller.standalone.watching import watch
@@ -71,17 +76,20 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
         session.world.parts.runs.prepare("package")  # most likely what is to be done first
     wake = asyncio.Event()
     narrator = _Narrator(progress)
+    told = Observers([narrator])
     loop = Reconciler(
         session.store,
         session.world,
         wake,
-        on_pass=narrator.on_pass,
-        on_action=narrator.on_action,
+        on_pass=told.on_pass,
+        on_action=told.on_action,
         on_trouble=narrator.on_trouble,
     )
     async with AsyncExitStack() as stack:
         if goal.listen is not None:
-            at = await stack.enter_async_context(_hooks(session, loop, narrator, goal.listen))
+            at = await stack.enter_async_context(
+                _served(session, loop, told, lambda: narrator.health, goal.listen)
+            )
             progress.say(f"Listening for hooks at http://{at}")
             if not at.is_loopback:
                 progress.say(
@@ -100,13 +108,26 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
         return _finish(result, goal)
 
 
-def _hooks(
-    session: Session, loop: Reconciler, narrator: _Narrator, listen: tuple[str, int]
+def _served(
+    session: Session,
+    loop: Reconciler,
+    observers: Observers,
+    health: Callable[[], Health | None],
+    listen: tuple[str, int],
 ) -> AbstractAsyncContextManager[Address]:
-    from controller.admin.server import Address, Loop, serving  # noqa: PLC0415 -- a web server takes long to import
+    # A web server and a library of metrics take long to import.
+    from controller.admin.guards import TokenGuard  # noqa: PLC0415 -- see above
+    from controller.admin.refresh import RefreshEndpoint  # noqa: PLC0415 -- see above
+    from controller.admin.server import Address, Loop, serving  # noqa: PLC0415 -- see above
+    from controller.telemetry.metrics import Metrics  # noqa: PLC0415 -- see above
 
-    secret = session.world.parts.settings.secret_of_hooks()
-    told = Loop(loop.look_anew, lambda: narrator.health)
+    parts, metrics = session.world.parts, Metrics()
+    refresher = LoopRefresher(session.store, loop.look_anew, partial(fetched, parts))
+    observers.members += [metrics.of(session.document.key), refresher]
+    secret, token = parts.settings.secret_of_hooks(), parts.settings.secret_of_admin()
+    guard = TokenGuard(token) if token else "The admin endpoint is off, since WSR_ADMIN_TOKEN is not set."
+    refresh = RefreshEndpoint(refresher, guard)
+    told = Loop(loop.look_anew, health, metrics.text, refresh)
     return serving(Address(*listen), secret=secret, loop=told)
 
 

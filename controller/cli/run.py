@@ -63,7 +63,7 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--listen",
     type=Listen(),
-    help="Serve /hooks/registry and /hooks/index there, which wake it, and /healthz and /readyz; in plain HTTP. A port"
+    help="Serve /hooks/registry and /hooks/index there, which wake it, and /healthz, /readyz and /metrics; in plain HTTP. A port"
     " alone is on loopback. Callers of hooks send the token of Secret hooks, or WSR_HOOK_SECRET, of 16 characters or"
     " more, as Authorization: Bearer.",
 )

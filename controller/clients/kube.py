@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -71,14 +71,21 @@ class KubeCluster:
 
     Every method raises NotFound (the only answer that means absence), Transient (nothing is known), or Terminal (refused;
     the server's words are in the message). `kubeconfig` None means the service account of the pod that we run in.
+    `answered` is told of every answer: its method (WATCH for a GET that stays) and HTTP status.
     """
 
     def __init__(
-        self, kubeconfig: Path | None = None, *, context: str | None = None, may_execute: bool = False
+        self,
+        kubeconfig: Path | None = None,
+        *,
+        context: str | None = None,
+        may_execute: bool = False,
+        answered: Callable[[str, int], None] = lambda _method, _status: None,
     ) -> None:
         self._kubeconfig = kubeconfig
         self._context = context
         self._may_execute = may_execute
+        self._answered = answered
         self._client: ApiClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -266,6 +273,7 @@ class KubeCluster:
         )
         answer = await self._opened.call_api(call.method, url, headers, call.body, None, limits)
         response: aiohttp.ClientResponse = answer.response
+        self._answered("WATCH" if "watch" in call.query else call.method, response.status)
         return response
 
     async def _ask(self, call: Call) -> JsonObject:

@@ -77,6 +77,8 @@ class Pass:
     status: Status
     unread: tuple[str, ...] = ()
     """What could not be read, by what people call it."""
+    seconds: float = 0.0
+    """How long it took, from the first question to the written status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +223,7 @@ class Reconciler:
 
     async def _look(self) -> Pass:
         """Observe, decide, and write what is true and what comes next."""
+        began = self.clock()
         self.wake.clear()
         if self._told.is_set():
             self._told.clear()
@@ -243,7 +246,8 @@ class Reconciler:
         status = summarize(scope, stored.status, now)
         if status != stored.status:
             await self.store.write(status)
-        turn = Pass(stored.document, state, plan, status, tuple(observation.unknown))
+        seconds = (self.clock() - began).total_seconds()
+        turn = Pass(stored.document, state, plan, status, tuple(observation.unknown), seconds)
         self.on_pass(turn)
         return turn
 

@@ -54,7 +54,7 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
     )
     if document.spec.registry.mode == "Remote":
         reference = f"{recorded.image}@{recorded.digest}"
-        there = await _fetched(parts, document, template, reference)
+        there = await fetched(parts, document, template, reference)
         # of an index an engine has the image of its own platform, which need not be the one that the gate booted
         image_id = there if there in recorded.digests else action.image_id
         wanted = replace(wanted, reference=reference, image_id=image_id)
@@ -76,7 +76,7 @@ async def concluded(parts: Parts, template: Template, action: Replace, result: R
             return await _rolled_back(parts, template, action, result)
 
 
-async def _fetched(parts: Parts, document: WorkspaceRuntime, template: Template, reference: str) -> str:
+async def fetched(parts: Parts, document: WorkspaceRuntime, template: Template, reference: str) -> str:
     """Return what the engine calls an image, pulled unless other targets of its template came before."""
     try:
         return str((await parts.docker.inspect_image(reference))["Id"])

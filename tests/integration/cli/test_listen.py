@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.desk import Desk
 from tests.e2e.wsr import Running
@@ -111,3 +112,30 @@ def test_whoever_listens_for_other_machines_is_told_that_it_is_plain_http(desk: 
         running.until(
             "Hooks come in plain HTTP from other machines: the shared secret can be read on the way"
         )
+
+
+def test_a_run_tells_its_metrics_and_that_nobody_may_refresh_without_a_token(desk: Desk) -> None:
+    with listening(desk) as (_, url):
+        settled(url)
+        status, text = asked(f"{url}/metrics")
+        name = f"default/{desk.name}"
+        samples = {
+            (sample.name, sample.labels.get("object", "")): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        refresh = f"{url}/admin/workspace-images/refresh"
+        assert asked(refresh, b"") == (403, "The admin endpoint is off, since WSR_ADMIN_TOKEN is not set.\n")
+    assert status == 200
+    assert samples["wsr_pass_seconds_count", name] >= 1
+    assert 0 < samples["wsr_pass_seconds_sum", name] < 30
+    assert 2 <= samples["wsr_last_pass_age_seconds", name] < 60
+
+
+def test_a_token_that_could_be_guessed_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WSR_ADMIN_TOKEN", "x" * 15)
+    ended = desk.wsr("run", "--listen", "0")
+    assert (ended.code, ended.log.splitlines()[0]) == (
+        2,
+        "WSR_ADMIN_TOKEN has less than 16 characters, so it could be guessed.",
+    )

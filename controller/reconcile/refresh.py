@@ -1,0 +1,123 @@
+"""Refreshes on demand: pulls the images that are current, and has the loop bring targets to them now.
+
+The loop does that by itself; this is for whoever wants to see it done. It decides nothing: which targets may go, and when,
+is for the same plan as ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.model.errors import Problem, Waiting
+from controller.model.plan import Action, Replace
+from controller.reconcile.loop import ObjectStore, Pass
+
+Fetch = Callable[[WorkspaceRuntime, Template, str], Awaitable[object]]
+"""Gets an image to where targets start from it. Raises a Problem."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """What came of it: `pulled` and `failed` are templates, `recreated`, `busy` and `skipped` targets; `errors` says why."""
+
+    pulled: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    recreated: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    errors: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class LoopRefresher:
+    """Refreshes what one loop drives. Give `on_pass` and `on_action` to its `Reconciler`, and its `look_anew` to this."""
+
+    store: ObjectStore
+    look_anew: Callable[[], None]
+    fetch: Fetch
+    _turn: Pass | None = None
+    _passed: asyncio.Event = field(default_factory=asyncio.Event)
+    _under_way: set[str] = field(default_factory=set)
+    _ended: dict[str, str | Exception] = field(default_factory=dict)
+
+    def on_pass(self, turn: Pass) -> None:
+        """Take in a pass."""
+        self._turn = turn
+        self._passed.set()
+
+    def on_action(self, action: Action, outcome: str | Exception | None) -> None:
+        """Take in that a replacement begins or ends."""
+        if not isinstance(action, Replace):
+            return
+        if outcome is None:
+            self._under_way.add(action.key)
+        else:
+            self._under_way.discard(action.key)
+            self._ended[action.target] = outcome
+
+    async def runtimes(self) -> tuple[str, ...]:
+        """Return the templates of the document. Raises Terminal when it is not valid."""
+        stored = await self.store.read()
+        return tuple(template.name for template in stored.document.spec.templates)
+
+    async def refresh(self, templates: tuple[str, ...], *, recreate: bool) -> Refreshed:
+        """Fetch the images that new workspaces of `templates` should use; with `recreate`, wait until no target moves any more.
+
+        Targets whose work does not end within their drain are busy, and others that stay behind are skipped.
+        """
+        turn = self._turn or await self._next_pass()
+        images = {template.name: template.image for template in turn.status.templates}
+        pulled, errors = [], {}
+        for template in turn.document.spec.templates:
+            if template.name not in templates:
+                continue
+            image = images.get(template.name)
+            try:
+                if image is None:
+                    errors[template.name] = "No image of it has been proven yet."
+                    continue
+                await self.fetch(turn.document, template, image)
+                pulled.append(template.name)
+            except Problem as problem:
+                errors[template.name] = str(problem)
+        failed = tuple(errors)
+        if not recreate:
+            return Refreshed(tuple(pulled), failed, errors=errors)
+        return await self._recreated(Refreshed(tuple(pulled), failed, errors=errors), templates)
+
+    async def _recreated(self, fetched: Refreshed, templates: tuple[str, ...]) -> Refreshed:
+        self._ended.clear()
+        # The first pass may have been begun before this.
+        await self._next_pass()
+        turn = await self._next_pass()
+        while self._under_way or any(_moves(action, templates) for action in turn.plan.actions):
+            self._passed.clear()
+            await self._passed.wait()
+            turn = self._turn or turn
+        recreated, busy, errors = [], [], dict(fetched.errors)
+        for target, outcome in self._ended.items():
+            if isinstance(outcome, Waiting):
+                busy.append(target)
+            elif isinstance(outcome, Exception) or outcome.startswith(("failed", "cut off")):
+                errors[target] = str(outcome)
+            else:
+                recreated.append(target)
+        skipped = {each.name: each.why for each in turn.status.stragglers if each.name not in self._ended}
+        return Refreshed(
+            fetched.pulled, fetched.failed, tuple(recreated), tuple(busy), tuple(skipped), errors | skipped
+        )
+
+    async def _next_pass(self) -> Pass:
+        self._passed.clear()
+        self.look_anew()
+        while True:
+            await self._passed.wait()
+            if self._turn is not None:
+                return self._turn
+
+
+def _moves(action: Action, templates: tuple[str, ...]) -> bool:
+    return isinstance(action, Replace) and action.template in templates

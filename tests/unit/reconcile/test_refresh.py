@@ -1,0 +1,96 @@
+"""A refresh sees done what the loop does anyway, and says of each target what became of it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.model.errors import Transient
+from controller.reconcile.loop import Reconciler
+from controller.reconcile.refresh import LoopRefresher, Refreshed
+from tests.unit.simulator.ground import Box, Life, life
+from tests.unit.simulator.virtual_time import now, run, seconds
+
+OLD = "sha256:" + "0" * 64
+
+
+def refreshed(
+    prepare: Callable[[Life], None],
+    ask: Callable[[LoopRefresher], Awaitable[Refreshed]],
+    *,
+    refused: str = "",
+) -> tuple[Refreshed, list[str], float]:
+    """What a refresh says of four up-to-date targets after `prepare`, which images it fetched, and how long it took."""
+    fetched: list[str] = []
+
+    async def fetch(document: WorkspaceRuntime, template: Template, image: str) -> None:
+        assert template in document.spec.templates
+        if template.name == refused:
+            raise Transient(f"the registry does not answer for {image}")
+        fetched.append(template.name)
+
+    async def play() -> tuple[Refreshed, list[str], float]:
+        whole = life(4)
+        await whole.live()
+        wake = asyncio.Event()
+        loop = Reconciler(whole.store, whole.world, wake, clock=now)
+        refresher = LoopRefresher(whole.store, loop.look_anew, fetch)
+        loop.on_pass, loop.on_action = refresher.on_pass, refresher.on_action
+        running = asyncio.create_task(loop.run_forever())
+        await asyncio.sleep(5)
+        prepare(whole)
+        begun = seconds()
+        async with asyncio.timeout(3_600):
+            done = await ask(refresher)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        return done, fetched, seconds() - begun
+
+    return run(play())
+
+
+def everything(refresher: LoopRefresher) -> Awaitable[Refreshed]:
+    return refresher.refresh(("echo", "greeter"), recreate=True)
+
+
+def add(box: Box) -> Callable[[Life], None]:
+    return lambda whole: whole.world.machine.add(box)
+
+
+def test_where_all_is_current_images_are_fetched_and_nothing_is_recreated() -> None:
+    done, fetched, took = refreshed(lambda _: None, everything)
+    assert done == Refreshed(pulled=("echo", "greeter"))
+    assert fetched == ["echo", "greeter"]
+    assert took < 5
+
+
+def test_a_workspace_on_an_old_image_is_recreated_and_the_answer_comes_when_it_was() -> None:
+    done, _, took = refreshed(add(Box("ws-old", "echo", image_id=OLD)), everything)
+    assert done.recreated == ("docker/local/ws-old",)
+    assert (done.failed, done.busy, done.skipped, done.errors) == ((), (), (), {})
+    assert took > 0
+
+
+def test_one_that_is_held_is_skipped_with_the_reason_and_one_whose_work_does_not_end_is_busy() -> None:
+    def prepare(whole: Life) -> None:
+        held = Box("ws-held", "echo", image_id=OLD, hold="a demo")
+        whole.world.machine.add(held, Box("ws-busy", "echo", image_id=OLD, work=[(0, 1e9)]))
+
+    done, _, took = refreshed(prepare, everything)
+    assert (done.recreated, done.busy) == ((), ("docker/local/ws-busy",))
+    assert done.skipped == ("docker/local/ws-held",)
+    assert "a demo" in done.errors["docker/local/ws-held"]
+    assert took >= 60, "its drain was waited for"
+
+
+def test_an_image_that_cannot_be_had_is_failed_and_the_others_are_fetched() -> None:
+    done, fetched, _ = refreshed(lambda _: None, everything, refused="echo")
+    assert (done.pulled, done.failed, fetched) == (("greeter",), ("echo",), ["greeter"])
+    assert "does not answer" in done.errors["echo"]
+
+
+def test_without_recreating_and_for_one_runtime_nothing_else_is_touched_or_waited_for() -> None:
+    done, fetched, took = refreshed(
+        add(Box("ws-old", "greeter", image_id=OLD)),
+        lambda refresher: refresher.refresh(("echo",), recreate=False),
+    )
+    assert (done, fetched, took) == (Refreshed(pulled=("echo",)), ["echo"], 0)
