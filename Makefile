@@ -15,7 +15,7 @@ BIN := .venv/bin
 export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
 TIMED := tools/timed.sh $(SUITE_SECONDS)
 
-.PHONY: help install demo demo-clean test test-long bench lint generate verify
+.PHONY: help install demo demo-clean images test test-long bench lint generate verify
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
@@ -28,9 +28,12 @@ demo: .venv/synced ## a version bump reaches eight running workspaces; REPORT=FI
 demo-clean: .venv/synced ## end what `make demo KEEP=1` left running
 	@$(BIN)/python -m tests.demo --clean
 
+images: .venv/synced ## make the images of operator and builder and push them: TO=REGISTRY/FOLDER TAG=TAG, DEBIAN=URL for a snapshot
+	@$(BIN)/python -m tools.images --to '$(TO)' --tag '$(TAG)' $(if $(DEBIAN),--debian '$(DEBIAN)')
+
 test: .venv/synced ## lint and every suite, with the seconds of each
 	@rm -f $(SUITE_SECONDS)
-	@mkdir -p build && nice -n 19 $(BIN)/python -m tests.cluster.build >build/cluster.log 2>&1 & # tests of it wait for its end
+	@mkdir -p build && nice -n 19 $(BIN)/python -m tests.cluster.build --helm >build/cluster.log 2>&1 & # tests of it wait for its end
 	@$(TIMED) lint $(MAKE) lint
 	@$(TIMED) workspace $(BIN)/pytest -q workspace/tests
 	@export WORKSPACE_RUNTIME_PYTHON=$$(tools/setup/installed-runtime.sh) && $(TIMED) workspace-wheel $(BIN)/pytest -q workspace/tests
@@ -45,11 +48,11 @@ bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain
 lint: .venv/synced ## style, types and who imports whom
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy controller builder tests
+	@$(BIN)/mypy controller builder tests tools/images
 	@cd workspace && ../$(BIN)/mypy .
 	@$(BIN)/lint-imports
 
-generate: .venv/synced ## render what is derived from the code: the document's schema and fields, the words of the status, the rules of wsr verify, the manual of wsr
+generate: .venv/synced ## render what is derived from the code: the document's schema and fields, the words of the status, the rules of wsr verify, the manual of wsr, schemas and tables of the charts
 	@$(BIN)/python tools/generate.py
 
 verify: .venv/synced ## check that what `make generate` renders is committed as it is

@@ -100,7 +100,7 @@ def _debian_tar() -> Path:
     if not tar.exists():
         mmdebstrap = need("mmdebstrap", package="mmdebstrap")
         partial = tar.with_suffix(f".{os.getpid()}.tar")
-        source = f"deb {_debian_mirror()} {_SUITE} main"
+        source = f"deb {debian_mirror()} {_SUITE} main"
         try:
             done = subprocess.run(
                 [mmdebstrap, *_MMDEBSTRAP, _SUITE, str(partial), source],
@@ -118,7 +118,7 @@ def _debian_tar() -> Path:
     return tar
 
 
-def _debian_mirror() -> str:
+def debian_mirror() -> str:
     """Where this machine's apt gets Debian's main packages of the suite from."""
     command = [
         "apt-get",

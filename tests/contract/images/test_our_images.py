@@ -1,0 +1,135 @@
+"""The images of operator and builder are what their users need and nothing else, and the same bytes whenever they are made."""
+
+import json
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.oci import sha256_digest
+from tests.cluster.cluster import Cluster
+from tests.parts.our_images import our_image, push_our_image
+from tests.parts.registry import running_registry
+from tools.images.image import Image
+from tools.images.recipes import RECIPES, SITE
+
+OPERATOR = "workspace-runtime-operator"
+BUILDER = "workspace-runtime-builder"
+MOST_MEGABYTES = {OPERATOR: 110, BUILDER: 75}
+"""Compressed, as a node pulls them."""
+RESTRICTED = {
+    "runAsNonRoot": True,
+    "readOnlyRootFilesystem": True,
+    "allowPrivilegeEscalation": False,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+
+
+@pytest.fixture(scope="module", params=RECIPES)
+def image(request: pytest.FixtureRequest) -> Image:
+    return our_image(request.param)
+
+
+def name_of(image: Image) -> str:
+    title = json.loads(image.config.data)["config"]["Labels"]["org.opencontainers.image.title"]
+    return next(name for name, recipe in RECIPES.items() if recipe.title == title)
+
+
+def files_of(image: Image) -> dict[str, tarfile.TarInfo]:
+    found: dict[str, tarfile.TarInfo] = {}
+    for layer in image.layers:
+        with tarfile.open(layer.file) as tar:
+            found |= {member.name.removeprefix("./"): member for member in tar}
+    return found
+
+
+def packages(image: Image) -> set[str]:
+    """The import names of our own and of the installed Python packages."""
+    below = [name.removeprefix(f"{SITE}/") for name in files_of(image) if name.startswith(f"{SITE}/")]
+    return {name.partition("/")[0] for name in below if "/" in name}
+
+
+def test_our_own_layer_has_the_same_bytes_made_anew(image: Image, tmp_path: Path) -> None:
+    for layer in image.layers[:2]:
+        (tmp_path / layer.file.name).symlink_to(layer.file)
+    again = our_image(name_of(image), cache=tmp_path)
+    assert again.layers[2].file != image.layers[2].file
+    assert sha256_digest(again.manifest) == sha256_digest(image.manifest)
+
+
+@pytest.mark.long
+def test_an_image_has_the_same_bytes_made_from_nothing(tmp_path: Path) -> None:
+    for name in RECIPES:
+        made = [our_image(name, cache=tmp_path / turn / name) for turn in ("first", "second")]
+        assert sha256_digest(made[0].manifest) == sha256_digest(made[1].manifest)
+
+
+def test_an_image_is_small_and_runs_as_nobody(image: Image) -> None:
+    config = json.loads(image.config.data)["config"]
+    (name,) = (
+        each for each in RECIPES if RECIPES[each].title == config["Labels"]["org.opencontainers.image.title"]
+    )
+    assert sum(layer.size for layer in image.layers) < MOST_MEGABYTES[name] << 20
+    assert config["User"] == "65532:65532"
+    files = files_of(image)
+    assert [name for name, file in files.items() if file.mode & 0o6000] == []
+    assert [name for name, file in files.items() if (file.uid, file.gid, file.mtime) != (0, 0, 0)] == []
+    programs = {Path(name).name for name in files if name.startswith(("usr/bin/", "usr/sbin/"))}
+    assert programs & {"apt", "apt-get", "dpkg", "perl", "su", "login", "bash", "pip"} == set()
+
+
+def test_the_builders_image_knows_nothing_of_the_controller() -> None:
+    inside = packages(our_image(BUILDER))
+    assert {"builder", "pip", "twine", "aiohttp"} <= inside
+    assert inside & {"controller", "kubernetes", "docker", "kopf", "pydantic", "click"} == set()
+    operators = packages(our_image(OPERATOR))
+    assert {"controller", "builder", "kubernetes", "aiohttp", "pydantic"} <= operators
+    assert operators & {"pip", "twine", "pytest", "hatchling"} == set()
+
+
+def test_what_is_in_an_image_is_noted_for_scanners(image: Image) -> None:
+    noted = {Path(name).name for name in files_of(image) if name.startswith("var/lib/dpkg/status.d/")}
+    assert {"python3.11", "libc6", "ca-certificates", "libssl3"} <= noted
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[str]:
+    with running_registry(tmp_path / "registry") as address:
+        yield address
+
+
+def test_pushing_what_a_registry_has_changes_nothing(registry: str) -> None:
+    assert push_our_image(BUILDER, registry) == push_our_image(BUILDER, registry)
+
+
+RUN = {
+    OPERATOR: ["python", "-c", "import controller.cli.main, kubernetes.aio, os; print(os.getuid())"],
+    BUILDER: [
+        "python",
+        "-I",
+        "-c",
+        "import builder.verbs.package, builder.verbs.verify, os; print(os.getuid())",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", RUN)
+def test_an_image_runs_in_a_restricted_namespace_with_a_root_that_cannot_be_written(
+    cluster: Cluster, namespace: str, name: str
+) -> None:
+    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
+    container: dict[str, Any] = {
+        "name": "it",
+        "image": push_our_image(name, cluster.registry),
+        "command": RUN[name],
+        "securityContext": RESTRICTED,
+    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}}
+    cluster.apply({**pod, "spec": {"restartPolicy": "Never", "containers": [container]}}, namespace=namespace)
+    phase = "jsonpath={.status.phase}=Succeeded"
+    done = cluster.kubectl("-n", namespace, "wait", f"--for={phase}", "pod/it", "--timeout=60s", check=False)
+    log = cluster.kubectl("-n", namespace, "logs", "it").stdout
+    assert (done.returncode, log) == (0, "65532\n")

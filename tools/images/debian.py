@@ -1,0 +1,107 @@
+"""The layer of Debian packages: extracted, not installed, so that there is neither a package manager nor a shell to log in to."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import subprocess
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tools.images.layers import tree_entries, write_tar
+from tools.images.recipes import SUITE, USER
+
+_LEFT_OUT: Final = (
+    "./usr/share/doc/*",
+    "./usr/share/man/*",
+    "./usr/share/info/*",
+    "./usr/share/locale/*",
+    "./usr/share/lintian/*",
+    "./usr/share/bash-completion/*",
+    "./usr/share/debconf/*",
+    "./usr/share/gitweb/*",
+    "./usr/share/git-core/contrib/*",
+    "./usr/share/bug/*",
+    "./etc/cron.*",
+    "./etc/apt*",
+    # git and ca-certificates depend on Perl for commands that nobody runs here.
+    "./usr/share/perl*",
+    "./usr/lib/*/perl*",
+    "./usr/lib/*/libperl*",
+    "./usr/bin/perl*",
+    "./usr/bin/*.pl",
+    "./dev/*",
+    "./var/cache/*",
+    "./var/lib/apt/*",
+    "./var/log/*",
+)
+"""Documents, and programs of packages that are depended on for something else."""
+_NOTES: Final = (
+    'mkdir -p "$1/var/lib/dpkg/status.d"; '
+    'for deb in "$1"/var/cache/apt/archives/*.deb; do '
+    'name=$(dpkg-deb --field "$deb" Package); dpkg-deb --field "$deb" >"$1/var/lib/dpkg/status.d/$name"; done'
+)
+"""Which packages in which versions there are, where scanners of images without a package manager look for it."""
+_MERGED_USR: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
+
+
+class DebianFailed(Exception):  # noqa: N818 -- the word callers print
+    """The packages could not be had; the text says what was said of it."""
+
+
+def write_debian_tar(packages: tuple[str, ...], tar: Path, *, source: str, mmdebstrap: str) -> None:
+    """Write the file system of `packages` and what they depend on.
+
+    Args:
+        packages: names of Debian packages of `SUITE`.
+        tar: where to.
+        source: a line of apt's, as `deb URL SUITE main`; with a snapshot's URL the same packages come for ever.
+        mmdebstrap: the program.
+
+    Raises:
+        DebianFailed: it did not work.
+    """
+    raw = tar.with_suffix(".raw.tar")
+    command = [
+        *(mmdebstrap, "--variant=extract", f"--hook-dir={_MERGED_USR}", f"--include={','.join(packages)}"),
+        *(
+            '--aptopt=Apt::Install-Recommends "false"',
+            f"--customize-hook={_NOTES}",
+            "--skip=essential/unlink",
+        ),
+        *(SUITE, str(raw), source),
+    ]
+    try:
+        environment = {**os.environ, "SOURCE_DATE_EPOCH": "0"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        if done.returncode:
+            raise DebianFailed(
+                f"mmdebstrap could not get {', '.join(packages)} from {source!r}: {done.stderr[-800:]}"
+            )
+        write_tar(tar, _entries(raw))
+    finally:
+        raw.unlink(missing_ok=True)
+
+
+def _entries(raw: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
+    authorities: list[bytes] = []
+    with tarfile.open(raw) as archive:
+        for member in archive:
+            if member.name == "." or any(fnmatch.fnmatch(member.name, pattern) for pattern in _LEFT_OUT):
+                continue
+            stream = archive.extractfile(member) if member.isreg() else None
+            data = stream.read() if stream else None
+            if data is not None and fnmatch.fnmatch(member.name, "./usr/share/ca-certificates/mozilla/*.crt"):
+                authorities.append(data)
+            member.mode &= ~0o6000  # nobody becomes somebody else here
+            yield member, data
+    yield from tree_entries(
+        {
+            "etc/group": f"root:x:0:\nnonroot:x:{USER}:\n".encode(),
+            "etc/passwd": f"root:x:0:0::/root:/usr/sbin/nologin\nnonroot:x:{USER}:{USER}::/tmp:/usr/sbin/nologin\n".encode(),
+            # What Debian's own script makes when the package is installed.
+            "etc/ssl/certs/ca-certificates.crt": b"".join(authorities),
+        }
+    )
