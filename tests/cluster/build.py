@@ -94,7 +94,8 @@ def link(place: Place, name: str, program: Path) -> None:
 
 
 if __name__ == "__main__":
-    for build in (kubebox, coredns, pause, *((helm, kwok) if "--all" in sys.argv else ())):
+    more = (helm, kwok) if "--all" in sys.argv else (helm,) if "--helm" in sys.argv else ()
+    for build in (kubebox, coredns, pause, *more):
         began = time.monotonic()
         program = build()
         sys.stdout.write(f"{time.monotonic() - began:6.1f}s  {program}\n")

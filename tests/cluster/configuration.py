@@ -56,6 +56,7 @@ def write_configuration(place: Place) -> None:
         "registry.json": json.dumps(_registry(place)),
         "kubelet.json": json.dumps(_kubelet(place)),
         "proxy.json": json.dumps(_proxy(place)),
+        "audit-policy.json": json.dumps(_audit_policy()),
         "Corefile": _COREFILE.format(
             address=GATEWAY, domain=DOMAIN, kubeconfig=place.kubeconfig("admin"), context=CONTEXT
         ),
@@ -66,6 +67,20 @@ def write_configuration(place: Place) -> None:
     for name, text in texts.items():
         place.folder(*name.split("/")[:-1])
         (place.root / name).write_text(text)
+
+
+def _audit_policy() -> object:
+    """What the accounts of pods ask for is noted, but for those of the cluster's own controllers."""
+    return {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            {"level": "None", "userGroups": ["system:serviceaccounts:kube-system"]},
+            {"level": "Metadata", "userGroups": ["system:serviceaccounts"]},
+            {"level": "None"},
+        ],
+    }
 
 
 def _cni(place: Place) -> object:

@@ -132,6 +132,8 @@ def _control_plane(place: Place) -> dict[str, Daemon]:
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
+        f"--audit-policy-file={place.root / 'audit-policy.json'}",
+        f"--audit-log-path={place.log('audit')}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={place.key_file('accounts').with_suffix('.pub')}",
         f"--service-account-signing-key-file={place.key_file('accounts')}",
