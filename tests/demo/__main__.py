@@ -15,14 +15,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.demo.desk import Desk
-from tests.demo.place import Place
+from tests.demo.place import NAME, Place
 from tests.demo.story import FIRST, DemoError, Story
 from tests.parts.base_image import ensure_base_image
 from tests.parts.engine import gateway, running_engine
 from tests.parts.ground import PartError, cache_dir
 from tests.parts.index import running_devpi
 
-_DESK = cache_dir("demo")
+_DESK = cache_dir("demo") / NAME
 
 
 def main() -> int:
@@ -92,11 +92,13 @@ def _place(endpoint: str, *, keep: bool) -> Iterator[Place]:
 
 @contextmanager
 def _only_one() -> Iterator[None]:
-    with (cache_dir() / "demo.lock").open("w") as lock:
+    with _DESK.with_suffix(".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise PartError("Another demo is running on this machine; wait for its end.") from None
+            raise PartError(
+                f"Another demo of the name {NAME} is running on this machine; wait for its end, or set DEMO_NAME."
+            ) from None
         yield
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from tests.demo.place import DEMO_LABEL, PREFIX, TEMPLATES, image_of
+from tests.demo.place import DEMO_LABEL, NAME, PREFIX, TEMPLATES, image_of
 from tests.parts.ground import REPOSITORY
 from tests.parts.index import Index
 
@@ -146,7 +146,10 @@ def _document(*, version: str, index: Index, engine: str, base_image: str) -> di
                     "image": image_of(name),
                     "startDeadlineSeconds": 120,
                     "probe": {"model": "None"},
-                    "build": {"directory": f"templates/{name}", "args": {"BASE_IMAGE": base_image}},
+                    "build": {
+                        "directory": f"templates/{name}",
+                        "args": {"BASE_IMAGE": base_image, "DEMO_NAME": NAME},
+                    },
                 }
                 for name in TEMPLATES
             ],

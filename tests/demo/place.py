@@ -1,8 +1,10 @@
 """The demo's place on the engine: networks, volumes and eight workspaces as a platform would make them.
 
 Beside them stand two neighbours that the product must never touch: one that lacks the name, one that lacks the label.
+All that a demo makes carries its name, DEMO_NAME, so that another one can run beside it.
 """
 
+import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +18,9 @@ from tests.demo.client import Workspace
 from tests.parts.leftovers import remove_leftovers
 from tests.parts.servers import free_port
 
-PREFIX = "ws-demo-"
-DEMO_LABEL = {"runtime.molecule.ai/demo": "true"}
+NAME = os.environ.get("DEMO_NAME", "demo")
+PREFIX = f"ws-{NAME}-"
+DEMO_LABEL = {"runtime.molecule.ai/demo": NAME}
 _NEIGHBOUR_LABEL = "runtime.molecule.ai/demo-neighbour"
 _MANAGED = {"molecule.platform.managed": "true"}
 NETWORKS = (f"{PREFIX}front", f"{PREFIX}back")
@@ -63,7 +66,9 @@ class Place:
 
     def clear(self) -> None:
         """Remove whatever a demo, this or an earlier one, has left."""
-        for container in self._client.containers.list(all=True, filters={"label": _NEIGHBOUR_LABEL}):
+        for container in self._client.containers.list(
+            all=True, filters={"label": f"{_NEIGHBOUR_LABEL}={NAME}"}
+        ):
             container.remove(v=True, force=True)
         remove_leftovers(self.endpoint, PREFIX)
 
@@ -93,7 +98,7 @@ class Place:
         stranger, lookalike = f"ws-{secrets.token_hex(6)}", f"{PREFIX}lookalike"
         for name, labels in ((stranger, {**_MANAGED, **DEMO_LABEL}), (lookalike, _MANAGED)):
             self._client.containers.run(
-                image, name=name, detach=True, labels={**labels, _NEIGHBOUR_LABEL: "true"}
+                image, name=name, detach=True, labels={**labels, _NEIGHBOUR_LABEL: NAME}
             )
         return [stranger, lookalike]
 

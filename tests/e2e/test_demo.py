@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -15,14 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 _TWO_LOOKS_SECONDS = 0.4
 
 
-def ours(client: docker.DockerClient) -> set[str]:
-    """What on the engine has a name that the demo or the product gives; other users of the engine come and go."""
+def made_by(name: str, client: docker.DockerClient) -> set[str]:
+    """What on the engine carries the name of a demo; other users of the engine come and go."""
     found = [str(one.name) for one in client.containers.list(all=True, ignore_removed=True)]
     found += [str(network.name) for network in client.networks.list()]
     found += [str(volume.name) for volume in client.volumes.list()]
-    found += [tag for image in client.images.list() for tag in image.tags]
-    images = client.images.list(all=True, filters={"label": "ai.molecule.runtime.version"})
-    return {name for name in found if "ws-demo" in name} | {str(image.id) for image in images}
+    found += [tag for row in client.api.images() for tag in row["RepoTags"] or ()]
+    images = client.api.images(all=True, filters={"label": f"demo.test/name={name}"})
+    return {one for one in found if name in one} | {str(row["Id"]) for row in images}
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def stranger(client: docker.DockerClient, base_image: str) -> Iterator[Container
 def test_the_demo_reports_what_happened_and_leaves_nothing(
     client: docker.DockerClient, stranger: Container, tmp_path: Path
 ) -> None:
-    before = ours(client)
+    name = f"t{secrets.token_hex(3)}"
     born = stranger.attrs["State"]["StartedAt"]
     checkout = subprocess.run(
         ["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True
@@ -57,13 +58,14 @@ def test_the_demo_reports_what_happened_and_leaves_nothing(
     done = subprocess.run(
         ["make", "demo", f"REPORT={report}"],
         cwd=ROOT,
+        env={**os.environ, "DEMO_NAME": name},
         capture_output=True,
         text=True,
         timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
-    assert ours(client) == before
+    assert made_by(name, client) == set()
     stranger.reload()
     assert (stranger.attrs["State"]["StartedAt"], stranger.status) == (born, "running")
     after = subprocess.run(["git", "status", "--porcelain"], cwd=ROOT, capture_output=True, check=True).stdout
