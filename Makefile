@@ -13,9 +13,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 export SUITE_SECONDS := $(CURDIR)/build/suite-seconds
+export BEGAN := $(shell date +%s)
 TIMED := tools/timed.sh $(SUITE_SECONDS)
 
+# What does not wait for each other, side by side; each tells what it said when it ends.
+SIDE_BY_SIDE := $(MAKE) --jobs --output-sync=target
+
 .PHONY: help install demo demo-clean images test test-long bench lint generate verify
+.PHONY: timed-lint timed-workspace timed-workspace-wheel lint-style lint-types lint-workspace lint-imports
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
@@ -34,10 +39,17 @@ images: .venv/synced ## make the images of operator and builder and push them: T
 test: .venv/synced ## lint and every suite, with the seconds of each
 	@rm -f $(SUITE_SECONDS)
 	@mkdir -p build && nice -n 19 $(BIN)/python -m tests.cluster.build --helm >build/cluster.log 2>&1 & # tests of it wait for its end
+	@$(SIDE_BY_SIDE) timed-lint timed-workspace timed-workspace-wheel
+	@$(BIN)/pytest -n auto -m "not long" tests
+
+timed-lint:
 	@$(TIMED) lint $(MAKE) lint
-	@$(TIMED) workspace $(BIN)/pytest -q workspace/tests
-	@export WORKSPACE_RUNTIME_PYTHON=$$(tools/setup/installed-runtime.sh) && $(TIMED) workspace-wheel $(BIN)/pytest -q workspace/tests
-	@$(BIN)/pytest -m "not long" tests
+
+timed-workspace:
+	@$(TIMED) workspace $(BIN)/pytest -q -n auto workspace/tests
+
+timed-workspace-wheel:
+	@export WORKSPACE_RUNTIME_PYTHON=$$(tools/setup/installed-runtime.sh) && $(TIMED) workspace-wheel $(BIN)/pytest -q -n auto workspace/tests
 
 test-long: .venv/synced ## what test leaves out: soaks, outages of minutes, whole matrices
 	@$(BIN)/pytest -m long tests
@@ -46,10 +58,19 @@ bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(if $(BENCH),--report '$(BENCH)')
 
 lint: .venv/synced ## style, types and who imports whom
+	@$(SIDE_BY_SIDE) lint-style lint-types lint-workspace lint-imports
+
+lint-style:
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+lint-types:
 	@$(BIN)/mypy controller builder tests tools/images
+
+lint-workspace:
 	@cd workspace && ../$(BIN)/mypy .
+
+lint-imports:
 	@$(BIN)/lint-imports
 
 generate: .venv/synced ## render what is derived from the code: the document's schema and fields, the words of the status, the rules of wsr verify, the manual of wsr, schemas and tables of the charts

@@ -12,7 +12,7 @@ from tests.parts.index import Index, running_devpi, running_pypiserver
 from tests.parts.leftovers import remove_leftovers
 from tests.parts.registry import running_registry
 
-pytest_plugins = ["tests.suites", "tests.cluster.fixtures"]
+pytest_plugins = ["tests.suites", "tests.workers", "tests.cluster.fixtures"]
 
 
 @pytest.fixture(scope="session")

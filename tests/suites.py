@@ -1,10 +1,12 @@
 """How long each suite may take, and how long it took: the table at the end of `make test`.
 
 A suite is a folder under tests/; lint and the runtime's own tests run before this process and leave their times in the
-file that SUITE_SECONDS names, one `suite seconds` a line.
+file that SUITE_SECONDS names, one `suite seconds` a line. Where workers share the tests, each second of one is that part
+of a second, so that the suites add up to what the whole takes. BEGAN is when that began, in seconds of the epoch.
 """
 
 import os
+import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -22,6 +24,7 @@ BUDGET_SECONDS = {
     "integration": 240,
     "adapters": 180,
     "e2e": 300,
+    "all": 1200,
 }
 _TESTS = Path(__file__).resolve().parent
 
@@ -29,17 +32,21 @@ _TESTS = Path(__file__).resolve().parent
 class SuiteTimes:
     """Adds up what the tests of each suite took, set-up of shared parts counted where they are first needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
         self._seconds: defaultdict[str, float] = defaultdict(float)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._seconds[_suite(report.nodeid)] += report.duration
+        self._seconds[suite_of(report.nodeid)] += report.duration / self._workers
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         if os.environ.get("SUITE_SECONDS") is None:
             return
         terminalreporter.section("seconds per suite")
-        for line in table({**_noted(Path(os.environ["SUITE_SECONDS"])), **self._seconds}):
+        seconds = {**_noted(Path(os.environ["SUITE_SECONDS"])), **self._seconds}
+        if began := os.environ.get("BEGAN"):
+            seconds["all"] = time.time() - int(began)
+        for line in table(seconds):
             terminalreporter.write_line(line)
 
 
@@ -54,7 +61,8 @@ def table(seconds: dict[str, float]) -> list[str]:
     return rows
 
 
-def _suite(nodeid: str) -> str:
+def suite_of(nodeid: str) -> str:
+    """The suite of a test: the folder under tests/ that it is in."""
     parts = Path(nodeid.partition("::")[0]).parts
     return parts[1] if len(parts) > 1 and parts[0] == _TESTS.name else "other"
 
@@ -66,4 +74,5 @@ def _noted(file: Path) -> dict[str, float]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(SuiteTimes(), "suite-times")
+    workers = config.getoption("numprocesses", None) or 1
+    config.pluginmanager.register(SuiteTimes(workers), "suite-times")

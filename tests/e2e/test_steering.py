@@ -19,7 +19,7 @@ def test_nothing_moves_when_nothing_changed_and_going_back_builds_and_uploads_no
     assert [line.partition("] ")[2].partition(":")[0] for line in idle.log.splitlines()] == ["UpToDate"]
     assert fleet.shapes() == shapes
     assert desk.status_file.stat().st_mtime_ns == written, "an idle object is written zero times"
-    assert idle.seconds < 5
+    assert idle.seconds < 15
 
     desk.bump("0.1.0")
     back = desk.run()

@@ -127,6 +127,6 @@ def test_get_adapter_returns_the_class_that_the_module_offers(
 @pytest.mark.parametrize("piece", ["x", "x-", "api-", "sk-", "a:", "a://", "key=", "bearer "])
 def test_a_message_of_megabytes_is_looked_through_for_secrets_in_no_time(load: Load, piece: str) -> None:
     text = piece * (1_000_000 // len(piece))
-    began = time.monotonic()
+    began = time.process_time()
     load("builtin_tools.security").Scrubber({}).scrub(text)
-    assert time.monotonic() - began < 2
+    assert time.process_time() - began < 2

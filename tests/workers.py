@@ -1,0 +1,51 @@
+"""How tests are shared out to workers, processes that run side by side: what has a dear part in common stays together.
+
+Most tests wait for a part, an engine above all, and not for a processor: so there are more workers than processors.
+"""
+
+import os
+
+import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
+
+from tests.suites import suite_of
+
+_WORKERS_PER_PROCESSOR = 2
+_CLUSTER = (
+    "tests/cluster/",
+    "tests/contract/kubernetes/",
+    "tests/integration/workloads/",
+    "tests/e2e/test_workloads",
+)
+_LONGEST_FIRST = ("e2e", "cluster", "adapters", "integration", "contract", "parts")
+"""The rest is cut into so many small pieces that all workers end at about the same time."""
+
+
+class SharedOut(LoadScopeScheduling):  # type: ignore[misc]  # its types are not known
+    """A file, or all that needs a cluster, is one piece of work."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "the cluster" if nodeid.startswith(_CLUSTER) else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    return _WORKERS_PER_PROCESSOR * (os.cpu_count() or 1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SharedOut:
+    config.option.loadscopereorder = False  # it takes many tests for much work
+    return SharedOut(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def _rank(nodeid: str) -> int:
+    suite = suite_of(nodeid)
+    return _LONGEST_FIRST.index(suite) if suite in _LONGEST_FIRST else len(_LONGEST_FIRST)
