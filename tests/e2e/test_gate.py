@@ -143,6 +143,7 @@ def test_a_template_that_cannot_be_built_is_built_once_and_the_others_never_agai
     assert scene.published() == ["0.1.0", "0.1.1"]
 
 
+@pytest.mark.long
 def test_a_candidate_that_is_too_slow_goes_through_when_resumed_with_more_time(scene: Scene) -> None:
     scene.desk.only("plain")
     scene.populate("0.1.0", "plain-1")

@@ -1,10 +1,13 @@
 """A template for two platforms: one is built and proven here, the other's full build comes from somebody else's machine."""
 
+import pytest
+
 from builder.oci import MediaType
 from tests.e2e.scene import Scene
 from tests.integration.images.foreign import manifest, push_small_arm
 
 
+@pytest.mark.long
 def test_an_image_for_two_platforms_is_released_as_one_index(scene: Scene, registry: str) -> None:
     desk, fleet = scene.desk, scene.fleet
     image = desk.keep_in(registry)

@@ -174,6 +174,7 @@ def test_a_moving_tag_that_somebody_moves_before_the_promotion_is_left_alone(pla
     place.assert_promoted(version)
 
 
+@pytest.mark.long
 def test_another_object_neither_publishes_the_package_nor_moves_the_tags(
     place: Place, tmp_path: Path
 ) -> None:
