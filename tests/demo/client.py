@@ -13,6 +13,7 @@ from typing import Any, Self
 
 _LOOK_EVERY_SECONDS = 0.2
 _ANSWER_SECONDS = 2.0
+_CARD_SECONDS = 30.0  # the first one after a start may wait for what a busy machine still loads
 _TURN_SECONDS = 180.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -27,11 +28,11 @@ class Workspace:
 
     def runtime(self) -> dict[str, Any]:
         """What `GET /runtime` answers. Raises OSError when nothing answers."""
-        return self._get("/runtime")
+        return self._get("/runtime", _ANSWER_SECONDS)
 
     def card(self) -> dict[str, Any]:
         """The agent card. Raises OSError when it is not ready for work."""
-        return self._get("/.well-known/agent-card.json")
+        return self._get("/.well-known/agent-card.json", _CARD_SECONDS)
 
     def ask(self, text: str, *, context: str | None = None) -> str:
         """Send a message by A2A and wait for the answer's text.
@@ -51,8 +52,8 @@ class Workspace:
             raise RuntimeError(f"{self.name} ended the turn as {task['status']}")
         return "".join(part["text"] for artifact in task["artifacts"] for part in artifact["parts"])
 
-    def _get(self, path: str) -> dict[str, Any]:
-        return _json(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"), _ANSWER_SECONDS)
+    def _get(self, path: str, seconds: float) -> dict[str, Any]:
+        return _json(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"), seconds)
 
     def _call(self, method: str, params: object) -> dict[str, Any]:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()

@@ -11,7 +11,7 @@ from tests.demo.place import Place, Shape
 from tests.parts.leftovers import remove_leftovers
 from tests.parts.servers import free_port
 
-_READY_SECONDS = 20.0
+_READY_SECONDS = 60.0
 
 
 @dataclass

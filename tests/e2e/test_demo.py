@@ -61,7 +61,7 @@ def test_the_demo_reports_what_happened_and_leaves_nothing(
         env={**os.environ, "DEMO_NAME": name},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
@@ -73,7 +73,8 @@ def test_the_demo_reports_what_happened_and_leaves_nothing(
 
     seen = json.loads(report.read_text())
     assert (seen["from"], seen["to"], seen["rolledBack"]) == ("0.1.0", "0.1.1", {"to": "0.1.0"})
-    assert (seen["tasksCut"], seen["tasksFinished"]) == (0, 1)
+    assert seen["tasksCut"] == 0
+    assert seen["tasksFinished"] >= 1, "a slow machine takes more than one to stay busy"
     assert seen["published"] == ["0.1.0", "0.1.1"]
     assert seen["blocked"]["version"] == "0.1.2"
     assert seen["blocked"]["template"] == "greeter"

@@ -161,6 +161,7 @@ def test_images_that_were_deleted_with_all_their_tags_are_made_again_with_the_sa
     assert_promoted(remote, version)
 
 
+@pytest.mark.long
 def test_an_immutable_tag_that_somebody_else_moved_before_the_promotion_is_never_overwritten(
     remote: tuple[Scene, Registry],
 ) -> None:

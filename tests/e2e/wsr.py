@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Self
 
 WSR = Path(sys.executable).parent / "wsr"
-_PATIENCE_SECONDS = 120.0
+_PATIENCE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
