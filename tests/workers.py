@@ -1,7 +1,7 @@
 """How tests are shared out to workers, processes that run side by side: what has a dear part in common stays together.
 
-Tests wait for their parts a third of their time, so that there is one worker more than processors; each makes the dear
-parts for itself, which is why there are not many more.
+Tests wait for parts, so that there is one worker more than processors; each makes the releases that its tests begin with,
+so that many more would make more of them than they save.
 """
 
 import os
