@@ -12,6 +12,7 @@ from typing import Any
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.clients.checkouts import Checkout
 from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_access, secret_folders
 from controller.clients.runs import Run
@@ -43,7 +44,7 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     record = records[action.version]
     folder = parts.folder / "cascade" / action.key.rsplit("/", 1)[1]
     builds = {build.template: build for build in action.builds}
-    unreadable = _unreadable(parts, document, builds.values())
+    folders, unreadable = await _folders(parts, document, builds.values(), log=folder / "out")
     readable = [build for name, build in builds.items() if name not in unreadable]
     known = {
         name: _Known(
@@ -56,7 +57,9 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     away: Transient | None = None
     results: Mapping[str, Any] = {}
     if readable:
-        reads = await _inputs(parts, document, readable, record=record, known=known, folder=folder)
+        reads = await _inputs(
+            parts, document, readable, record=record, known=known, folders=folders, folder=folder
+        )
         try:
             run = _run(parts, document, action, reads=reads, folder=folder)
             await parts.runs.run(run, progress=parts.say)
@@ -67,7 +70,12 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         results = json.loads(await _read(result_file))["templates"]
     made = {
         name: await _recorded(
-            parts, builds[name], result, known[name].full_build, mode=document.spec.registry.mode
+            parts,
+            builds[name],
+            result,
+            known[name].full_build,
+            mode=document.spec.registry.mode,
+            commit=folders[name].commit if name in folders else None,
         )
         for name, result in results.items()
         if "error" not in result
@@ -77,7 +85,7 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         for name, result in results.items()
         if "error" in result
     }
-    failed |= {name: to_correct(text, log=folder / "out") for name, text in unreadable.items()}
+    failed |= unreadable
     held = {
         name: note
         for name, cause in failed.items()
@@ -96,15 +104,36 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     return ", ".join([*lines, *(f"{name}: {note.reason}" for name, note in held.items())])
 
 
-def _unreadable(parts: Parts, document: WorkspaceRuntime, builds: Iterable[TemplateBuild]) -> dict[str, str]:
-    """Return what to say of templates whose folder cannot be read, which the run would refuse as a whole."""
-    folders = {template.name: template.build.directory for template in document.spec.templates}
-    return {
-        build.template: f"Template {build.template}: {parts.base / folders[build.template]} cannot be read or has no"
-        " Dockerfile."
-        for build in builds
-        if build.base is None and not build.inputs_sha256
-    }
+async def _folders(
+    parts: Parts, document: WorkspaceRuntime, builds: Iterable[TemplateBuild], *, log: Path
+) -> tuple[dict[str, Checkout], dict[str, Problem]]:
+    """Return the folders of the templates that are built here, and what keeps the others from being read.
+
+    The run would refuse such a folder as a whole.
+    """
+    templates = {template.name: template for template in document.spec.templates}
+    found: dict[str, Checkout] = {}
+    unreadable: dict[str, Problem] = {}
+    for build in builds:
+        if build.base is not None:
+            continue
+        name = build.template
+        try:
+            found[name] = await parts.checkouts.used(templates[name].build, document.spec.version)
+        except Problem as problem:
+            unreadable[name] = problem
+            continue
+        if not build.inputs_sha256:
+            unreadable[name] = await _unread(name, found[name], log=log)
+    return found, unreadable
+
+
+async def _unread(template: str, source: Checkout, *, log: Path) -> Problem:
+    """Return what it means that a template could not be read when its build was decided."""
+    fetched = source.commit is not None
+    if fetched and await asyncio.to_thread((source.folder / "Dockerfile").is_file):
+        return Transient(f"Template {template}: {source.name} has been fetched only now")
+    return to_correct(f"Template {template}: {source.name} cannot be read or has no Dockerfile.", log=log)
 
 
 def _held_back(document: WorkspaceRuntime, build: TemplateBuild, cause: Problem) -> HeldBack | None:
@@ -148,6 +177,7 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
     *,
     record: ReleaseRecord,
     known: Mapping[str, _Known],
+    folders: Mapping[str, Checkout],
     folder: Path,
 ) -> tuple[Path, ...]:
     """Write the run's inputs, and return where they are and what they name, the document itself first."""
@@ -164,7 +194,14 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
         "registry": registry_access(spec.registry, parts.settings, hosts=_hosts(document), folder=folder),
         "index": {"url": spec.package.index.simple_url, "caFile": _index_ca(parts, document)},
         "templates": [
-            await _template(parts, templates[build.template], build, known[build.template], folder=folder)
+            await _template(
+                parts,
+                templates[build.template],
+                build,
+                known[build.template],
+                source=folders.get(build.template),
+                folder=folder,
+            )
             for build in builds
         ],
     }
@@ -182,11 +219,17 @@ def _named(templates: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         yield from (each["inventory"] for each in known if each and each["inventory"])
 
 
-async def _template(
-    parts: Parts, template: Template, build: TemplateBuild, known: _Known, *, folder: Path
+async def _template(  # noqa: PLR0913 -- what is known of one template, and the run's own folder
+    parts: Parts,
+    template: Template,
+    build: TemplateBuild,
+    known: _Known,
+    *,
+    source: Checkout | None,
+    folder: Path,
 ) -> dict[str, Any]:
     platform, others = await parts.platforms(template.build)
-    if build.base is not None:
+    if source is None:
         served = f"{template.image}:{template.tags[0]}"
         shadow = {"image": served, "digest": build.base}
         return {"name": template.name, "image": template.image, "platform": platform, "shadowOf": shadow}
@@ -194,7 +237,7 @@ async def _template(
     return {
         "name": template.name,
         "image": template.image,
-        "directory": str(parts.base / template.build.directory),
+        "directory": str(source.folder),
         "buildArgs": template.build.args,
         "platform": platform,
         "inputsSha256": build.inputs_sha256,
@@ -262,8 +305,14 @@ def _run(
     )
 
 
-async def _recorded(
-    parts: Parts, build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None, *, mode: str
+async def _recorded(  # noqa: PLR0913 -- what was asked for, what came of it, and what was known before
+    parts: Parts,
+    build: TemplateBuild,
+    result: Mapping[str, Any],
+    known: FullBuild | None,
+    *,
+    mode: str,
+    commit: str | None,
 ) -> TemplateRecord:
     platforms = {
         name: await _platform(
@@ -277,7 +326,7 @@ async def _recorded(
         digest=result["digest"] if mode == "Remote" else None,
         image_id=result["imageId"],
         platforms=platforms,
-        full_build=_full_build_of(build, result, known).model_copy(update={"inventory": kept}),
+        full_build=_full_build_of(build, result, known, commit).model_copy(update={"inventory": kept}),
         reason=result["reason"],
         before=result["before"],
         after=result["after"],
@@ -285,7 +334,9 @@ async def _recorded(
     )
 
 
-def _full_build_of(build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None) -> FullBuild:
+def _full_build_of(
+    build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None, commit: str | None
+) -> FullBuild:
     """Return the full build that was used: the one that was known, or one of what the plan saw."""
     full = result["fullBuild"]
     if known is not None and known.digest == full["digest"]:
@@ -296,6 +347,7 @@ def _full_build_of(build: TemplateBuild, result: Mapping[str, Any], known: FullB
         inputs_sha256=build.base.removeprefix("sha256:") if build.base else build.inputs_sha256,
         inputs=build.inputs,
         bases=result["bases"] or None,
+        commit=commit,
         request=build.request,
     )
 

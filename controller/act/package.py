@@ -9,7 +9,6 @@ from pathlib import Path
 
 from builder.contract import BUILDER_VERSION, PackageRun, wheel_requires
 from controller.api.v1alpha1 import WorkspaceRuntime
-from controller.clients.git import commit_of
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
 from controller.clients.signing import signed
@@ -23,8 +22,8 @@ async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> 
 
     Where another run recorded the same version of the same source meanwhile, its record stays.
     """
-    source = parts.base / document.spec.source.directory
-    commit = await commit_of(source)
+    source = (await parts.checkouts.used(document.spec.source, action.version)).folder
+    commit = await parts.checkouts.commit(document.spec.source, action.version)
     folder = parts.folder / "package" / f"{action.version}-{action.tree_sha256[:16]}"
     run = _run(document, action, source=source, folder=folder, commit=commit)
     report = await parts.runs.run(run, progress=parts.say)

@@ -11,7 +11,6 @@ from pathlib import Path
 from builder.contract import immutable_tag
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
-from controller.clients.git import commit_of
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials, registry_access, secret_folders
 from controller.clients.runs import Run
@@ -148,9 +147,9 @@ def _named(record: ReleaseRecord, name: str, identity: str, image: str) -> Relea
 async def _immutable(parts: Parts, template: Template, version: str, recorded: TemplateRecord) -> str:
     if not recorded.is_candidate:
         return recorded.image
-    commit = recorded.commit
-    if template.build.ours:
-        commit = await commit_of(parts.base / template.build.directory)
+    commit = recorded.full_build.commit if recorded.full_build is not None else recorded.commit
+    if commit is None and template.build.ours:
+        commit = await parts.checkouts.commit(template.build, version)
     inputs = recorded.image.rsplit("candidate-", 1)[1]
     return f"{template.image}:{immutable_tag(version, commit or NO_COMMIT, inputs)}"
 

@@ -80,6 +80,7 @@ class Reason(enum.StrEnum):
     TAG_MOVED = "TagMoved"
     NEWER_RELEASED = "NewerReleased"
     SOURCE_REFUSED = "SourceRefused"
+    SOURCE_NOT_FOUND = "SourceNotFound"
     ADOPT_REFUSED = "AdoptRefused"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 -- a reason
     SECRET_INCOMPLETE = "SecretIncomplete"  # noqa: S105 -- a reason

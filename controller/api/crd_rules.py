@@ -8,6 +8,8 @@ from typing import Final, Literal
 
 from controller.api.strategies import BUILD_RULES, OURS, TEMPLATE_RULES
 from controller.api.v1alpha1._base import NAME_PATTERN
+from controller.api.v1alpha1.git import LOOPBACK_PATTERN, NOBODY_BY_SSH, PLAIN_HTTP
+from controller.api.v1alpha1.source import NO_SOURCE, TWO_SOURCES
 
 Rule = Mapping[str, str]
 
@@ -59,6 +61,17 @@ def _rule(cel: str, message: str, field: str = "") -> Rule:
     return {"rule": cel, "message": message, **({"fieldPath": f".{field}"} if field else {})}
 
 
+_LOOPBACK_CEL: Final = LOOPBACK_PATTERN.replace("\\", "\\\\")
+_GIT: Final = (
+    _rule(
+        f"!self.url.startsWith('http://') || self.insecure || self.url.matches('{_LOOPBACK_CEL}')",
+        PLAIN_HTTP,
+        "url",
+    ),
+    _rule("!self.url.startsWith('ssh://') || has(self.credentialsSecretName)", NOBODY_BY_SSH, "url"),
+)
+_DIRECTORY: Final = "has(self.directory) && self.directory != ''"
+
 _PLATFORMS: Final = "has(t.build.platforms) && size(t.build.platforms) > 1"
 
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
@@ -101,6 +114,12 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
             "registry.artifacts",
         ),
     ),
+    "spec.source": (
+        _rule(f"has(self.git) || ({_DIRECTORY})", NO_SOURCE),
+        _rule(f"!has(self.git) || !({_DIRECTORY})", TWO_SOURCES),
+    ),
+    "spec.source.git": _GIT,
+    "spec.templates[].build.git": _GIT,
     "spec.targets": (
         _rule(
             "(has(self.workloads) && size(self.workloads) > 0) || (has(self.dockerHosts) && size(self.dockerHosts) > 0)",

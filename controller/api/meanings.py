@@ -163,8 +163,12 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "Ask for that version; or `wsr resume` takes the tag back.",
     ),
     Reason.SOURCE_REFUSED: Meaning(
-        "The source folder cannot be read, or cannot become a package.",
+        "The source cannot be read, or cannot become a package.",
         "Correct the place that the message names.",
+    ),
+    Reason.SOURCE_NOT_FOUND: Meaning(
+        "A repository has no branch, tag or commit of the name that `git.ref` says, or there is no such repository.",
+        "Push it: it is waited for, and looked for again by itself; or correct what the message names.",
     ),
     Reason.ADOPT_REFUSED: Meaning(
         "The index serves the version, and it cannot be taken over from there.",
@@ -287,7 +291,7 @@ RUN_REASONS: Final[Mapping[str, Meaning]] = {
     "PythonMissing": Meaning(
         "The oldest Python that is promised is not here to prove it with.", "Install it."
     ),
-    "SourceMissing": Meaning("There is no source folder.", "Correct `spec.source.directory`."),
+    "SourceMissing": Meaning("There is no source folder.", "Correct `spec.source`."),
     "SourceRefused": Meaning(
         "The source cannot become a package.", "Correct the lines that the message names."
     ),

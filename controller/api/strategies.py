@@ -14,26 +14,35 @@ Gate = Literal["Required", "AllowFailure", "AllowUntested"]
 OURS: Final[frozenset[str]] = frozenset({"Append", "Dockerfile"})
 """The strategies that build here; with the others somebody else builds and pushes."""
 _WHY: Final = {
-    "Append": "the image is built here from directory",
-    "Dockerfile": "the image is built here from directory",
+    "Append": "the image is built here",
+    "Dockerfile": "the image is built here",
     "Dispatch": "its repository's own CI builds the image",
     "Follow": "somebody else builds the image",
 }
 _TAKES: Final = {
+    "git": ("Append", "Dockerfile"),
     "directory": ("Append", "Dockerfile"),
     "args": ("Append", "Dockerfile"),
     "dispatch": ("Dispatch",),
     "fullBuild": ("Append", "Dockerfile"),
 }
 """Fields of `build` that go with some strategies only."""
-_NEEDS: Final[dict[str, tuple[str, str]]] = {
-    "Append": ("directory", "name the template's folder there"),
-    "Dockerfile": ("directory", "name the template's folder there"),
-    "Dispatch": ("dispatch", "name there the repository to tell, as in {repository: OWNER/NAME}"),
+_NEEDS: Final[dict[str, tuple[tuple[str, ...], str]]] = {
+    "Append": (
+        ("directory", "git"),
+        "it or git; name the template's folder there, or its repository in git",
+    ),
+    "Dockerfile": (
+        ("directory", "git"),
+        "it or git; name the template's folder there, or its repository in git",
+    ),
+    "Dispatch": (("dispatch",), "it; name there the repository to tell, as in {repository: OWNER/NAME}"),
 }
-
+"""Fields of which a strategy needs one, the usual one first."""
+_TWO_FOLDERS: Final = "stands beside git, and the template is one folder; keep one of the two"
 
 _GIVEN: Final = {
+    "git": "has(self.git)",
     "directory": "has(self.directory) && self.directory != ''",
     "args": "has(self.args) && size(self.args) > 0",
     "dispatch": "has(self.dispatch)",
@@ -56,7 +65,7 @@ def _unread(strategy: Strategy, field: str) -> str:
 
 
 def _needed(strategy: Strategy) -> str:
-    return f"strategy {strategy} needs it; {_NEEDS[strategy][1]}"
+    return f"strategy {strategy} needs {_NEEDS[strategy][1]}"
 
 
 def _one_platform(strategy: Strategy, number: str) -> str:
@@ -101,8 +110,9 @@ def _rules_of_build(strategy: Strategy) -> Iterator[FieldRule]:
         if strategy not in takers:
             yield FieldRule(field, f"{other} || !({_GIVEN[field]})", _unread(strategy, field))
     if strategy in _NEEDS:
-        field = _NEEDS[strategy][0]
-        yield FieldRule(field, f"{other} || {_GIVEN[field]}", _needed(strategy))
+        fields = _NEEDS[strategy][0]
+        given = " || ".join(f"({_GIVEN[field]})" for field in fields)
+        yield FieldRule(fields[0], f"{other} || {given}", _needed(strategy))
     if strategy not in OURS:
         one = f"{other} || !has(self.platforms) || size(self.platforms) < 2"
         yield FieldRule("platforms", one, _one_platform(strategy, "several"))
@@ -121,7 +131,10 @@ def _rules_of_template(strategy: Strategy) -> Iterator[FieldRule]:
     yield FieldRule("tags", f"{other} || size(self.tags) > 0", _watches_nothing(strategy))
 
 
-BUILD_RULES: Final = tuple(rule for strategy in get_args(Strategy) for rule in _rules_of_build(strategy))
+BUILD_RULES: Final = (
+    *(rule for strategy in get_args(Strategy) for rule in _rules_of_build(strategy)),
+    FieldRule("directory", f"!({_GIVEN['directory']}) || !({_GIVEN['git']})", _TWO_FOLDERS),
+)
 """What `check_build` refuses."""
 TEMPLATE_RULES: Final = tuple(
     rule for strategy in get_args(Strategy) for rule in _rules_of_template(strategy)
@@ -140,8 +153,11 @@ def check_build(
     for field, takers in _TAKES.items():
         if field in given and strategy not in takers:
             raise FieldError(_unread(strategy, field), field)
-    if strategy in _NEEDS and _NEEDS[strategy][0] not in given:
-        raise FieldError(_needed(strategy), _NEEDS[strategy][0])
+    needed = _NEEDS[strategy][0] if strategy in _NEEDS else ()
+    if needed and not set(needed) & set(given):
+        raise FieldError(_needed(strategy), needed[0])
+    if {"git", "directory"} <= set(given):
+        raise FieldError(_TWO_FOLDERS, "directory")
     if strategy in OURS:
         return
     if len(platforms) > 1:

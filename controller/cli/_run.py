@@ -84,6 +84,7 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
         on_pass=told.on_pass,
         on_action=told.on_action,
         on_trouble=narrator.on_trouble,
+        anew=session.world.parts.checkouts.look_anew,
     )
     async with AsyncExitStack() as stack:
         if goal.listen is not None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
+import signal
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -18,7 +21,9 @@ _UNREACHABLE: Final = re.compile(
     r"unable to access|Could not resolve host|Connection (?:refused|timed out|reset)|Could not read from remote"
     r"|does not appear to be a git repository"
 )
-_HELPER: Final = '!f() { test "$1" = get || exit 0; printf "username=x-access-token\\npassword=%s\\n" "$WSR_GIT_TOKEN"; }; f'
+_HELPER: Final = '!f() { test "$1" = get || exit 0; printf "username=%s\\npassword=%s\\n" "$WSR_GIT_USER" "$WSR_GIT_TOKEN"; }; f'
+TOKEN_USER: Final = "x-access-token"  # noqa: S105 -- a user name
+"""The user name that goes with a token alone; hosts that take one look at the token."""
 _PUSH_CURE: Final = (
     "Give a token that may push: --token-file FILE or WSR_RELEASE_TOKEN; what a workflow pushes with its own "
     "GITHUB_TOKEN starts no other workflow."
@@ -33,20 +38,27 @@ class GitFailed(Terminal):
         self.said = said
 
 
-def credentials(url: str, token: str | None, environment: Mapping[str, str]) -> dict[str, str]:
+def credentials(
+    url: str, token: str | None, environment: Mapping[str, str], *, user: str = TOKEN_USER
+) -> dict[str, str]:
     """Return what makes git give `token` to the remote's own address and to no other, and nothing else there."""
     if token is None or "://" not in url:
         return {}
     parts = urlsplit(url)
     origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    first = int(environment.get("GIT_CONFIG_COUNT", "0"))
     # An empty value forgets what the user's configuration, or a checkout in a workflow, has set before.
     settings = [
         (f"credential.{origin}.helper", ""),
         (f"credential.{origin}.helper", _HELPER),
         (f"http.{origin}/.extraHeader", ""),
     ]
-    more = {"WSR_GIT_TOKEN": token, "GIT_CONFIG_COUNT": str(first + len(settings))}
+    return {"WSR_GIT_USER": user, "WSR_GIT_TOKEN": token, **configured(settings, environment)}
+
+
+def configured(settings: Sequence[tuple[str, str]], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that give git `settings` beside those that `environment` gives it already."""
+    first = int(environment.get("GIT_CONFIG_COUNT", "0"))
+    more = {"GIT_CONFIG_COUNT": str(first + len(settings))}
     for number, (key, value) in enumerate(settings, start=first):
         more |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
     return more
@@ -78,7 +90,28 @@ def _because(said: str) -> str:
 async def execute(
     arguments: Sequence[str], *, environment: Mapping[str, str] | None, seconds: float, stdin: bytes = b""
 ) -> tuple[int, str, str]:
-    """Run git and return its exit code and what it wrote; Terminal when there is no git, Transient when it takes too long."""
+    """Run git and return its exit code and what it wrote; raises as `executed`."""
+    code, out, err = await executed(arguments, environment=environment, seconds=seconds, stdin=stdin)
+    return code, out.decode(errors="replace"), err
+
+
+async def executed(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None,
+    seconds: float,
+    stdin: bytes = b"",
+    alone: bool = False,
+) -> tuple[int, bytes, str]:
+    """Run git and return its exit code, the bytes that it wrote and what it said.
+
+    `alone` puts it and all that it starts (transports, ssh) into a session of their own, without a terminal, which is
+    ended as a whole: no child of a child is left behind.
+
+    Raises:
+        Terminal: there is no git.
+        Transient: it takes too long.
+    """
     try:
         process = await asyncio.create_subprocess_exec(
             "git",
@@ -87,6 +120,7 @@ async def execute(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=environment,
+            start_new_session=alone,
         )
     except OSError as error:
         raise Terminal("Invalid", f"git cannot be run: {error.strerror}.", fix="Install git.") from error
@@ -94,11 +128,27 @@ async def execute(
         async with asyncio.timeout(seconds):
             out, err = await process.communicate(stdin)
     except TimeoutError:
-        process.kill()
-        await process.wait()
+        await _end(process, alone=alone)
         raise Transient(f"git did not end within {seconds:g} s.") from None
     except asyncio.CancelledError:
-        process.kill()
-        await process.wait()
+        await _end(process, alone=alone)
         raise
-    return process.returncode or 0, out.decode(errors="replace"), err.decode(errors="replace")
+    return process.returncode or 0, out, err.decode(errors="replace")
+
+
+async def _end(process: asyncio.subprocess.Process, *, alone: bool) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        if alone:
+            os.killpg(process.pid, signal.SIGKILL)
+        else:
+            process.kill()
+    await process.wait()
+    if alone:
+        await asyncio.to_thread(_reap, process.pid)
+
+
+def _reap(group: int) -> None:
+    """Take note of the ends of children's children: they are ours where we are the first process, as in a container."""
+    with contextlib.suppress(ChildProcessError):
+        while True:
+            os.waitpid(-group, 0)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Build
+from controller.clients.checkouts import Checkouts
 from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
 from controller.clients.prover import Prover
@@ -24,8 +25,9 @@ from controller.settings import Settings
 class Parts:
     """What one object's actions use.
 
-    `engine` is None where there is none, as in a cluster: whoever cannot do without asks for `docker`. `folder` is where builder runs put their files (lost without harm), `base` what relative paths of the document
-    start from. `say` takes lines of progress. `waits` says what actions under way wait for, by their keys, and `news` is
+    `engine` is None where there is none, as in a cluster: whoever cannot do without asks for `docker`. `folder` is where
+    builder runs put their files (lost without harm), `checkouts` what they build from. `say` takes lines of progress.
+    `waits` says what actions under way wait for, by their keys, and `news` is
     set whenever that changes. `switching` are the names whose old container a replacement of ours has begun to stop.
     """
 
@@ -36,7 +38,7 @@ class Parts:
     prover: Prover
     settings: Settings
     folder: Path
-    base: Path
+    checkouts: Checkouts
     say: Callable[[str], None]
     waits: dict[str, str] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)

@@ -30,12 +30,16 @@ class NotFound(Problem):
 
 
 class Waiting(Problem):
-    """Nothing is wrong; something must happen first. `retry_after` is in seconds."""
+    """Nothing is wrong; something must happen first. `retry_after` is in seconds.
 
-    def __init__(self, for_what: str, *, retry_after: float) -> None:
+    `reason` is an enumerated word where somebody else has to do it, as to push a tag.
+    """
+
+    def __init__(self, for_what: str, *, retry_after: float, reason: str | None = None) -> None:
         super().__init__(f"Waiting for {for_what}")
         self.for_what = for_what
         self.retry_after = retry_after
+        self.reason = reason
 
 
 class Terminal(Problem):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Self, TypeVar
 
-from controller.model.errors import Problem, Terminal
+from controller.model.errors import Problem, Terminal, Waiting
 
 T = TypeVar("T")
 
@@ -22,18 +22,24 @@ class Known(Generic[T]):
 class Unknown:
     """A source that could not be read: neither stale nor fresh. `since` is aware UTC.
 
-    `stalled` is the reason word where nothing but a person can help, as with credentials that are refused; None where it
-    may pass by itself.
+    `stalled` is the reason word where nothing but a person can help, as with credentials that are refused, and `awaited`
+    where somebody else has yet to make it; None where it may pass by itself.
     """
 
     reason: str
     since: datetime
     stalled: str | None = None
+    awaited: str | None = None
 
     @classmethod
     def of(cls, problem: Problem, since: datetime) -> Self:
         """Return what `problem` leaves of a source."""
-        return cls(str(problem), since, problem.reason if isinstance(problem, Terminal) else None)
+        return cls(
+            str(problem),
+            since,
+            stalled=problem.reason if isinstance(problem, Terminal) else None,
+            awaited=problem.reason if isinstance(problem, Waiting) else None,
+        )
 
 
 Observed = Known[T] | Unknown

@@ -69,6 +69,8 @@ class FullBuild(RecordPart):
     """The parts of what it was built from; None: an earlier release made it."""
     bases: dict[str, Digest] | None = None
     """The digests of the images that it was built on, by name; None: an earlier release made it."""
+    commit: str | None = None
+    """The commit of the template's repository that it was built from; None where that is a folder of a machine."""
     request: str | None = None
     """The newest request for a new build that it answers."""
     inventory: Artifact | None = None

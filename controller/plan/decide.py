@@ -120,6 +120,8 @@ def _patience(document: WorkspaceRuntime, state: State) -> timedelta | None:
     if isinstance(state, UpToDate):  # what has failed to answer once is asked once more
         return BLOCKED_RETRY if outstanding.unread is not None else timedelta(0)
     for_good = outstanding.unread is not None and outstanding.unread.stalled is not None
+    if isinstance(state, Blocked) and state.awaited is not None:
+        return timedelta(0)
     if (_is_unread(state) and not for_good) or any(each.unread for each in outstanding.deliveries):
         return None
     if isinstance(state, Stale) and state.fleet.unproven:

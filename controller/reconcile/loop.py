@@ -115,7 +115,8 @@ class Reconciler:
 
     `on_pass` is told of every pass, `on_action` of an action's start (None), its end (a line) or its failure
     (a Problem), `on_trouble` of a pass that `run_forever` could not finish: a document that became invalid, a status
-    that cannot be written, a bug.
+    that cannot be written, a bug. `anew` is called when what is asked seldom is to be asked now: somebody says that it has
+    changed, or asks for something else.
     """
 
     store: ObjectStore
@@ -124,6 +125,7 @@ class Reconciler:
     on_pass: Callable[[Pass], None] = lambda _: None
     on_action: Callable[[Action, str | Exception | None], None] = lambda _action, _outcome: None
     on_trouble: Callable[[Exception], None] = lambda _: None
+    anew: Callable[[], None] = lambda: None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _tasks: dict[str, tuple[Action, asyncio.Task[str]]] = field(default_factory=dict)
     _attempts: Attempts = field(default_factory=Attempts)
@@ -228,11 +230,13 @@ class Reconciler:
         if self._told.is_set():
             self._told.clear()
             self._observation = None
+            self.anew()
         stored = await self.store.read()
         if stored.generation != self._generation:
             self._generation = stored.generation
             self._attempts.forget()
             self._observation = None
+            self.anew()
         state, observation = await self._read(stored)
         self._take_back(stored.document.spec.version, observation)
         progress = Progress(frozenset(self._tasks), self._attempts.failures, self.world.waits())

@@ -128,8 +128,8 @@ class ReleaseWorld:
         async with asyncio.TaskGroup() as group:
             reading_images = group.create_task(self._images(document, records, now))
             templates = group.create_task(self._templates(document, now))
-            source = None if public else group.create_task(self._source(document, now))
             index = None if public else group.create_task(self._index(document, now))
+            source = group.create_task(self._source(document, index, now)) if index is not None else None
         images, unread = reading_images.result()
         return Observation(
             source=source.result() if source else None,
@@ -197,9 +197,7 @@ class ReleaseWorld:
         self, document: WorkspaceRuntime, now: datetime
     ) -> Mapping[str, Observed[TemplateInputs]]:
         readings = {
-            template.name: read_template(
-                self.parts.base / template.build.directory, template.build.args, now=now
-            )
+            template.name: read_template(self.parts.checkouts, template.build, document.spec.version, now=now)
             for template in document.spec.templates
             if template.build.ours
         }
@@ -233,9 +231,19 @@ class ReleaseWorld:
         }
         return await self.readings.each("deliveries of", readings, now)
 
-    async def _source(self, document: WorkspaceRuntime, now: datetime) -> Observed[str]:
-        directory = self.parts.base / document.spec.source.directory
-        return await self.readings.observed("source", read_source(directory, now=now), now)
+    async def _source(
+        self, document: WorkspaceRuntime, index: Awaitable[Observed[ServedPackage]], now: datetime
+    ) -> Observed[str] | None:
+        """Read the source; nothing is fetched of a version that the index serves or that somebody else publishes."""
+        spec = document.spec
+        if spec.source.git is not None:
+            if spec.package.publish == "External":
+                return None
+            served = await index
+            if isinstance(served, Known) and spec.version in served.value.releases:
+                return None
+        reading = read_source(self.parts.checkouts, spec.source, spec.version, now=now)
+        return await self.readings.observed("source", reading, now)
 
     async def _index(self, document: WorkspaceRuntime, now: datetime) -> Observed[ServedPackage]:
         reading = read_package(self.parts.index, document.spec.package.name, now=now)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
+from controller.clients.checkouts import Checkouts
 from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
 from controller.clients.index import PackageIndex, index_client
@@ -148,6 +149,8 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
         runs = await stack.enter_async_context(
             aclosing(Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
         )
+        checkouts = Checkouts(base, folder / "checkouts", settings)
+        stack.push_async_callback(checkouts.aclose)
         parts = Parts(
             engine=engine,
             index=index,
@@ -156,7 +159,7 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
             prover=DockerProver(engine, document.key, settings),
             settings=settings,
             folder=folder,
-            base=base,
+            checkouts=checkouts,
             say=say,
         )
         facts = ImageFacts(parts, registry, bases)

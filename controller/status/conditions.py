@@ -106,7 +106,8 @@ def _is_stalled(scope: Scope, ready: Verdict) -> bool:
         waits_for_targets = state.fallback is not None and state.fleet is None
         return not state.by_owner and not waits_for_targets
     if isinstance(state, UpToDate) and ready.status == "Unknown":
-        return ready.reason != Reason.UNKNOWN
+        unread = state.outstanding.unread
+        return unread is not None and unread.stalled is not None
     return bool(_failures(scope)) or ready.reason in STUCK
 
 
@@ -188,7 +189,8 @@ def _beside(told: Verdict, more: Sequence[str]) -> Verdict:
 
 
 def _blocked(state: Blocked) -> Verdict:
-    return Verdict("Unknown", state.stalled or Reason.UNKNOWN, _unread(state.source, state.message))
+    reason = state.stalled or state.awaited or Reason.UNKNOWN
+    return Verdict("Unknown", reason, _unread(state.source, state.message))
 
 
 def _unread(source: str, why: str) -> str:

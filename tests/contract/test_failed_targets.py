@@ -34,7 +34,7 @@ OURS = Template.model_validate(
 async def parts(registry: str) -> AsyncIterator[Parts]:
     async with Registry(RegistryAccess(registry, insecure=True)) as client:
         records = RegistryRecords(client, f"{registry}/t{secrets.token_hex(4)}/artifacts")
-        yield Parts(UNUSED, UNUSED, records, UNUSED, UNUSED, UNUSED, Path(), Path(), say=lambda _: None)
+        yield Parts(UNUSED, UNUSED, records, UNUSED, UNUSED, UNUSED, Path(), UNUSED, say=lambda _: None)
 
 
 async def begin(parts: Parts, *, verdict: Verdict | None, minutes: int = 1) -> None:

@@ -17,6 +17,7 @@ from controller.api.v1alpha1._base import (
 )
 from controller.api.v1alpha1.build import Build, Dispatch
 from controller.api.v1alpha1.document import Metadata, WorkspaceRuntime
+from controller.api.v1alpha1.git import Git
 from controller.api.v1alpha1.package import Index, Package, Signing
 from controller.api.v1alpha1.probe import (
     EnvironmentVariable,
@@ -43,6 +44,7 @@ __all__ = [
     "Document",
     "Drain",
     "EnvironmentVariable",
+    "Git",
     "ImageName",
     "Index",
     "Limits",

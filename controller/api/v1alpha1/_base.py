@@ -26,6 +26,12 @@ ENDPOINT_PATTERN: Final = r"^unix:///.+$"
 PUBLIC_KEY_PATTERN: Final = r"^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$"
 PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
 GITHUB_PATTERN: Final = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
+GIT_URL_PATTERN: Final = (
+    r"^(https?://|ssh://([A-Za-z0-9_][A-Za-z0-9._-]*@)?)[A-Za-z0-9\[][A-Za-z0-9.:\]-]*/[^\s@?#]+$"
+)
+GIT_REF_PATTERN: Final = r"^([A-Za-z0-9_]|\{version\})([A-Za-z0-9._/+!@-]|\{version\})*$"
+GIT_PATH_PATTERN: Final = r"^(\.|([^./\s]|\.[^./]|\.\.[^/])[^/\n]*(/([^./\s]|\.[^./]|\.\.[^/])[^/\n]*)*)$"
+"""No segment is `.` or `..`, in the regular expressions of an API server, which cannot look ahead."""
 PLATFORM_PATTERN: Final = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
@@ -41,6 +47,10 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     PUBLIC_KEY_PATTERN: "must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----",
     PLATFORM_PATTERN: "must be a platform, as in linux/arm64",
     PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
+    GIT_URL_PATTERN: "must be an https:// or ssh:// address of a repository without credentials, as in"
+    " https://host/owner/name or ssh://git@host/owner/name",
+    GIT_REF_PATTERN: "must be a branch, a tag or a commit, in which {version} may stand for spec.version",
+    GIT_PATH_PATTERN: "must be a folder inside the repository, as in templates/langgraph, or '.' for all of it",
     GITHUB_PATTERN: "must be a repository of GitHub, as in OWNER/NAME",
 }
 """What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""

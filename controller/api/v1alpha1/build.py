@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 
 from controller.api.strategies import OURS, Strategy, check_build
 from controller.api.v1alpha1._base import GITHUB_PATTERN, Distinct, Document, ImageName, Platform, SecretName
+from controller.api.v1alpha1.git import TemplateGit
 
 
 class Dispatch(Document):
@@ -33,9 +34,11 @@ class Build(Document):
     full build for every release. Dispatch: a repository of GitHub is told and its CI builds. Follow: somebody else builds;
     the registry is watched. With the last two, the gate tries the wheel on the image that is served under the first moving
     tag, and what is delivered is probed before any target runs it."""
+    git: TemplateGit | None = None
+    """The template as a folder of a git repository. It or `directory` is required with Append and Dockerfile, and refused
+    with the others."""
     directory: Annotated[str, Field(max_length=4096)] = ""
-    """The folder of the template, absolute or relative to the document; standalone only. Required with Append and
-    Dockerfile, refused with the others."""
+    """The folder of the template, absolute or relative to the document; standalone only. Append and Dockerfile only."""
     args: Annotated[dict[str, Annotated[str, Field(max_length=4096)]], Field(max_length=50)] = {}
     """Build arguments for the template's Dockerfile; never a place for secrets. Append and Dockerfile only."""
     dispatch: Dispatch | None = None

@@ -42,17 +42,21 @@ class Held:
 class Blocked:
     """The next step depends on something that cannot be read now.
 
-    `stalled` is the reason where nothing but a person can help; it is tried again all the same.
+    `stalled` is the reason where nothing but a person can help, `awaited` where somebody else has yet to make it; it is
+    tried again all the same.
     """
 
     source: str
     message: str
     stalled: str | None = None
+    awaited: str | None = None
 
     @classmethod
     def on(cls, source: str, unread: Unknown | None) -> Self:
         """Return what an unread source leaves to be done: nothing, and why."""
-        return cls(source, unread.reason, unread.stalled) if unread else cls(source, "it was not read")
+        if unread is None:
+            return cls(source, "it was not read")
+        return cls(source, unread.reason, unread.stalled, unread.awaited)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import docker
 import pytest
 
+from controller.clients.checkouts import Checkouts
 from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
 from controller.clients.parts import Parts
@@ -64,7 +65,7 @@ async def _gate(settings: Settings, host: str, artifacts: str, image: str, templ
             settings=settings,
             prover=DockerProver(engine, "test/platform", settings),
             folder=place,
-            base=place,
+            checkouts=Checkouts(place, place / "checkouts", settings),
             say=lambda _: None,
         )
         release = ReleaseRecord(

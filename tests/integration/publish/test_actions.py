@@ -16,6 +16,7 @@ from controller.act.adopt import adopt
 from controller.act.package import package
 from controller.act.publish import publish
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.checkouts import Checkouts
 from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
 from controller.clients.index import PackageIndex
@@ -110,7 +111,7 @@ async def place(
             prover=DockerProver(docker, "test/publish", settings),
             settings=settings,
             folder=tmp_path / "work",
-            base=tmp_path,
+            checkouts=Checkouts(tmp_path, tmp_path / "checkouts", settings),
             say=said.append,
         )
         yield Place(parts, proxy, real, f"wsr-act-{secrets.token_hex(4)}", said)

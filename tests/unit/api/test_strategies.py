@@ -27,7 +27,7 @@ def read(template: str) -> WorkspaceRuntime:
     return load(DOCUMENT.replace("TEMPLATE", template), file="runtime.yaml")
 
 
-HERE = "the image is built here from directory"
+HERE = "the image is built here"
 CI = "its repository's own CI builds the image"
 THEY = "somebody else builds the image"
 
@@ -37,11 +37,17 @@ THEY = "somebody else builds the image"
     [
         (
             "build:\n        args: {A: b}",
-            "12: spec.templates[0].build.directory: strategy Append needs it; name the template's folder there",
+            (
+                "12: spec.templates[0].build.directory: strategy Append needs it or git; name the template's folder there,"
+                " or its repository in git"
+            ),
         ),
         (
             "build: {strategy: Dockerfile}",
-            "12: spec.templates[0].build.directory: strategy Dockerfile needs it; name the template's folder there",
+            (
+                "12: spec.templates[0].build.directory: strategy Dockerfile needs it or git; name the template's folder there,"
+                " or its repository in git"
+            ),
         ),
         (
             "build: {strategy: Dispatch}",

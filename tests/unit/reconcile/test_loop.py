@@ -15,7 +15,7 @@ from controller.model.errors import Terminal, Transient, Waiting
 from controller.model.observation import Observation
 from controller.model.plan import Action, Cascade, Judge, Package, Probe, Prune, Publish, Replace, Tag
 from controller.plan.state import Unproven
-from controller.reconcile.loop import REREAD_ALL_AFTER, Done, Pass, Reconciler, Result, Stalled
+from controller.reconcile.loop import REREAD_ALL_AFTER, Done, NotYet, Pass, Reconciler, Result, Stalled
 from tests.unit.simulator.ground import Life, life
 from tests.unit.simulator.life import MemoryStore, SimulatedWorld
 from tests.unit.simulator.machine import sha
@@ -591,15 +591,22 @@ def test_news_from_outside_is_read_at_once_however_recently_the_rest_was_read() 
         made = scene()
         await once(made)
         made.loop.on_pass = lambda _: None
+        anew: list[int] = []
+        made.loop.anew = lambda: anew.append(len(made.world.full_reads))
         watching = asyncio.create_task(made.loop.run_forever())
         await asyncio.sleep(0.5)
+        assert anew == []
         reads = len(made.world.full_reads)
         made.loop.look_anew()
         await asyncio.sleep(0.1)
         assert len(made.world.full_reads) == reads + 1
+        assert anew == [reads], "what is asked seldom is asked in this reading"
         made.wake.set()
         await asyncio.sleep(0.1)
         assert len(made.world.full_reads) == reads + 1, "a container's event makes it read targets only"
+        made.edit(suspend=True)
+        await asyncio.sleep(0.1)
+        assert anew == [reads, reads + 1], "so it is when something else is asked for"
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 
@@ -696,5 +703,29 @@ def test_a_run_once_ends_with_what_only_a_person_can_help() -> None:
             "CredentialsMissing",
             "The release records cannot be read: It wants a password. Give one.",
         )
+
+    run(main())
+
+
+def test_a_source_that_somebody_has_yet_to_push_is_waited_for_and_is_no_stall() -> None:
+    async def main() -> None:
+        made = scene()
+        assert isinstance(await once(made), Done)
+        made.edit(version="0.1.1")
+        made.world.machine.awaited.add("source")
+        result = await once(made)
+        assert isinstance(result, NotYet)
+        assert (result.reason, result.message) == (
+            "SourceNotFound",
+            "The source cannot be read: Waiting for runtime-v0.1.1",
+        )
+        assert result.status.condition("Stalled") is None
+        running = asyncio.create_task(made.loop.run_forever())
+        await asyncio.sleep(30)
+        made.world.machine.awaited.clear()
+        await asyncio.sleep(600)
+        assert made.store.status.is_true("Ready")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
     run(main())

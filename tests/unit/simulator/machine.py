@@ -181,6 +181,8 @@ class Machine:
     boxes: dict[str, Box] = field(default_factory=dict)
     unread: set[str] = field(default_factory=set)
     """What cannot be read now: source, index, records, images, images of one template, templates, bases, targets."""
+    awaited: set[str] = field(default_factory=set)
+    """What somebody else has yet to make."""
     refusing: set[str] = field(default_factory=set)
     """The same where only a person can help."""
     bad_at_gate: set[tuple[str, str]] = field(default_factory=set)
@@ -254,6 +256,9 @@ class Machine:
     def _read(self, source: str, value: T) -> Observed[T]:
         if source in self.unread:
             return Unknown("it is away", datetime(2026, 5, 1, tzinfo=UTC))
+        if source in self.awaited:
+            since = datetime(2026, 5, 1, tzinfo=UTC)
+            return Unknown("Waiting for runtime-v0.1.1", since, awaited="SourceNotFound")
         if source in self.refusing:
             since = datetime(2026, 5, 1, tzinfo=UTC)
             return Unknown("It wants a password. Give one.", since, stalled="CredentialsMissing")
