@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import os
 import re
 import shlex
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from controller.api.conditions import Reason
+from controller.clients._git_access import Access
 from controller.clients._git_process import configured, credentials, executed
 from controller.clients._git_tree import folder_in, named_tree, steps, tree_id
 from controller.clients._git_words import Asked, refusal
@@ -35,7 +37,8 @@ _SETTINGS: Final = (
     ("core.hooksPath", "/dev/null"),
     ("fetch.unpackLimit", "1"),
     ("gc.auto", "0"),
-    ("http.lowSpeedLimit", "1000"),
+    # Bytes in a second: a server that has much to count says so every few seconds, in five of them.
+    ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
     ("protocol.version", "2"),
     ("transfer.fsckObjects", "true"),
@@ -45,18 +48,6 @@ _RAW: Final = "* !text !eol !crlf -filter -ident -working-tree-encoding\n"
 _LFS: Final = b"version https://git-lfs.github.com/spec/"
 _TOLD: Final = 3
 _NOT_OFFERED: Final = re.compile(r"unadvertised object|not our ref|no such remote ref", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class Access:
-    """Who we are to a repository: the files of a Secret by key (none: anybody), and where the document names it."""
-
-    where: str
-    """As `spec.source.git`."""
-    secret: str | None = None
-    files: Mapping[str, Path] = field(default_factory=dict)
-    user: str = ""
-    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +101,9 @@ class Remote:
         objects = await self._way(repository, commit, path)
         found = named_tree(commit, path, objects)
         if found is None:
-            raise self._refused(f"{self._where(path, commit)} is no folder", "Correct the path.")
+            raise self._refused(
+                f"{self._where(path, commit)} is no folder", f"Correct {self.access.where}.path."
+            )
         tree, index = folder / "tree", folder / "index"
         tree.mkdir(parents=True)
         more = {"GIT_DIR": str(repository), "GIT_WORK_TREE": str(tree), "GIT_INDEX_FILE": str(index)}
@@ -118,7 +111,7 @@ class Remote:
         listed = await self._git("ls-files", "--stage", "-z", **more)
         await self._git("checkout-index", "--all", "--quiet", **more)
         index.unlink(missing_ok=True)
-        if problems := await asyncio.to_thread(_problems, tree, listed.decode(errors="replace")):
+        if problems := await asyncio.to_thread(_problems, tree, os.fsdecode(listed)):
             more_of_them = len(problems) - _TOLD
             told = "; ".join(problems[:_TOLD]) + (f" and {more_of_them} more" if more_of_them > 0 else "")
             raise self._refused(
@@ -154,8 +147,7 @@ class Remote:
         return f"{path} of {self.url} at {commit[:7]}" if path != "." else f"{self.url} at {commit[:7]}"
 
     def _refused(self, message: str, fix: str) -> Terminal:
-        cure = fix if fix != "Correct the path." else f"Correct {self.access.where}.path."
-        return Terminal(Reason.SOURCE_REFUSED, f"{message}.", fix=cure)
+        return Terminal(Reason.SOURCE_REFUSED, f"{message}.", fix=fix)
 
     async def _ask(self, *arguments: str, seconds: float) -> bytes:
         code, out, said = await self._run(*arguments, seconds=seconds)
@@ -226,11 +218,20 @@ def _problems(tree: Path, listed: str) -> list[str]:
         if mode == "160000":
             found.append(f"{name} is a submodule")
         elif mode == "120000":
-            target = (path.parent / path.readlink()).resolve()
-            if not target.is_relative_to(tree.resolve()):
+            if not _stays(path, tree):
                 found.append(f"{name} is a link that leaves the folder ({path.readlink()})")
         else:
             with path.open("rb") as stream:
                 if stream.read(len(_LFS)) == _LFS:
                     found.append(f"{name} is kept in Git LFS")
     return found
+
+
+def _stays(link: Path, tree: Path) -> bool:
+    try:
+        target = link.resolve(strict=True)
+    except FileNotFoundError:  # it leads nowhere, which is for whoever reads it to judge
+        target = link.resolve()
+    except (OSError, RuntimeError):  # to itself: RuntimeError before Python 3.13
+        return False
+    return target.is_relative_to(tree.resolve())

@@ -96,6 +96,14 @@ def _no_key(asked: Asked) -> Problem:
     )
 
 
+def _malformed(asked: Asked) -> Problem:
+    return Terminal(
+        Reason.SOURCE_REFUSED,
+        f"{asked.url} holds objects that git's own check refuses.",
+        fix="Run `git fsck --full` in it, and have what that names committed anew.",
+    )
+
+
 def _gone(asked: Asked) -> Problem:
     commit = (asked.commit or "")[:7]
     return Transient(f"{asked.url} has no commit {commit} any more: what stood for it has moved on")
@@ -118,6 +126,7 @@ _MEANINGS: Final[tuple[tuple[re.Pattern[str], Callable[[Asked], Problem]], ...]]
         ),
         _absent,
     ),
+    (re.compile(r"fsck error"), _malformed),
     (re.compile(r"unadvertised object|not our ref|couldn't find remote ref"), _gone),
 )
 """In the order in which they are asked: what ssh says of a key stands above what git says of the repository."""

@@ -25,12 +25,11 @@ from typing import Final
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Build, Git, Source
-from controller.clients._git_process import TOKEN_USER
-from controller.clients._git_remote import Access, Remote
+from controller.clients._git_access import access_to
+from controller.clients._git_remote import Remote
 from controller.clients._git_tree import named_tree, tree_id
 from controller.clients.git import commit_of
 from controller.model.errors import Problem, Terminal, Transient, Waiting
-from controller.secret_files import BasicCredentials, content_of
 from controller.settings import Settings
 
 REFS_SECONDS: Final = 60.0
@@ -46,6 +45,7 @@ UNUSED_SECONDS: Final = 2 * 3_600.0
 _NEW: Final = ".new-"
 _GONE: Final = ".gone-"
 _AT_ONCE: Final = 4
+"""Repositories that are asked at the same time, and as many that are fetched: a fetch may take minutes."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 
 
@@ -85,7 +85,8 @@ class Checkouts:
     _locks: dict[tuple[str, str | None, str], asyncio.Lock] = field(default_factory=dict)
     _fetches: dict[tuple[str, str], _Fetch] = field(default_factory=dict)
     _last: dict[tuple[Git, str], Checkout] = field(default_factory=dict)
-    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _listing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
+    _fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
 
     def look_anew(self) -> None:
         """Ask repositories again, however recently they were asked: somebody says that they have changed."""
@@ -110,7 +111,7 @@ class Checkouts:
         if git is None:
             folder = self.base / at.directory
             return Checkout(folder, str(folder))
-        remote = Remote(git.url, self._access(at, git), self.settings.child_environment)
+        remote = Remote(git.url, access_to(at, git, self.settings), self.settings.child_environment)
         commit, name = await self._resolved(remote, git, git.ref_of(version))
         found = await self._kept(git, commit) or await self._fetched(remote, git, commit, name)
         self._last[git, version] = found
@@ -125,32 +126,6 @@ class Checkouts:
         """Return the commit of `used`; None for a folder in no git work tree, or with changes; raises as `look`."""
         found = await self.used(at, version)
         return await commit_of(found.folder) if at.git is None else found.commit
-
-    def _access(self, at: Source | Build, git: Git) -> Access:
-        where = "spec.source.git" if isinstance(at, Source) else "templates[].build.git"
-        name = git.credentials_secret_name
-        if name is None:
-            return Access(where)
-        files = self.settings.secret(name, field=f"{where}.credentialsSecretName")
-        if git.url.startswith("ssh://"):
-            for key, what in (
-                ("ssh-privatekey", "a private key without a password"),
-                ("known_hosts", "the host's line, as ssh-keyscan prints it, once you have compared it"),
-            ):
-                if key not in files:
-                    raise Terminal(
-                        Reason.SECRET_INCOMPLETE,
-                        f"{where}.credentialsSecretName names Secret {name}, which has no {key}.",
-                        fix=f"Write there {what}.",
-                    )
-            return Access(where, name, files)
-        if "token" in files:
-            user = content_of(files["username"]) if "username" in files else TOKEN_USER
-            return Access(where, name, files, user, content_of(files["token"]))
-        if files.keys() == {"ca.crt"}:
-            return Access(where, name, files)
-        given = BasicCredentials.from_files(files)
-        return Access(where, name, files, given.username, given.password)
 
     async def _resolved(self, remote: Remote, git: Git, ref: str) -> tuple[str, str | None]:
         """Return the commit that a ref stands for, and the ref's full name, which a commit itself has not."""
@@ -194,7 +169,7 @@ class Checkouts:
                 asked = time.monotonic()
                 told: Mapping[str, str] | Problem
                 try:
-                    async with self._slots:
+                    async with self._listing:
                         told = await remote.refs(other)
                 except Problem as problem:
                     told = problem
@@ -245,7 +220,7 @@ class Checkouts:
             self.folder.mkdir(parents=True, exist_ok=True)
             aside = Path(tempfile.mkdtemp(prefix=_NEW, dir=self.folder))
             try:
-                async with self._slots:
+                async with self._fetching:
                     await remote.fetch(commit, name, aside / "repository")
                 while left := fetch.paths - results.keys():
                     for path in left:

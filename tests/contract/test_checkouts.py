@@ -211,16 +211,19 @@ async def test_submodules_big_files_kept_elsewhere_and_links_that_leave_are_refu
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
     commit = ground.repository.commit(
         {**FILES, "workspace/big.bin": pointer},
-        links={"workspace/out": "../README.md", "workspace/abs": "/etc/passwd", "workspace/in": "main.py"},
+        links={
+            "workspace/out": "../README.md",
+            "workspace/abs": "/etc/passwd",
+            "workspace/in": "main.py",
+            "workspace/loop": "loop",
+        },
     )
     with_module = ground.repository.commit(FILES, "modules", modules={"workspace/vendor": commit})
     problem = await refused(ground.checkouts(), source(core(server), ref="main"))
     assert str(problem) == (
-        f"workspace of {core(server)} at {commit[:7]} holds what is not taken: workspace/abs".replace(
-            "workspace/abs", "abs is a link that leaves the folder (/etc/passwd)"
-        )
-        + "; big.bin is kept in Git LFS; out is a link that leaves the folder (../README.md). Put the files themselves"
-        " there."
+        f"workspace of {core(server)} at {commit[:7]} holds what is not taken: abs is a link that leaves the folder"
+        " (/etc/passwd); big.bin is kept in Git LFS; loop is a link that leaves the folder (loop) and 1 more. Put the"
+        " files themselves there."
     )
     problem = await refused(ground.checkouts(), source(core(server), ref="modules"))
     assert str(problem) == (
@@ -370,6 +373,36 @@ async def test_what_is_closed_in_the_middle_of_a_fetch_leaves_no_process_and_no_
     assert ground.kept() == []
     running = await asyncio.to_thread(command_lines)
     assert not [each for each in running if core(server).encode() in each]
+
+
+async def test_what_is_ended_is_taken_note_of_where_we_are_the_first_process_as_in_a_container(
+    ground: Ground, server: GitServer
+) -> None:
+    commit = ground.repository.commit(FILES)
+    script = (
+        "import asyncio, contextlib, ctypes, os, sys\n"
+        "from pathlib import Path\n"
+        "from controller.clients import checkouts as module\n"
+        "from controller.model.errors import Waiting\n"
+        "from tests.contract.checking_out import Ground, source\n"
+        "ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # orphans of ours become our children\n"
+        "module.PATIENCE_SECONDS = 0.5\n"
+        "async def main():\n"
+        "    checkouts = Ground(Path(sys.argv[1])).checkouts()\n"
+        "    with contextlib.suppress(Waiting):\n"
+        "        await checkouts.look(source(sys.argv[2], ref=sys.argv[3]), '0.1.0')\n"
+        "    await checkouts.aclose()\n"
+        "asyncio.run(main())\n"
+        "with contextlib.suppress(ChildProcessError):\n"
+        "    print('left', os.waitpid(-1, os.WNOHANG))\n"
+    )
+    server.spoil = lambda _: time.sleep(2)
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", script, str(ground.folder), core(server), commit),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await child.communicate()
+    assert (child.returncode, out) == (0, b"")
 
 
 async def test_a_server_that_breaks_off_or_is_away_is_asked_again(

@@ -142,6 +142,7 @@ def test_a_version_that_the_index_serves_is_adopted_without_its_source(hosted: H
     assert hosted.asked() == 0
 
 
+@pytest.mark.long
 def test_a_template_whose_host_is_away_is_tried_again_and_is_no_failure_of_the_template(
     hosted: Hosted,
 ) -> None:
