@@ -24,7 +24,6 @@ from controller.clients._git_process import configured, credentials, executed
 from controller.clients._git_tree import folder_in, named_tree, steps, tree_id
 from controller.clients._git_words import Asked, refusal
 from controller.model.errors import Terminal
-from controller.model.redaction import redact
 
 LISTING_SECONDS: Final = 60.0
 FETCH_SECONDS: Final = 900.0
@@ -165,13 +164,16 @@ class Remote:
         return out
 
     def _asked(self, commit: str | None) -> Asked:
-        return Asked(self.url, self.access.where, self.access.secret, frozenset(self.access.files), commit)
+        access = self.access
+        hidden = frozenset({access.token} if access.token else ())
+        return Asked(
+            self.url, access.where, access.secret, frozenset(access.files), commit=commit, hidden=hidden
+        )
 
     async def _run(self, *arguments: str, seconds: float, **more: str) -> tuple[int, bytes, str]:
-        code, out, said = await executed(
+        return await executed(
             arguments, environment={**self._environment(), **more}, seconds=seconds, alone=True
         )
-        return code, out, redact(said, {self.access.token} if self.access.token else ())
 
     def _environment(self) -> dict[str, str]:
         given, files = self.access, self.access.files

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
 
 from controller.api.conditions import Reason
 from controller.model.errors import Problem, Terminal, Transient
+from controller.model.redaction import redact
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked, and with which keys of which Secret; `field` is where the document says so, `commit` what was wanted."""
+    """What was asked, and with which keys of which Secret; `where` is where the document says so, `commit` what was wanted."""
 
     url: str
-    field: str
+    where: str
     secret: str | None
     keys: frozenset[str]
     commit: str | None = None
+    hidden: frozenset[str] = field(default=frozenset(), repr=False)
+    """What may not stand in a message."""
 
     @property
     def host(self) -> str:
@@ -38,7 +41,7 @@ def refusal(asked: Asked, said: str) -> Problem:
             return meaning(asked)
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     told = next((line for line in lines if line.startswith(("fatal:", "error:"))), "git ended without a word")
-    return Transient(f"{asked.url} cannot be read: {told.rstrip('.')}")
+    return Transient(f"{asked.url} cannot be read: {redact(told, asked.hidden).rstrip('.')}")
 
 
 def _unknown_host(asked: Asked) -> Problem:
@@ -46,7 +49,7 @@ def _unknown_host(asked: Asked) -> Problem:
 
 
 def _refused(asked: Asked) -> Problem:
-    name = f"{asked.field}.credentialsSecretName"
+    name = f"{asked.where}.credentialsSecretName"
     keys = "ssh-privatekey and known_hosts" if asked.over_ssh else "token, or username and password"
     if asked.secret is None:
         return Terminal(
@@ -67,7 +70,7 @@ def _absent(asked: Asked) -> Problem:
     return Terminal(
         Reason.SOURCE_NOT_FOUND,
         f"There is no repository {asked.url}, or it is kept from whoever may not read it.",
-        fix=f"Correct {asked.field}.url, or name in credentialsSecretName beside it a Secret that may.",
+        fix=f"Correct {asked.where}.url, or name in credentialsSecretName beside it a Secret that may.",
     )
 
 
@@ -76,7 +79,7 @@ def _untrusted(asked: Asked) -> Problem:
         Reason.SOURCE_REFUSED,
         f"The certificate of {asked.host} is not trusted.",
         fix=f"Write the PEM certificate of the authority that signed it into ca.crt of the Secret that"
-        f" {asked.field}.credentialsSecretName names.",
+        f" {asked.where}.credentialsSecretName names.",
     )
 
 
