@@ -18,6 +18,7 @@ from controller.api.names import (
     ANNOTATION_HOLD_TARGETS,
     ANNOTATION_PIN_TARGETS,
     ANNOTATION_REBUILD,
+    ANNOTATION_REQUESTED_AT,
     ANNOTATION_TAKE_OVER,
     GROUP,
 )
@@ -33,6 +34,10 @@ MEANINGS: Final[Mapping[str, str]] = {
         "done once for each text; another text is another request."
     ),
     ANNOTATION_TAKE_OVER: "The object, as NAMESPACE/NAME, that is no more and whose package and moving tags this one owns now.",
+    ANNOTATION_REQUESTED_AT: (
+        "Any text, such as the time: another one than before has everything read anew and what failed tried again now. "
+        "`status.lastHandledReconcileAt` repeats it once that has begun."
+    ),
 }
 """Every annotation of ours that this release acts on, as users read it."""
 

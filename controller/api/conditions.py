@@ -85,6 +85,7 @@ class Reason(enum.StrEnum):
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 -- a reason
     SECRET_INCOMPLETE = "SecretIncomplete"  # noqa: S105 -- a reason
     SECRET_EXPOSED = "SecretExposed"  # noqa: S105 -- a reason
+    SECRET_NOT_ALLOWED = "SecretNotAllowed"  # noqa: S105 -- a reason
     SIGNING_KEY_INVALID = "SigningKeyInvalid"
     INDEX_REFUSED = "IndexRefused"
     INDEX_CORRUPT = "IndexCorrupt"
@@ -104,4 +105,5 @@ class Reason(enum.StrEnum):
     QUOTA_EXCEEDED = "QuotaExceeded"
     EXEC_FORBIDDEN = "ExecForbidden"
     WORKSPACE_URL_INVALID = "WorkspaceUrlInvalid"
+    STANDALONE_ONLY = "StandaloneOnly"
     INVALID = "Invalid"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, get_args
 
 import yaml
@@ -47,6 +47,20 @@ def load(text: str, *, file: str) -> WorkspaceRuntime:
         f"{file}:{line}: {_dotted(path)}: {message}"
         for line, path, message in sorted(problems, key=lambda problem: (problem[0], _dotted(problem[1])))
     ]
+    raise InvalidDocument("\n".join(dict.fromkeys(lines)))
+
+
+def load_object(content: Mapping[str, Any]) -> WorkspaceRuntime:
+    """Return the document in an object as an API server has it.
+
+    Raises:
+        InvalidDocument: `str()` has one line per problem: `PATH: message`.
+    """
+    try:
+        return WorkspaceRuntime.model_validate({key: content[key] for key in content if key != "status"})
+    except ValidationError as error:
+        found = [_problem(None, details) for details in error.errors()]
+    lines = sorted(f"{_dotted(path)}: {message}" for _, path, message in found)
     raise InvalidDocument("\n".join(dict.fromkeys(lines)))
 
 

@@ -181,6 +181,11 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     Reason.SECRET_EXPOSED: Meaning(
         "A Secret's file is accessible to others.", "Run the chmod of the message."
     ),
+    Reason.SECRET_NOT_ALLOWED: Meaning(
+        "A Secret of the cluster is not labelled for what the object names it for, or must not be sent to a host that it"
+        " would be sent to.",
+        "If its owner agrees, run the command of the message.",
+    ),
     Reason.SIGNING_KEY_INVALID: Meaning(
         "A key of `package.signing` is no Ed25519 key in PEM.", "Make one as the message says."
     ),
@@ -238,6 +243,10 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     ),
     Reason.WORKSPACE_URL_INVALID: Meaning(
         "WSR_WORKSPACE_URL is no address with the known parts.", "Correct it."
+    ),
+    Reason.STANDALONE_ONLY: Meaning(
+        "The object asks in a cluster for what there is on one machine alone, such as a folder of it.",
+        "Write what the message names, or run the document with `wsr run` there.",
     ),
     Reason.INVALID: Meaning(
         "The document or the environment is not valid.", "Correct the line that the message names."

@@ -171,6 +171,8 @@ class Status(StatusPart):
     """Why nothing goes on: a person or a guard said stop."""
     history: tuple[HistoryEntry, ...] = ()
     """The last versions that were asked for, newest first."""
+    last_handled_reconcile_at: str | None = None
+    """The last value of annotation `runtime.molecule.ai/requested-at` that was answered by looking anew."""
 
     def condition(self, type_: str) -> Condition | None:
         """Return the condition of this type, or None."""

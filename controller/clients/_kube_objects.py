@@ -66,6 +66,19 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
+class Credentials:
+    """How another client is to reach the server as we do: certificates and key are files."""
+
+    server: str
+    ca_file: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    scheme: str | None = None
+    token: str | None = field(default=None, repr=False)
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """One request; `doing` completes "Could not …", and empty values of `query` are not sent."""
 

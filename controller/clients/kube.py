@@ -28,6 +28,7 @@ from controller.clients._kube_objects import (
     SECRETS,
     STATEFUL_SETS,
     Call,
+    Credentials,
     Event,
     JsonObject,
     Listed,
@@ -44,6 +45,7 @@ __all__ = [
     "SECRETS",
     "STATEFUL_SETS",
     "Conflict",
+    "Credentials",
     "Event",
     "Expired",
     "FieldsOwned",
@@ -111,6 +113,21 @@ class KubeCluster:
     async def __aexit__(self, *_: object) -> None:
         if self._client is not None:
             await self._client.close()  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+
+    async def credentials(self) -> Credentials:
+        """Return how the server is reached now; a token that expires is the newest one."""
+        configuration = self._opened.configuration
+        header = await configuration.get_api_key_with_prefix("BearerToken") or ""
+        scheme, _, token = header.rpartition(" ")
+        return Credentials(
+            server=str(configuration.host),
+            ca_file=configuration.ssl_ca_cert,
+            certificate=configuration.cert_file,
+            key=configuration.key_file,
+            scheme=scheme or None,
+            token=token or None,
+            insecure=not configuration.verify_ssl,
+        )
 
     async def read(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
         """Return one object. Raises NotFound when there is none."""
@@ -184,7 +201,7 @@ class KubeCluster:
             Call("DELETE", resource.path(namespace, name), f"delete {resource.kind} {name}", body=body)
         )
 
-    async def watch(
+    async def watch(  # noqa: PLR0913 -- what is watched, from where, and how long it may be silent
         self,
         resource: Resource,
         namespace: str | None,
@@ -192,8 +209,11 @@ class KubeCluster:
         *,
         labels: str = "",
         silence_seconds: float = _SILENCE_SECONDS,
+        connected: asyncio.Event | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Yield what changes after `version`, until the server ends the stream: watch on from the last version.
+
+        `connected` is set once the server has begun to answer.
 
         Raises:
             Expired: that version is too old; list anew.
@@ -215,6 +235,8 @@ class KubeCluster:
             try:
                 if answer.status >= HTTPStatus.BAD_REQUEST:
                     raise refused(doing, answer.status, await answer.read(), answer.headers)
+                if connected is not None:
+                    connected.set()
                 async for line in answer.content:
                     yield _event(doing, json.loads(line))
             finally:

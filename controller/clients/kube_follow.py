@@ -24,17 +24,19 @@ async def follow(  # noqa: PLR0913 -- what is followed, from where, and how long
     labels: str = "",
     version: str | None = None,
     silence_seconds: float = _SILENCE_SECONDS,
+    connected: asyncio.Event | None = None,
 ) -> AsyncGenerator[Listed | Event, None]:
     """Yield all objects, then each change; all objects again only where changes may have been missed.
 
     With `version`, as an event or a list had it, go on from there.
 
     A server that is away is asked again with growing pauses; a stream that ended, broke or went silent goes on where it
-    was, so that an idle cluster is not listed again.
+    was, so that an idle cluster is not listed again. `connected` is set while a stream is followed, and cleared when it breaks.
 
     Raises:
         Terminal: we may not list or watch them.
     """
+    connected = connected or asyncio.Event()
     pause = _FIRST_PAUSE_SECONDS
     while True:
         try:
@@ -43,7 +45,12 @@ async def follow(  # noqa: PLR0913 -- what is followed, from where, and how long
                 version = listed.version
                 yield listed
             changes = cluster.watch(
-                resource, namespace, version, labels=labels, silence_seconds=silence_seconds
+                resource,
+                namespace,
+                version,
+                labels=labels,
+                silence_seconds=silence_seconds,
+                connected=connected,
             )
             async with aclosing(changes):
                 async for event in changes:
@@ -51,7 +58,9 @@ async def follow(  # noqa: PLR0913 -- what is followed, from where, and how long
                     if event.kind != "BOOKMARK":
                         yield event
         except Expired:
+            connected.clear()
             version = None
         except Transient:
+            connected.clear()
             await asyncio.sleep(pause)
             pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -20,6 +20,7 @@ from controller.clients.kube import (
     Place,
     Resource,
 )
+from controller.clients.kube_cache import KubeCache
 from controller.model.errors import NotFound
 from controller.model.workload import FIELD_MANAGER, Pod, Workload, WorkloadKind
 
@@ -27,13 +28,13 @@ _RESOURCES: Final[Mapping[WorkloadKind, Resource]] = {
     WorkloadKind.DEPLOYMENT: DEPLOYMENTS,
     WorkloadKind.STATEFUL_SET: STATEFUL_SETS,
 }
-_CLAIMS: Final = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
+CLAIMS: Final = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 
 
 class KubeWorkloads:
     """The workloads of one cluster. Methods raise as those of `KubeCluster` do."""
 
-    def __init__(self, cluster: KubeCluster) -> None:
+    def __init__(self, cluster: KubeCluster | KubeCache) -> None:
         self._cluster = cluster
         self._written: dict[str, str] = {}
 
@@ -65,7 +66,7 @@ class KubeWorkloads:
 
     async def single_writer_claims(self, namespace: str) -> frozenset[str]:
         """Return the names of the volume claims in a namespace that one node alone may mount."""
-        listed = await self._cluster.list(_CLAIMS, namespace)
+        listed = await self._cluster.list(CLAIMS, namespace)
         return frozenset(
             item["metadata"]["name"]
             for item in listed.items

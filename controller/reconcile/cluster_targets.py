@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from controller.act.roll_workload import roll as roll_workload
 from controller.api.v1alpha1 import Workloads, WorkspaceRuntime
 from controller.clients.kube import DEPLOYMENTS, PODS, STATEFUL_SETS, KubeCluster, Resource
-from controller.clients.kube_follow import follow
-from controller.clients.kube_workloads import KubeWorkloads
+from controller.clients.kube_cache import KubeCache
+from controller.clients.kube_workloads import CLAIMS, KubeWorkloads
 from controller.clients.parts import Parts
 from controller.clients.pods import USUAL_URL, PodWorkspaces
 from controller.model.errors import Terminal
@@ -30,7 +30,7 @@ from controller.settings import Settings
 class ClusterTargets:
     """The workloads of one cluster."""
 
-    cluster: KubeCluster
+    cache: KubeCache
     workloads: KubeWorkloads
     workspaces: PodWorkspaces
 
@@ -72,14 +72,12 @@ class ClusterTargets:
         """Call `wake` whenever a workload of the document or one of its pods may have changed; runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             for namespace in _namespaces(document):
-                for resource in (DEPLOYMENTS, STATEFUL_SETS, PODS):
+                for resource in (DEPLOYMENTS, STATEFUL_SETS, PODS, CLAIMS):
                     group.create_task(self._watch(resource, namespace, wake))
 
     async def _watch(self, resource: Resource, namespace: str, wake: Callable[[], None]) -> None:
         with suppress(Terminal):  # what may not be watched may not be read either, and that is said there
-            async with aclosing(follow(self.cluster, resource, namespace)) as changes:
-                async for _ in changes:
-                    wake()
+            await self.cache.follow(resource, namespace, wake)
 
     async def _roll(self, parts: Parts, action: Replace, order: RollOrder) -> ReplaceResult:
         return await roll_workload(
@@ -107,7 +105,8 @@ async def open_cluster(settings: Settings) -> AsyncIterator[ClusterTargets]:
         cluster = await stack.enter_async_context(KubeCluster(settings.kubeconfig))
         url = settings.workspace_url or USUAL_URL
         workspaces = await stack.enter_async_context(PodWorkspaces(cluster, url=url))
-        yield ClusterTargets(cluster, KubeWorkloads(cluster), workspaces)
+        cache = KubeCache(cluster)
+        yield ClusterTargets(cache, KubeWorkloads(cache), workspaces)
 
 
 def _namespaces(document: WorkspaceRuntime) -> Iterable[str]:

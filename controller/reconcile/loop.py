@@ -129,7 +129,7 @@ class Reconciler:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _tasks: dict[str, tuple[Action, asyncio.Task[str]]] = field(default_factory=dict)
     _attempts: Attempts = field(default_factory=Attempts)
-    _generation: int = -1
+    _asked: tuple[int, str | None] = (-1, None)
     _resumed_time: datetime | None = None
     _observation: Observation | None = None
     _observed_time: datetime | None = None
@@ -232,8 +232,9 @@ class Reconciler:
             self._observation = None
             self.anew()
         stored = await self.store.read()
-        if stored.generation != self._generation:
-            self._generation = stored.generation
+        asked = (stored.generation, stored.document.metadata.requested_at)
+        if asked != self._asked:
+            self._asked = asked
             self._attempts.forget()
             self._observation = None
             self.anew()

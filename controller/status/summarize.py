@@ -67,6 +67,7 @@ def summarize(scope: Scope, previous: Status, now: datetime) -> Status:
         else (None if isinstance(records, Known) else previous.last_known_good),
         held=scope.state.message if isinstance(scope.state, Held) else None,
         history=_history(scope, record, previous, now),
+        last_handled_reconcile_at=scope.document.metadata.requested_at,
     )
 
 

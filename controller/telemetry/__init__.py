@@ -1,1 +1,1 @@
-"""What can be measured of a running loop from outside: metrics, as Prometheus reads them."""
+"""What people who run it read besides the status: metrics, as Prometheus reads them, and the log of the operator."""

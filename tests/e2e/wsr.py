@@ -7,7 +7,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -42,13 +42,28 @@ class Running:
     _closed: bool = False
 
     @classmethod
-    def start(cls, arguments: Sequence[str], *, log: Path) -> Self:
-        """Start `wsr` with these arguments; what it says is also added to `log`, for whoever looks into a failure."""
+    def start(
+        cls,
+        arguments: Sequence[str],
+        *,
+        log: Path,
+        program: Sequence[str] = (str(WSR),),
+        environment: Mapping[str, str] | None = None,
+    ) -> Self:
+        """Start `wsr`, or another program of ours, with these arguments.
+
+        What it says is also added to `log`, for whoever looks into a failure. `environment` is all that it gets.
+        """
         # A file, not a pipe that somebody would have to empty.
         out = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the call
         running = cls(
             subprocess.Popen(
-                [str(WSR), *arguments], stdout=out, stderr=subprocess.PIPE, text=True, bufsize=1
+                [*program, *arguments],
+                stdout=out,
+                stderr=subprocess.PIPE,
+                text=True,
+                bufsize=1,
+                env=environment,
             ),
             out,
         )
@@ -75,6 +90,10 @@ class Running:
     def has_said(self, pattern: str) -> bool:
         """Whether a line so far has the regular expression in it."""
         return any(re.search(pattern, line) for line in list(self._lines))
+
+    def said(self) -> list[str]:
+        """The lines so far."""
+        return list(self._lines)
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -9,7 +9,12 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from controller.api import annotations as annotated
 from controller.api.field_error import FieldError
-from controller.api.names import ANNOTATION_HOLD, ANNOTATION_REBUILD, ANNOTATION_TAKE_OVER
+from controller.api.names import (
+    ANNOTATION_HOLD,
+    ANNOTATION_REBUILD,
+    ANNOTATION_REQUESTED_AT,
+    ANNOTATION_TAKE_OVER,
+)
 from controller.api.v1alpha1._base import Document, Name
 from controller.api.v1alpha1.spec import Spec
 
@@ -22,8 +27,8 @@ class Metadata(Document):
     name: Name
     namespace: Name = "default"
     annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
-    """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets`, `/rebuild` and
-    `/take-over`."""
+    """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets`, `/rebuild`,
+    `/requested-at` and `/take-over`."""
 
     @property
     def hold(self) -> str | None:
@@ -34,6 +39,11 @@ class Metadata(Document):
     def takes_over(self) -> str | None:
         """The object whose package and tags are this one's now, as NAMESPACE/NAME; None when there is none."""
         return self.annotations.get(ANNOTATION_TAKE_OVER)
+
+    @property
+    def requested_at(self) -> str | None:
+        """What names the last request to look anew now; None when there is none."""
+        return self.annotations.get(ANNOTATION_REQUESTED_AT)
 
     @property
     def held_targets(self) -> Mapping[str, str]:

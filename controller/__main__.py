@@ -1,0 +1,129 @@
+"""The operator of a cluster: `python -m controller`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import socket
+import sys
+import tempfile
+from dataclasses import replace
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from controller.admin.server import Address
+from controller.model.errors import Problem
+from controller.operator.process import Options, serve
+from controller.settings import Settings
+from controller.telemetry.log import write_log
+
+
+@click.command()
+@click.option(
+    "--namespace",
+    envvar="WSR_NAMESPACE",
+    required=True,
+    help="Where the operator is installed; it serves the objects there.",
+)
+@click.option(
+    "--target-namespaces",
+    "targets",
+    envvar="WSR_TARGET_NAMESPACES",
+    default="",
+    help="Namespaces with commas between them: the objects there are served, too, and workloads in all may be rolled.",
+)
+@click.option(
+    "--pod", envvar="WSR_POD_NAME", default=socket.gethostname, help="What tells this replica from others."
+)
+@click.option(
+    "--lease",
+    envvar="WSR_LEASE_NAME",
+    help="The Lease in its namespace that replicas agree by; without it this must be the only one.",
+)
+@click.option(
+    "--listen",
+    envvar="WSR_LISTEN",
+    default="127.0.0.1:8080",
+    show_default=True,
+    help="Where /healthz and /readyz are answered.",
+)
+@click.option(
+    "--state",
+    envvar="WSR_STATE_DIR",
+    type=click.Path(path_type=Path),
+    help="A folder for files that may be lost.",
+)
+@click.option(
+    "--secrets",
+    envvar="WSR_SECRETS_DIR",
+    type=click.Path(path_type=Path),
+    help="A folder in memory for the Secrets of objects; default: one in /dev/shm that is removed at the end.",
+)
+@click.option(
+    "--operator-image",
+    envvar="WSR_OPERATOR_IMAGE",
+    help="This program's own image, which plays the model beside candidates at the gate, unless WSR_STAND_IN_IMAGE does.",
+)
+@click.option(
+    "--exec",
+    "may_execute",
+    envvar="WSR_EXEC",
+    type=bool,
+    default=False,
+    help="Whether workspaces that predate /runtime may be asked for their version by exec.",
+)
+def main(  # noqa: PLR0913 -- one parameter per documented option
+    *,
+    namespace: str,
+    targets: str,
+    pod: str,
+    lease: str | None,
+    listen: str,
+    state: Path | None,
+    secrets: Path | None,
+    operator_image: str | None,
+    may_execute: bool,
+) -> int:
+    """Reconcile the WorkspaceRuntimes of a cluster.
+
+    The cluster is that of KUBECONFIG, else that of the pod that this runs in. It logs JSON lines to stderr.
+    """
+    known: dict[str, frozenset[str]] = {}
+    write_log(lambda: frozenset(chain.from_iterable(known.values())))
+    made = None if secrets else Path(tempfile.mkdtemp(prefix="wsr-secrets-", dir="/dev/shm"))
+    namespaces = tuple(
+        dict.fromkeys([namespace, *(each.strip() for each in targets.split(",") if each.strip())])
+    )
+    try:
+        settings = Settings.of_process(state_dir=state)
+        settings = replace(settings, stand_in_image=settings.stand_in_image or operator_image)
+        options = Options(
+            namespaces=namespaces,
+            pod=pod,
+            lease=lease,
+            listen=_address(listen),
+            state=settings.state_dir,
+            secrets=secrets or made or Path(),
+            may_execute=may_execute,
+        )
+        return asyncio.run(serve(options, settings, known))
+    except Problem as problem:
+        logging.getLogger("controller.operator").error("Ending: %s", problem)  # noqa: TRY400 -- it says what to do; a trace would not
+        return 1
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
+
+
+def _address(given: str) -> Address:
+    host, _, port = given.rpartition(":")
+    if not host or not port.isdigit():
+        raise click.BadParameter(f"{given!r} is no address; write HOST:PORT.", param_hint="--listen")
+    return Address(host.strip("[]"), int(port))
+
+
+if __name__ == "__main__":
+    sys.exit(main(standalone_mode=False))

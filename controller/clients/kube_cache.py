@@ -1,0 +1,157 @@
+"""Objects of a cluster as watches keep them, so that looking at what did not change asks the server for nothing.
+
+It answers what was followed and is current; everything else goes to the server. While a stream is broken nothing of it is
+current: what cannot be read is told as that, and never as it was before. What we write is in it at once, so that nobody
+who wrote sees an older object than that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any, Final
+
+from controller.clients.kube import Conflict, JsonObject, KubeCluster, Listed, Place, Resource
+from controller.clients.kube_follow import follow
+from controller.clients.label_selector import pairs_of, selects
+
+_GONE: Final = "DELETED"
+_WITHOUT_MANAGERS: Final = frozenset({"Pod", "PersistentVolumeClaim"})
+"""Kinds of which nobody asks who wrote which field: that is half of what is known of them."""
+
+
+class _Shelf:
+    """The objects of one kind in one namespace, by name and by label; `version` is the newest that was heard of."""
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self.objects: dict[str, JsonObject] = {}
+        self.connected = asyncio.Event()
+        self.version = ""
+        self._carrying: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+
+    @property
+    def current(self) -> bool:
+        """Whether everything that is known of by now is here."""
+        return bool(self.version) and self.connected.is_set()
+
+    def replace(self, listed: Listed) -> None:
+        """Hold what was listed, and of what is newer only that."""
+        newer = [each for each in self.objects.values() if _age(each) > int(listed.version)]
+        self.objects, self._carrying = {}, defaultdict(set)
+        for each in (*listed.items, *newer):
+            self.put(each)
+
+    def put(self, found: JsonObject) -> None:
+        """Hold an object, unless a newer state of it is held."""
+        if found.get("kind", self._kind) in _WITHOUT_MANAGERS:
+            found["metadata"].pop("managedFields", None)
+        if self.remove(found):
+            self.objects[_name(found)] = found
+            for pair in _labels(found).items():
+                self._carrying[pair].add(_name(found))
+
+    def remove(self, found: JsonObject) -> bool:
+        """Hold an object no more, unless a newer state of it is held; return whether it is not held now."""
+        known = self.objects.get(_name(found))
+        if known is None:
+            return True
+        if _age(known) > _age(found):
+            return False
+        del self.objects[_name(found)]
+        for pair in _labels(known).items():
+            self._carrying[pair].discard(_name(found))
+        return True
+
+    def selected(self, selector: str) -> tuple[JsonObject, ...]:
+        """Return what a selector selects, by name."""
+        sets = [self._carrying.get(pair, set()) for pair in pairs_of(selector)]
+        names = min(sets, key=len) if sets else self.objects.keys()
+        return tuple(
+            self.objects[name] for name in sorted(names) if selects(selector, _labels(self.objects[name]))
+        )
+
+
+class KubeCache:
+    """A cluster to read workloads and pods from; raises as `KubeCluster` does."""
+
+    def __init__(self, cluster: KubeCluster) -> None:
+        self.cluster = cluster
+        self._shelves: dict[tuple[Resource, str], _Shelf] = {}
+
+    async def follow(self, resource: Resource, namespace: str, changed: Callable[[], None]) -> None:
+        """Keep the objects of a kind current and call `changed` at each change; runs until cancelled.
+
+        Raises:
+            Terminal: we may not list or watch them; they are read one time after the other then.
+        """
+        shelf = self._shelves[resource, namespace] = _Shelf(resource.kind)
+
+        try:
+            async with aclosing(follow(self.cluster, resource, namespace, connected=shelf.connected)) as news:
+                async for each in news:
+                    if isinstance(each, Listed):
+                        shelf.replace(each)
+                    elif each.kind == _GONE:
+                        shelf.remove(each.object)
+                    else:
+                        shelf.put(each.object)
+                    shelf.version = each.version
+                    changed()
+        finally:
+            del self._shelves[resource, namespace]
+
+    async def list(self, resource: Resource, namespace: str, *, labels: str = "") -> Listed:
+        """Return the objects of a kind in a namespace that a selector selects."""
+        shelf = self._shelves.get((resource, namespace))
+        if shelf is None or not shelf.current:
+            return await self.cluster.list(resource, namespace, labels=labels)
+        return Listed(shelf.selected(labels), shelf.version)
+
+    async def read(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
+        """Return one object. Raises NotFound when there is none."""
+        shelf = self._shelves.get((resource, namespace or ""))
+        if shelf is None or not shelf.current or name not in shelf.objects:
+            return await self.cluster.read(resource, namespace, name)
+        return shelf.objects[name]
+
+    async def apply(
+        self, at: Place, body: Mapping[str, Any], *, manager: str, force: bool = False
+    ) -> JsonObject:
+        """Own the fields in `body`; see `KubeCluster.apply`."""
+        try:
+            written = await self.cluster.apply(at, body, manager=manager, force=force)
+        except Conflict:
+            # The next look must not be at what has just been found to be old.
+            self._note(at, await self.cluster.read(at.resource, at.namespace, at.name))
+            raise
+        self._note(at, written)
+        return written
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
+    ) -> None:
+        """Delete an object; see `KubeCluster.delete`."""
+        await self.cluster.delete(resource, namespace, name, uid=uid)
+
+    def _note(self, at: Place, found: JsonObject) -> None:
+        shelf = self._shelves.get((at.resource, at.namespace or ""))
+        if shelf is not None:
+            shelf.put(found)
+
+
+def _age(found: JsonObject) -> int:
+    # Resource versions of one kind are numbers that grow (KEP-5504).
+    return int(found["metadata"]["resourceVersion"])
+
+
+def _name(found: JsonObject) -> str:
+    name: str = found["metadata"]["name"]
+    return name
+
+
+def _labels(found: JsonObject) -> Mapping[str, str]:
+    labels: Mapping[str, str] = found["metadata"].get("labels") or {}
+    return labels

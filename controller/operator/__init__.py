@@ -1,0 +1,1 @@
+"""The Kubernetes side of the engine: objects, Secrets and status of a cluster, one daemon for each object."""

@@ -1,0 +1,187 @@
+"""The outside of one object in a cluster: its registry and index, workloads, and builder runs."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.checkouts import Checkouts
+from controller.clients.index import index_client
+from controller.clients.kube import KubeCluster
+from controller.clients.kube_cache import KubeCache
+from controller.clients.kube_workloads import KubeWorkloads
+from controller.clients.parts import Parts
+from controller.clients.pod_candidate import ProbeOwner
+from controller.clients.pods import USUAL_URL, PodWorkspaces
+from controller.clients.registry import Registry
+from controller.clients.registry_config import access_of
+from controller.clients.registry_records import RegistryRecords
+from controller.clients.runs import Runs
+from controller.model.observation import Observation
+from controller.model.plan import Action, Replace
+from controller.model.target import Target
+from controller.observe.bases import RegistryBases
+from controller.plan.steering import steered
+from controller.reconcile.cluster_targets import ClusterTargets
+from controller.reconcile.image_facts import ImageFacts, registries
+from controller.reconcile.pod_prover import PodProver, place_of
+from controller.reconcile.release_world import ReleaseWorld
+from controller.settings import GitHubPlace, Settings
+
+BUILDS_AT_ONCE: Final = 2
+_INHERITED: Final = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "TMPDIR",
+    "PYTHONPATH",
+    "PYTHONDONTWRITEBYTECODE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterWorld:
+    """The `World` of an object in a cluster."""
+
+    releases: ReleaseWorld
+    targets: ClusterTargets
+
+    @property
+    def parts(self) -> Parts:
+        """What actions work with."""
+        return self.releases.parts
+
+    async def observe(
+        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+    ) -> Observation:
+        """See `World`."""
+        return await self.releases.observe(document, self._targets(document), earlier=earlier, record=record)
+
+    async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
+        """See `World`."""
+        if isinstance(action, Replace):
+            return await self.targets.roll(self.parts, document, action)
+        return await self.releases.perform(document, action)
+
+    def leave(self) -> None:
+        """Let builder runs under way go on without us: whoever comes next takes them up."""
+
+    def waits(self) -> Mapping[str, str]:
+        """See `World`."""
+        return dict(self.parts.waits)
+
+    async def watch(self, document: WorkspaceRuntime, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever a target or what an action waits for may have changed; runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.targets.watch(document, wake))
+            group.create_task(self._watch_news(wake))
+
+    async def _watch_news(self, wake: Callable[[], None]) -> None:
+        while True:
+            await self.parts.news.wait()
+            self.parts.news.clear()
+            wake()
+
+    async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
+        return steered(document, await self.targets.observe(document))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What worlds are opened in: the cluster, the settings of the object, its folder, and who writes its records."""
+
+    cluster: KubeCluster
+    uid: str
+    settings: Settings
+    folder: Path
+    writer: str
+    say: Callable[[str], None]
+
+
+@asynccontextmanager
+async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncIterator[ClusterWorld]:
+    """Open what `document` works with.
+
+    Raises:
+        Terminal: a Secret is incomplete; nothing was reached yet.
+    """
+    spec, settings = document.spec, around.settings
+    async with AsyncExitStack() as stack:
+        index = await stack.enter_async_context(index_client(document, settings))
+        access = access_of(document, settings, reading=True)
+        registry = await stack.enter_async_context(Registry(access))
+        bases = RegistryBases(registries(access, registry, stack))
+        writing = await stack.enter_async_context(Registry(access_of(document, settings, reading=False)))
+        records = RegistryRecords(
+            writing, spec.registry.artifacts, cache=around.folder / "blobs", writer=lambda: around.writer
+        )
+        runs = await stack.enter_async_context(
+            aclosing(Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
+        )
+        checkouts = Checkouts(around.folder, around.folder / "checkouts", settings)
+        stack.push_async_callback(checkouts.aclose)
+        parts = Parts(
+            engine=None,
+            index=index,
+            records=records,
+            runs=runs,
+            prover=_prover(document, around),
+            settings=settings,
+            folder=around.folder,
+            checkouts=checkouts,
+            say=around.say,
+        )
+        url = settings.workspace_url or USUAL_URL
+        workspaces = await stack.enter_async_context(PodWorkspaces(around.cluster, url=url))
+        cache = KubeCache(around.cluster)
+        targets = ClusterTargets(cache, KubeWorkloads(cache), workspaces)
+        yield ClusterWorld(
+            ReleaseWorld(parts, registry, ImageFacts(parts, registry, bases), writing), targets
+        )
+
+
+def _prover(document: WorkspaceRuntime, around: Surroundings) -> PodProver:
+    metadata = document.metadata
+    owner = ProbeOwner(metadata.namespace, metadata.name, around.uid)
+    return PodProver(around.cluster, owner, place_of(around.settings), say=around.say)
+
+
+def settings_of_object(settings: Settings, *, secrets: Path) -> Settings:
+    """Return the settings for an object of the cluster: its own Secrets, and no credentials of this process."""
+    return replace(
+        settings,
+        secrets_dir=secrets,
+        docker_config=secrets / "none",
+        pypi_token=None,
+        identity=None,
+        ghcr=None,
+        github=GitHubPlace(api_url=settings.github.api_url, server_url=settings.github.server_url),
+        hook_secret=None,
+        dispatch_token=None,
+        child_environment={
+            "HOME": str(secrets),
+            **{name: value for name, value in settings.child_environment.items() if name in _INHERITED},
+        },
+    )
+
+
+def foundation_of(document: WorkspaceRuntime) -> str:
+    """Return what stands for all of a document that its world is opened with; a version is not among that."""
+    spec = document.spec
+    images = [template.image for template in spec.templates]
+    parts = [spec.registry, spec.package, spec.targets]
+    told = json.dumps([images, *(part.model_dump(mode="json") for part in parts)], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
