@@ -170,6 +170,7 @@ def settings_of_object(settings: Settings, *, secrets: Path) -> Settings:
         ghcr=None,
         github=GitHubPlace(api_url=settings.github.api_url, server_url=settings.github.server_url),
         hook_secret=None,
+        admin_token=None,
         dispatch_token=None,
         child_environment={
             "HOME": str(secrets),
