@@ -176,11 +176,12 @@ class PodCandidate:
     async def _read(self) -> PodSight:
         at = self._at
         try:
-            return read_pod(await self._where.cluster.read(at.resource, at.namespace, at.name))
+            found = await self._where.cluster.read(at.resource, at.namespace, at.name)
         except NotFound as gone:
             raise Transient(
                 f"{at} was deleted while its candidate was proven, which says nothing of that"
             ) from gone
+        return read_pod(found)
 
     async def _awaited(self, holds: Callable[[PodSight], bool]) -> PodSight:
         """Return the pod when something is so of it.

@@ -1,6 +1,7 @@
 """What the tests of the gate share: a probe with a stand-in of its own, and what it leaves behind."""
 
 import asyncio
+import re
 
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
@@ -33,8 +34,9 @@ async def left_behind(engine: DockerEngine, owner: str) -> list[str]:
 
 
 async def volumes(engine: DockerEngine) -> set[str]:
+    """Those without a name, as a candidate's are."""
     found = await engine.call("list volumes", lambda client: client.volumes())
-    return {volume["Name"] for volume in found["Volumes"] or []}
+    return {name for volume in found["Volumes"] or [] if re.fullmatch("[0-9a-f]{64}", name := volume["Name"])}
 
 
 async def until_running(engine: DockerEngine, owner: str) -> str:

@@ -2,15 +2,24 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from controller.clients import pod_candidate
+from controller.clients._kube_workloads import parse_pod
+from controller.clients._probe_pod import Making, ProbePlace, probe_pod
 from controller.clients.kube import PODS, Resource
-from controller.model.errors import NotFound, Problem, Terminal
+from controller.model.errors import NotFound, Problem, Terminal, Transient
+from controller.model.observed import Known, Unknown
 from controller.model.probe import ModelUse, ProbeOrder, ProbePassed, ProbeReason
+from controller.model.running import RuntimeState
+from controller.reconcile.cluster_targets import open_cluster
+from controller.settings import Settings
+from tests.cluster.cluster import Cluster
 from tests.integration.probe.pods import CONFIG_MAPS, POLICIES, VERSION, Place
+from tests.parts.pod_proxy import pod_proxy
 
 QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 MEBIBYTE = 1 << 20
@@ -232,3 +241,48 @@ async def test_a_probe_may_reach_nothing_and_has_no_right_and_no_secret(place: P
 async def test_the_platform_is_that_of_the_nodes(place: Place) -> None:
     (node,) = (await place.cluster.list(Resource("v1", "nodes", "Node"))).items
     assert await place.prover().platform() == f"linux/{node['status']['nodeInfo']['architecture']}"
+
+
+@pytest.mark.parametrize("on", ["on", "off"])
+async def test_a_workspace_that_predates_its_report_is_asked_by_a_command_where_that_is_on(
+    place: Place, cluster: Cluster, tmp_path: Path, on: str
+) -> None:
+    environment = {
+        "HOME": str(tmp_path),
+        "KUBECONFIG": str(cluster.kubeconfig),
+        "WSR_WORKSPACE_URL": place.url,
+        "WSR_EXEC": on,
+    }
+    making = Making("old", "", None)
+    pod = probe_pod(place.order("old", FAULT="no-runtime"), place.owner, ProbePlace("", ""), making)
+    del pod["spec"]["initContainers"]
+    pod["spec"]["containers"][0]["command"] = [
+        "sh",
+        "-c",
+        "echo x > /configs/config.yaml; exec python3 /agent.py",
+    ]
+    await place.cluster.create(PODS, place.owner.namespace, pod)
+    found = parse_pod(await place.until_running("old"), "workspace")
+    async with open_cluster(Settings.from_environment(environment), package="pip") as opened:
+        said = await opened.workspaces.report(found, container="workspace")
+        while isinstance(said, Unknown) and "answered 502" in said.reason:  # nothing listens yet
+            said = await opened.workspaces.report(found, container="workspace")
+    if on == "on":
+        assert isinstance(said, Known), said
+        assert (said.value.package, said.value.state) == ("pip", RuntimeState.UNREPORTED)
+    else:
+        assert isinstance(said, Unknown)
+        assert said.reason.endswith("/runtime answered 404")
+
+
+async def test_one_that_is_not_reached_any_more_is_not_blamed_for_its_silence(
+    place: Place, cluster: Cluster
+) -> None:
+    with pod_proxy(cluster) as url:
+        order = replace(place.order(FAULT="never-ready"), start_deadline_seconds=3)
+        running = asyncio.create_task(replace(place, url=url).prove(order))
+        await place.until_running("talker")
+        await asyncio.sleep(1)  # its stand-in was told what to say, and it is asked for its card
+    with pytest.raises(Transient, match=r"/21802/seen did not answer \(ClientConnectorError\)"):
+        await running
+    assert await place.left() == []
