@@ -90,7 +90,9 @@ class Settings:
     """How the cluster is reached whose workloads are targets; it need not exist."""
     workspace_url: str | None = None
     """Where the workspace in a pod is asked, with `{namespace}`, `{pod}`, `{podIP}` and `{port}`; None: at the pod's address."""
-    stand_in_image: str | None = None
+    exec_in_pods: bool = False
+    """Whether a workspace in a pod that does not answer is asked by a command in it."""
+    operator_image: str | None = None
     """The operator's own image: in a cluster the stand-in model beside a candidate runs from it."""
     probe_callers: Sequence[Mapping[str, Any]] | None = None
     """The peers of a NetworkPolicy from which the operator asks candidates; None: any."""
@@ -129,7 +131,8 @@ class Settings:
             dispatch_token=given.get("TEMPLATE_DISPATCH_TOKEN"),
             kubeconfig=_kubeconfig(given),
             workspace_url=given.get("WSR_WORKSPACE_URL"),
-            stand_in_image=given.get("WSR_STAND_IN_IMAGE"),
+            exec_in_pods=_switch(given, "WSR_EXEC"),
+            operator_image=given.get("WSR_OPERATOR_IMAGE"),
             probe_callers=_peers(given),
             image_platform=_image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
@@ -290,6 +293,13 @@ def _identity(given: Mapping[str, str]) -> IdentityIssuer | None:
     # GitHub sets both in a job with `id-token: write`, and neither in another.
     url, token = given.get("ACTIONS_ID_TOKEN_REQUEST_URL"), given.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
     return IdentityIssuer(url, token) if url and token else None
+
+
+def _switch(given: Mapping[str, str], name: str) -> bool:
+    value = given.get(name, "off")
+    if value not in {"on", "off"}:
+        raise Terminal("Invalid", f"{name} is {value!r}.", fix="Write on or off.")
+    return value == "on"
 
 
 def _peers(given: Mapping[str, str]) -> Sequence[Mapping[str, Any]] | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Self
 
 from controller.api.conditions import Reason
 from controller.model.container import ContainerState
-from controller.model.observed import Known, Observed
+from controller.model.observed import Known, Observed, Unknown
 from controller.model.running import RuntimeReport
 
 
@@ -71,6 +72,28 @@ class Target:
     succession: Succession | None = None
     has_create_spec: bool = False
     """Whether its create specification is in its label; False for one that was never replaced by us."""
+
+    @classmethod
+    def unseen(cls, namespace: str, barred: Barred, running: Unknown) -> Self:
+        """Return what stands for all targets of a namespace that cannot be seen, so that nobody takes them for proven."""
+        return cls(
+            id=f"{namespace}/Namespace/{namespace}",
+            host=namespace,
+            name=namespace,
+            template=None,
+            template_unknown=barred.cause,
+            container_id="",
+            image="",
+            image_id="",
+            state=ContainerState.RUNNING,
+            running=running,
+            barred=barred,
+        )
+
+    @property
+    def is_unseen(self) -> bool:
+        """Whether it stands for targets that cannot be seen."""
+        return not self.container_id
 
     @property
     def is_running(self) -> bool:

@@ -219,6 +219,8 @@ def _pruning(
     """Return what may be deleted while nothing goes on. When it fails nothing else does: nobody waits for it."""
     if progress.in_flight or isinstance(targets, Unknown) or isinstance(records, Unknown):
         return []
+    if any(target.is_unseen for target in targets.value):
+        return []  # what they run is not known
     action = pruning(document, records.value, targets.value, now)
     failure = progress.failures.get(action.key) if action is not None else None
     return [action] if action is not None and (failure is None or _due(failure, now)) else []

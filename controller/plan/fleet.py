@@ -114,6 +114,8 @@ def sort_fleet(
 def _left_alone(target: Target, record: ReleaseRecord, left_out: Mapping[str, LeftOut]) -> LeftAlone | None:
     if target.in_transition:  # what was begun is finished or undone, whatever else is true by now
         return None
+    if target.is_unseen:
+        return guarded(target, record.version)
     if target.template is None:
         return LeftAlone(target, target.template_unknown or "of no listed template")
     if (out := left_out.get(target.template)) is not None:

@@ -7,19 +7,22 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from controller.act.roll_workload import roll as roll_workload
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Workloads, WorkspaceRuntime
 from controller.clients.kube import DEPLOYMENTS, PODS, STATEFUL_SETS, KubeCluster, Resource
 from controller.clients.kube_cache import KubeCache
 from controller.clients.kube_workloads import CLAIMS, KubeWorkloads
 from controller.clients.parts import Parts
 from controller.clients.pods import USUAL_URL, PodWorkspaces
-from controller.model.errors import Terminal
+from controller.model.errors import Problem, Terminal
+from controller.model.observed import Unknown
 from controller.model.plan import Replace
 from controller.model.replacement import ReplaceResult
 from controller.model.roll import RollOrder
-from controller.model.target import Target
+from controller.model.target import Barred, Target
 from controller.model.workload import WorkloadKind
 from controller.observe.workloads import Asked, observe
 from controller.reconcile.roll import concluded, ended
@@ -37,17 +40,28 @@ class ClusterTargets:
     async def observe(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
         """Return the targets that a document names, each once; of two entries the first has it.
 
+        One target stands for a namespace that does not let this object in, or cannot be read, while others can.
+
         Raises:
-            Terminal: a namespace does not let this object in.
+            Terminal: no namespace lets this object in.
             Transient: the cluster did not answer: nothing is known of its targets.
         """
         edit = _edit(document)
         readings = [
-            observe(self.workloads, self.workspaces, namespace, _asked(document, entry, edit))
+            self._seen(namespace, _asked(document, entry, edit))
             for entry in document.spec.targets.workloads
             for namespace in entry.namespaces
         ]
-        found = [target for each in await asyncio.gather(*readings) for target in each]
+        seen = await asyncio.gather(*readings)
+        problems = [each for each in seen if isinstance(each, Problem)]
+        if problems and len(problems) == len(seen):
+            raise problems[0]
+        names = [name for entry in document.spec.targets.workloads for name in entry.namespaces]
+        found = [
+            target
+            for name, each in zip(names, seen, strict=True)
+            for target in ((_unseen(name, each),) if isinstance(each, Problem) else each)
+        ]
         return tuple({target.id: target for target in reversed(found)}.values())[::-1]
 
     async def roll(self, parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
@@ -75,6 +89,12 @@ class ClusterTargets:
                 for resource in (DEPLOYMENTS, STATEFUL_SETS, PODS, CLAIMS):
                     group.create_task(self._watch(resource, namespace, wake))
 
+    async def _seen(self, namespace: str, asked: Asked) -> tuple[Target, ...] | Problem:
+        try:
+            return await observe(self.workloads, self.workspaces, namespace, asked)
+        except Problem as problem:
+            return problem
+
     async def _watch(self, resource: Resource, namespace: str, wake: Callable[[], None]) -> None:
         with suppress(Terminal):  # what may not be watched may not be read either, and that is said there
             await self.cache.follow(resource, namespace, wake)
@@ -89,8 +109,8 @@ class ClusterTargets:
 
 
 @asynccontextmanager
-async def open_cluster(settings: Settings) -> AsyncIterator[ClusterTargets]:
-    """Open the cluster that the settings lead to.
+async def open_cluster(settings: Settings, *, package: str) -> AsyncIterator[ClusterTargets]:
+    """Open the cluster that the settings lead to; `package` is the runtime's name, for `workspaces_in`.
 
     Raises:
         Terminal: there is no kubeconfig, or it cannot be read.
@@ -102,11 +122,24 @@ async def open_cluster(settings: Settings) -> AsyncIterator[ClusterTargets]:
             fix="Set KUBECONFIG to the file that leads to it.",
         )
     async with AsyncExitStack() as stack:
-        cluster = await stack.enter_async_context(KubeCluster(settings.kubeconfig))
-        url = settings.workspace_url or USUAL_URL
-        workspaces = await stack.enter_async_context(PodWorkspaces(cluster, url=url))
+        cluster = KubeCluster(settings.kubeconfig, may_execute=settings.exec_in_pods)
+        await stack.enter_async_context(cluster)
+        workspaces = await stack.enter_async_context(workspaces_in(cluster, settings, package=package))
         cache = KubeCache(cluster)
         yield ClusterTargets(cache, KubeWorkloads(cache), workspaces)
+
+
+def workspaces_in(cluster: KubeCluster, settings: Settings, *, package: str) -> PodWorkspaces:
+    """Return the way to the workspaces in a cluster's pods; `package` tells by exec, where that is on, what an old one runs."""
+    url = settings.workspace_url or USUAL_URL
+    return PodWorkspaces(cluster, url=url, package=package if settings.exec_in_pods else None)
+
+
+def _unseen(namespace: str, problem: Problem) -> Target:
+    refused = isinstance(problem, Terminal) and problem.reason == Reason.NAMESPACE_NOT_ALLOWED
+    reason = Reason.NAMESPACE_NOT_ALLOWED if refused else Reason.UNKNOWN
+    cause = str(problem).rstrip(".")
+    return Target.unseen(namespace, Barred(reason, cause), Unknown(cause, datetime.now(UTC)))
 
 
 def _namespaces(document: WorkspaceRuntime) -> Iterable[str]:

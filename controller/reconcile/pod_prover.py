@@ -27,13 +27,13 @@ def place_of(settings: Settings) -> ProbePlace:
     Raises:
         Terminal: GateUnreachable; they do not name the image of the stand-in.
     """
-    if settings.stand_in_image is None:
+    if settings.operator_image is None:
         raise Terminal(
             Reason.GATE_UNREACHABLE,
-            "WSR_STAND_IN_IMAGE is not set, so there is no image for the stand-in model beside a candidate.",
+            "WSR_OPERATOR_IMAGE is not set, so there is no image for the stand-in model beside a candidate.",
             fix="Set it to the operator's own image.",
         )
-    return ProbePlace(settings.stand_in_image, settings.workspace_url or USUAL_URL, settings.probe_callers)
+    return ProbePlace(settings.operator_image, settings.workspace_url or USUAL_URL, settings.probe_callers)
 
 
 class PodProver:

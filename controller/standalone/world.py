@@ -168,5 +168,5 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
             # The library of clusters takes two seconds to import, and need not be installed.
             from controller.reconcile.cluster_targets import open_cluster  # noqa: PLC0415 -- see above
 
-            cluster = await stack.enter_async_context(open_cluster(settings))
+            cluster = await stack.enter_async_context(open_cluster(settings, package=spec.package.name))
         yield StandaloneWorld(ReleaseWorld(parts, registry, facts, writing), cluster)

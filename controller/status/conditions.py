@@ -35,7 +35,13 @@ ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.HELD, Reason.TARGETS_HELD, Reaso
 """Why an object is not ready although all is as its owner wants it: neither under way nor stalled."""
 
 STUCK = frozenset(
-    {Reason.SHAPE_UNSAFE, Reason.CONTAINER_NOT_FOUND, Reason.IMAGE_CONTESTED, Reason.TARGET_OWNED}
+    {
+        Reason.SHAPE_UNSAFE,
+        Reason.CONTAINER_NOT_FOUND,
+        Reason.IMAGE_CONTESTED,
+        Reason.TARGET_OWNED,
+        Reason.NAMESPACE_NOT_ALLOWED,
+    }
 )
 """Why a target cannot be replaced before somebody changes something."""
 

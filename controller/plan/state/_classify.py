@@ -13,7 +13,7 @@ from controller.model.observed import Known, Observed, Unknown
 from controller.model.plan import TagMove
 from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
 from controller.plan.delivery import Delivery, deliveries, retagged
-from controller.plan.fleet import LeftOut, sort_fleet
+from controller.plan.fleet import Fleet, LeftOut, sort_fleet
 from controller.plan.gate import Gate, look
 from controller.plan.monotonic import refusal
 from controller.plan.outcome import came_after
@@ -107,6 +107,12 @@ def _images_unread(gate: Gate, observation: Observation) -> Blocked:
     return Blocked("images", " and ".join(gate.unread.values()), reason)
 
 
+def _targets_unread(fleet: Fleet) -> Blocked | None:
+    """Return which targets cannot be seen now: the others are rolled, and the version is not judged without them."""
+    unseen = (left for left in fleet.missed if left.target.is_unseen and left.reason == Reason.UNKNOWN)
+    return next((Blocked(f"targets in {left.target.host}", left.cause) for left in unseen), None)
+
+
 def _index_unread(index: Unknown | None) -> Blocked:
     return Blocked.on("package index", index)
 
@@ -197,7 +203,7 @@ def _released(
     fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out)
     waits = any(left.reason == Reason.UNKNOWN for left in fleet.missed)
     moves, contests = ((), ()) if waits else lagging(document, ready, records, images, history)
-    unread = _images_unread(gate, observation) if gate.unread else None
+    unread = _images_unread(gate, observation) if gate.unread else _targets_unread(fleet)
     outstanding = Outstanding(due, contests, unread)
     if not fleet.settled:
         return Stale(ready, fleet, outstanding=outstanding)

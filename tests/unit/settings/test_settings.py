@@ -44,12 +44,23 @@ def test_the_way_to_a_cluster_is_kubeconfig_else_the_usual_file() -> None:
     assert settings(WSR_WORKSPACE_URL=url).workspace_url == url
 
 
+def test_commands_in_pods_are_off_unless_they_are_switched_on() -> None:
+    assert [settings().exec_in_pods, *(settings(WSR_EXEC=word).exec_in_pods for word in ("on", "off"))] == [
+        False,
+        True,
+        False,
+    ]
+    with pytest.raises(Terminal) as caught:
+        settings(WSR_EXEC="yes")
+    assert str(caught.value) == "WSR_EXEC is 'yes'. Write on or off."
+
+
 def test_who_may_ask_candidates_is_a_list_of_peers_or_refused() -> None:
-    assert (settings().probe_callers, settings().stand_in_image) == (None, None)
+    assert (settings().probe_callers, settings().operator_image) == (None, None)
     found = settings(
-        WSR_PROBE_CALLERS='[{"podSelector": {}}]', WSR_STAND_IN_IMAGE="registry.example/operator:1"
+        WSR_PROBE_CALLERS='[{"podSelector": {}}]', WSR_OPERATOR_IMAGE="registry.example/operator:1"
     )
-    assert (found.probe_callers, found.stand_in_image) == (
+    assert (found.probe_callers, found.operator_image) == (
         [{"podSelector": {}}],
         "registry.example/operator:1",
     )
