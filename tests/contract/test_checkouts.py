@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -367,11 +368,13 @@ async def test_what_is_closed_in_the_middle_of_a_fetch_leaves_no_process_and_no_
     commit = ground.repository.commit(FILES)
     checkouts = ground.checkouts()
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.3)
-    server.spoil = lambda _: time.sleep(1.5)
+    ended = threading.Event()
+    server.spoil = lambda _: ended.wait(20) and None
     await refused(checkouts, source(core(server), ref=commit))
     await checkouts.aclose()
     assert ground.kept() == []
     running = await asyncio.to_thread(command_lines)
+    ended.set()
     assert not [each for each in running if core(server).encode() in each]
 
 
