@@ -369,9 +369,10 @@ async def test_what_is_closed_in_the_middle_of_a_fetch_leaves_no_process_and_no_
     checkouts = ground.checkouts()
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.3)
     ended = threading.Event()
-    server.spoil = lambda _: ended.wait(20) and None
+    server.spoil = lambda _: ended.wait(60) and None
     await refused(checkouts, source(core(server), ref=commit))
-    await checkouts.aclose()
+    async with asyncio.timeout(20):
+        await checkouts.aclose()
     assert ground.kept() == []
     running = await asyncio.to_thread(command_lines)
     ended.set()
