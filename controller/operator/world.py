@@ -19,7 +19,6 @@ from controller.clients.kube_cache import KubeCache
 from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.parts import Parts
 from controller.clients.pod_candidate import ProbeOwner
-from controller.clients.pods import USUAL_URL, PodWorkspaces
 from controller.clients.registry import Registry
 from controller.clients.registry_config import access_of
 from controller.clients.registry_records import RegistryRecords
@@ -29,7 +28,7 @@ from controller.model.plan import Action, Replace
 from controller.model.target import Target
 from controller.observe.bases import RegistryBases
 from controller.plan.steering import steered
-from controller.reconcile.cluster_targets import ClusterTargets
+from controller.reconcile.cluster_targets import ClusterTargets, workspaces_in
 from controller.reconcile.image_facts import ImageFacts, registries
 from controller.reconcile.pod_prover import PodProver, place_of
 from controller.reconcile.release_world import ReleaseWorld
@@ -144,8 +143,8 @@ async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncI
             checkouts=checkouts,
             say=around.say,
         )
-        url = settings.workspace_url or USUAL_URL
-        workspaces = await stack.enter_async_context(PodWorkspaces(around.cluster, url=url))
+        asking = workspaces_in(around.cluster, settings, package=spec.package.name)
+        workspaces = await stack.enter_async_context(asking)
         cache = KubeCache(around.cluster)
         targets = ClusterTargets(cache, KubeWorkloads(cache), workspaces)
         yield ClusterWorld(

@@ -34,9 +34,21 @@ async def left_behind(engine: DockerEngine, owner: str) -> list[str]:
 
 
 async def volumes(engine: DockerEngine) -> set[str]:
-    """Those without a name, as a candidate's are."""
-    found = await engine.call("list volumes", lambda client: client.volumes())
+    """Those without a name, as a candidate's are, that no container has."""
+    nobodys = {"dangling": True}
+    found = await engine.call("list volumes", lambda client: client.volumes(filters=nobodys))
     return {name for volume in found["Volumes"] or [] if re.fullmatch("[0-9a-f]{64}", name := volume["Name"])}
+
+
+async def left_volumes(engine: DockerEngine, before: set[str]) -> set[str]:
+    """Which of them are new and stay: containers of other tests, which run beside this one, lose theirs a moment later."""
+    left = await volumes(engine) - before
+    for _ in range(20):
+        if not left:
+            break
+        await asyncio.sleep(0.5)
+        left &= await volumes(engine)
+    return left
 
 
 async def until_running(engine: DockerEngine, owner: str) -> str:

@@ -12,7 +12,7 @@ from controller.clients.docker import DockerEngine
 from controller.model.container import ContainerState
 from controller.model.errors import NotFound, Transient
 from controller.model.probe import ModelUse, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
-from tests.integration.probe.probing import failure, left_behind, probed, until_running, volumes
+from tests.integration.probe.probing import failure, left_behind, left_volumes, probed, until_running, volumes
 from tests.parts.faulty_engine import Fault, faulty_engine
 
 VERSION, CONTENT = "0.1.1", "c" * 64
@@ -51,7 +51,7 @@ async def test_a_good_candidate_passes_and_leaves_nothing(
     assert outcome.memory_bytes is not None
     assert 1_000_000 < outcome.memory_bytes < 200_000_000
     assert await left_behind(docker_engine, order.owner) == []
-    assert await volumes(docker_engine) - before == set()
+    assert await left_volumes(docker_engine, before) == set()
 
 
 async def test_a_strict_template_boots_as_its_settings_say(
@@ -286,7 +286,7 @@ async def test_a_cancelled_probe_leaves_nothing(
     with pytest.raises(asyncio.CancelledError):
         await running
     assert await left_behind(docker_engine, order.owner) == []
-    assert await volumes(docker_engine) - before == set()
+    assert await left_volumes(docker_engine, before) == set()
 
 
 async def test_what_a_killed_run_left_is_removed_by_the_next_probe_of_the_template_and_nothing_else(
