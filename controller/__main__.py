@@ -99,7 +99,11 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     )
     try:
         settings = Settings.of_process(state_dir=state)
-        settings = replace(settings, stand_in_image=settings.stand_in_image or operator_image)
+        settings = replace(
+            settings,
+            operator_image=settings.operator_image or operator_image,
+            exec_in_pods=settings.exec_in_pods or may_execute,
+        )
         options = Options(
             namespaces=namespaces,
             pod=pod,

@@ -369,7 +369,11 @@ async def test_what_is_closed_in_the_middle_of_a_fetch_leaves_no_process_and_no_
     checkouts = ground.checkouts()
     monkeypatch.setattr(module, "PATIENCE_SECONDS", 0.3)
     ended = threading.Event()
-    server.spoil = lambda _: ended.wait(60) and None
+
+    def silent(_: str) -> None:
+        ended.wait(60)
+
+    server.spoil = silent
     await refused(checkouts, source(core(server), ref=commit))
     async with asyncio.timeout(20):
         await checkouts.aclose()

@@ -5,6 +5,7 @@ import pytest
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.kube import NAMESPACES, Place
+from controller.clients.kube_cache import KubeCache
 from controller.model.errors import Terminal
 from controller.reconcile.cluster_targets import ClusterTargets
 from tests.cluster.cluster import Cluster
@@ -39,7 +40,7 @@ async def test_the_targets_of_others_are_seen_and_what_is_not_is_told(
     place: Ground, cluster: Cluster
 ) -> None:
     await place.make(place.manifest())
-    targets = ClusterTargets(place.cluster, place.workloads, place.workspaces)
+    targets = ClusterTargets(KubeCache(place.cluster), place.workloads, place.workspaces)
     with cluster.namespace("closed") as closed:
         seen = await targets.observe(wanted(place.namespace, closed, place.namespace, "absent"))
         assert [(target.id, target.is_unseen) for target in seen] == [
