@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -103,10 +104,11 @@ class Lease:
 
     async def release(self) -> None:
         """Let others have the Lease at once; without effect when it is not ours."""
-        if self._held is not None and not self.overdue:
-            # NOTE: An empty name is how client-go says that nobody holds it.
-            await self._write({"holderIdentity": "", "leaseDurationSeconds": 1}, self._held)
-        self._held = None
+        held, self._held = self._held, None
+        if held is not None and not self.overdue:
+            with suppress(Conflict, NotFound):
+                # NOTE: An empty name is how client-go says that nobody holds it.
+                await self._write({"holderIdentity": "", "leaseDurationSeconds": 1}, held)
 
     async def _still_ours(self) -> bool:
         """Tell whether it was changed without being taken, as by an annotation, and take note of the new version."""

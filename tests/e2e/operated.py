@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -322,6 +323,11 @@ class Operator:
     def leads(self) -> bool:
         """Whether it is the replica that works."""
         return bool(json.loads(self.health("/readyz")[1])["leading"])
+
+    def when(self, beginning: str) -> datetime:
+        """When it logged a message that begins so."""
+        line = next(line for line in self.lines() if line["message"].startswith(beginning))
+        return datetime.fromisoformat(line["time"])
 
     def lines(self) -> list[dict[str, Any]]:
         """The log so far; a line that is no JSON fails the test."""

@@ -40,9 +40,9 @@ async def test_a_document_that_cannot_be_served_here_waits_for_its_next_edit(
     asked = {"name": "agents", "namespaces": [ground.namespace]}
     await ground.edit(targets={"dockerHosts": None, "workloads": [asked]})
     await ground.until_ready("0.1.0")
-    await ground.edit(version="0.2.0rc01")
+    await ground.edit(version="0.1.2+01")
     message = await ground.until_stalled("Invalid")
-    assert message.startswith("spec.version: '0.2.0rc01' is not normalised; write '0.2.0rc1'.")
+    assert message.startswith("spec.version: '0.1.2+01' is not normalised; write '0.1.2+1'.")
     assert serving.health("/healthz") == (200, "ok\n")
 
 

@@ -187,6 +187,19 @@ def test_a_resumed_version_gives_what_failed_another_chance_while_the_loop_runs(
     assert made.world.times("Publish", "fails")[1] > 310
 
 
+def test_a_request_to_look_anew_gives_what_failed_another_chance_and_is_echoed() -> None:
+    made = scene(before=failing(Publish, *(Terminal("PublishRefused", "No.", fix="x") for _ in range(2))))
+
+    def request() -> None:
+        made.store.annotate(requested_at="noon")
+        made.loop.wake.set()
+
+    run(drive(made, (300, request), until=600))
+    assert len(made.world.times("Publish", "fails")) == 2
+    assert made.world.times("Publish", "fails")[1] == pytest.approx(300, abs=1)
+    assert made.store.status.last_handled_reconcile_at == "noon"
+
+
 async def drive(made: Scene, *events: tuple[float, Callable[[], None]], until: float = 600) -> None:
     """Run for good; do each of `events` at its time."""
     running = asyncio.create_task(made.loop.run_forever())

@@ -18,8 +18,16 @@ OF_COMMANDS = {
     "controller/clients/git.py",
     "controller/plan/release.py",
 }
-WORDS_OF_COMMANDS = {"GitHubRefused", "CommitUnknown", "NotFound", "DeletionRefused", "AgentRefused"}
-"""The first three end `wsr release`; a deletion fails beside the status, and an agent's refusal ends as GateFailed."""
+WORDS_OF_COMMANDS = {
+    "GitHubRefused",
+    "CommitUnknown",
+    "NotFound",
+    "DeletionRefused",
+    "AgentRefused",
+    "ListenFailed",
+}
+"""The first three end `wsr release`; a deletion fails beside the status, and an agent's refusal ends as GateFailed; the last one ends
+the operator at its start."""
 NEVER_OF_A_LOOP = {
     # how a loop calls its runs is not for people to get wrong
     "BadPlace",
@@ -51,7 +59,7 @@ def test_every_state_of_a_template_has_a_meaning() -> None:
     assert set(meanings.TEMPLATE_STATES) == set(get_args(TemplateStatus.model_fields["state"].annotation))
 
 
-@pytest.mark.parametrize("room", ["act", "clients", "model", "observe", "plan", "reconcile"])
+@pytest.mark.parametrize("room", ["act", "clients", "model", "observe", "operator", "plan", "reconcile"])
 def test_what_stops_an_action_or_a_reading_is_a_known_reason(room: str) -> None:
     files = [
         file
