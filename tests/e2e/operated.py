@@ -371,6 +371,7 @@ def operator(  # noqa: PLR0913 -- where it runs, what for, and what it is given
     program = (*(cluster.inside if inside else ()), sys.executable, "-m", "controller")
     process = Running.start(arguments, log=folder / "operator.log", program=program, environment=given)
     try:
+        process.until("Answering at")
         yield Operator(process, port)
     finally:
         if process.process.poll() is None:
