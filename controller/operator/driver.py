@@ -117,7 +117,13 @@ class Driver:
         async with open_world(document, around) as world:
             narrator = self._narrator
             loop = Reconciler(
-                self._store, world, wake, narrator.on_pass, narrator.on_action, narrator.on_trouble
+                self._store,
+                world,
+                wake,
+                narrator.on_pass,
+                narrator.on_action,
+                narrator.on_trouble,
+                anew=world.parts.checkouts.look_anew,
             )
             work = _first(loop.run_forever(), world.watch(document, wake.set), self._steer(document, loop))
             await _until_cancelled(work, world.leave)
