@@ -65,7 +65,7 @@ from controller.telemetry.log import write_log
 @click.option(
     "--operator-image",
     envvar="WSR_OPERATOR_IMAGE",
-    help="This program's own image, which plays the model beside candidates at the gate, unless WSR_STAND_IN_IMAGE does.",
+    help="This program's own image, which plays the model beside candidates at the gate.",
 )
 @click.option(
     "--exec",

@@ -364,7 +364,7 @@ def operator(  # noqa: PLR0913 -- where it runs, what for, and what it is given
         **inherited,
         "PYTHONPATH": str(_ROOT),
         "KUBECONFIG": str(cluster.own.kubeconfig("admin") if inside else cluster.kubeconfig),
-        "WSR_STAND_IN_IMAGE": "registry.example/operator:1",
+        "WSR_OPERATOR_IMAGE": "registry.example/operator:1",
         **({"WSR_WORKSPACE_URL": url} if url else {}),
         **environment,
     }
