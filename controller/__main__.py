@@ -48,7 +48,7 @@ from controller.telemetry.log import write_log
     envvar="WSR_LISTEN",
     default="127.0.0.1:8080",
     show_default=True,
-    help="Where /healthz and /readyz are answered.",
+    help="Where it answers over HTTP.",
 )
 @click.option(
     "--state",
@@ -75,6 +75,14 @@ from controller.telemetry.log import write_log
     default=False,
     help="Whether workspaces that predate /runtime may be asked for their version by exec.",
 )
+@click.option(
+    "--admin",
+    "may_review",
+    envvar="WSR_ADMIN",
+    type=bool,
+    default=False,
+    help="Whether it may ask the cluster whose token the admin endpoint was shown, and whether that one may call it.",
+)
 def main(  # noqa: PLR0913 -- one parameter per documented option
     *,
     namespace: str,
@@ -86,6 +94,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     secrets: Path | None,
     operator_image: str | None,
     may_execute: bool,
+    may_review: bool,
 ) -> int:
     """Reconcile the WorkspaceRuntimes of a cluster.
 
@@ -112,6 +121,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             state=settings.state_dir,
             secrets=secrets or made or Path(),
             may_execute=may_execute,
+            may_review=may_review,
         )
         return asyncio.run(serve(options, settings, known))
     except Problem as problem:

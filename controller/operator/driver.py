@@ -14,6 +14,7 @@ from controller.clients.kube import KubeCluster
 from controller.model.errors import NotFound, Problem, Terminal
 from controller.model.redaction import redact
 from controller.operator import refusals
+from controller.operator.fleet import Fleet
 from controller.operator.image_names import ImageNames
 from controller.operator.inbox import Inbox, generation_of
 from controller.operator.narrator import Narrator, News
@@ -24,8 +25,11 @@ from controller.operator.vitals import Vitals
 from controller.operator.world import Surroundings, foundation_of, open_world, settings_of_object
 from controller.reconcile.attempts import back_off
 from controller.reconcile.loop import Reconciler
+from controller.reconcile.observers import Observers
+from controller.reconcile.refresh import LoopRefresher
 from controller.settings import Settings
 from controller.status.unread import first_seen, refused
+from controller.telemetry.metrics import Metrics
 
 _LOOK_AGAIN_SECONDS: Final = 300.0
 """After how long a refusal is looked into again that no watch could have told the end of."""
@@ -46,6 +50,8 @@ class Office:
     secrets: Path
     writer: str
     vitals: Vitals
+    metrics: Metrics
+    fleet: Fleet
     known: dict[str, frozenset[str]] = field(default_factory=dict)
     """What must not show anywhere, by object."""
 
@@ -73,6 +79,7 @@ class Driver:
             await asyncio.gather(watching, return_exceptions=True)
             self._secrets.close()
             self._office.vitals.forget(self._inbox.key)
+            self._office.metrics.forget(self._inbox.key)
             self._office.known.pop(self._inbox.uid, None)
 
     async def _work(self) -> None:
@@ -115,18 +122,21 @@ class Driver:
         around = Surroundings(office.cluster, inbox.uid, settings, folder, office.writer, self._narrator.say)
         wake = asyncio.Event()
         async with open_world(document, around) as world:
-            narrator = self._narrator
+            told = Observers([self._narrator, office.metrics.of(inbox.key)])
             loop = Reconciler(
                 self._store,
                 world,
                 wake,
-                narrator.on_pass,
-                narrator.on_action,
-                narrator.on_trouble,
+                told.on_pass,
+                told.on_action,
+                self._narrator.on_trouble,
                 anew=world.parts.checkouts.look_anew,
             )
+            refresher = LoopRefresher(self._store, loop.look_anew, world.fetch)
+            told.members.append(refresher)
             work = _first(loop.run_forever(), world.watch(document, wake.set), self._steer(document, loop))
-            await _until_cancelled(work, world.leave)
+            with office.fleet.running(inbox.key, refresher):
+                await _until_cancelled(work, world.leave)
 
     async def _steer(self, document: WorkspaceRuntime, loop: Reconciler) -> None:
         """Have the loop work on every edit; returns at one that it cannot be left to."""

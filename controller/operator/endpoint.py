@@ -1,29 +1,54 @@
-"""What the kubelet asks: `/healthz` fails when a pass is too old, `/readyz` while the API server does not answer."""
+"""The operator's HTTP endpoint: what the kubelet and a Prometheus ask, hooks, and refreshes on demand.
+
+`/healthz` fails when a pass is too old, `/readyz` while the API server does not answer: a standby is as ready as the
+leader, and answers what only that one can do with 503.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 
-from controller.admin.server import Address
-from controller.model.errors import Terminal
+from controller.admin.refresh import Guard, RefreshEndpoint
+from controller.admin.server import Address, hook_routes, listening, metrics_route
+from controller.admin.wakes import Wakes
+from controller.operator.fleet import Fleet
 from controller.operator.vitals import Vitals
 
 
-@asynccontextmanager
-async def answering(
-    address: Address, vitals: Vitals, more: Iterable[web.AbstractRouteDef] = ()
-) -> AsyncIterator[Address]:
-    """Answer while the block runs, `more` routes, too; yields where.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of one process: its signs of life, metrics and loops, and who may have them refreshed.
 
-    Whoever reaches the pod may ask how it is, so that no names of objects are told.
-
-    Raises:
-        Terminal: ListenFailed, with the cause.
+    `guard` may be a text that says why nobody may; `hook_secret` is what callers of hooks send, None: there are no hooks.
     """
 
+    vitals: Vitals
+    metrics: Callable[[], bytes]
+    fleet: Fleet
+    guard: Guard | str
+    hook_secret: str | None
+
+
+@asynccontextmanager
+async def answering(address: Address, asked: Asked) -> AsyncIterator[Address]:
+    """Answer while the block runs; yields where. Raises Terminal: ListenFailed, with the cause."""
+    wakes = Wakes(asked.fleet.wake)
+    refresh = RefreshEndpoint(asked.fleet, asked.guard)
+    hooks = hook_routes(wakes, asked.hook_secret, away=asked.fleet.away) if asked.hook_secret else []
+    routes = [*_health_routes(asked.vitals), metrics_route(asked.metrics), *hooks, *refresh.routes()]
+    try:
+        async with listening(address, routes) as at:
+            yield at
+    finally:
+        wakes.close()
+        await refresh.close()
+
+
+def _health_routes(vitals: Vitals) -> list[web.RouteDef]:
     async def alive(_: web.Request) -> web.Response:
         stuck = vitals.stuck
         text = f"{len(stuck)} objects were not looked at for too long\n" if stuck else "ok\n"
@@ -37,20 +62,4 @@ async def answering(
         }
         return web.json_response(told, status=200 if vitals.ready else 503)
 
-    application = web.Application()
-    application.add_routes([web.get("/healthz", alive), web.get("/readyz", ready), *more])
-    runner = web.AppRunner(application, access_log=None, handle_signals=False)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, address.host, address.port).start()
-        except (OSError, OverflowError) as error:
-            raise Terminal(
-                "ListenFailed",
-                f"Health cannot be served at {address}: {error}.",
-                fix="Name another address with --listen HOST:PORT.",
-            ) from error
-        host, port, *_ = runner.addresses[0]
-        yield Address(str(host), int(port))
-    finally:
-        await runner.cleanup()
+    return [web.get("/healthz", alive), web.get("/readyz", ready)]

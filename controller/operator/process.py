@@ -11,27 +11,34 @@ import signal
 import threading
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import kopf
 
+from controller.admin.cluster_guard import ClusterGuard
 from controller.admin.server import Address
 from controller.clients.kube import KubeCluster, Place
 from controller.clients.lease import LEASES, Lease
 from controller.model.errors import Problem
 from controller.operator import handlers
 from controller.operator.driver import Office
-from controller.operator.endpoint import answering
+from controller.operator.endpoint import Asked, answering
+from controller.operator.fleet import Fleet
 from controller.operator.vitals import Vitals
 from controller.settings import Settings
+from controller.telemetry.metrics import Metrics
 
 LOG: Final = logging.getLogger("controller.operator")
 LOST: Final = 1
 """The exit code of a process that lost its Lease."""
 _WATCH_SECONDS: Final = 0.5
+_ADMIN_OFF: Final = (
+    "The admin endpoint is off: to ask whose token it was shown (TokenReview) is a right in the whole cluster, which this"
+    " operator was not given (chart values admin.enabled and rbac.clusterWide)."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +56,8 @@ class Options:
     state: Path
     secrets: Path
     may_execute: bool = False
+    may_review: bool = False
+    """Whether it may ask the cluster whose token it was shown: without that right nobody may call the admin endpoint."""
 
 
 async def serve(options: Options, settings: Settings, known: dict[str, frozenset[str]]) -> int:
@@ -58,10 +67,15 @@ async def serve(options: Options, settings: Settings, known: dict[str, frozenset
         Problem: there is no way into the cluster, or no place to listen at.
     """
     kubeconfig = settings.kubeconfig if settings.kubeconfig and settings.kubeconfig.exists() else None
-    vitals = Vitals()
-    opening = KubeCluster(kubeconfig, may_execute=options.may_execute)
-    async with opening as cluster, answering(options.listen, vitals) as at:
-        LOG.info("Answering at http://%s/healthz and /readyz", at)
+    vitals, metrics = Vitals(), Metrics()
+    fleet = Fleet(vitals)
+    opening = KubeCluster(kubeconfig, may_execute=options.may_execute, answered=metrics.asked)
+    async with opening as cluster, AsyncExitStack() as stack:
+        guard = ClusterGuard(cluster, options.namespaces[0]) if options.may_review else _ADMIN_OFF
+        hooks = settings.secret_of_hooks() if settings.hook_secret else None
+        asked = Asked(vitals, metrics.text, fleet, guard, hooks)
+        at = await stack.enter_async_context(answering(options.listen, asked))
+        LOG.info("Answering at http://%s", at)
         identity = f"{options.pod}_{secrets.token_hex(4)}"
         lease = None
         if options.lease is not None:
@@ -80,6 +94,8 @@ async def serve(options: Options, settings: Settings, known: dict[str, frozenset
             secrets=options.secrets,
             writer=hashlib.sha256(options.pod.encode()).hexdigest()[:8],
             vitals=vitals,
+            metrics=metrics,
+            fleet=fleet,
             known=known,
         )
         holding = asyncio.create_task(_hold(lease)) if lease is not None else None

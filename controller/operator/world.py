@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.checkouts import Checkouts
 from controller.clients.index import index_client
 from controller.clients.kube import KubeCluster
@@ -77,6 +77,12 @@ class ClusterWorld:
 
     def leave(self) -> None:
         """Let builder runs under way go on without us: whoever comes next takes them up."""
+
+    async def fetch(self, document: WorkspaceRuntime, template: Template, image: str) -> None:
+        """Look whether nodes, which pull images themselves, will find one. Raises NotFound, Transient or Terminal."""
+        del document, template
+        if self.releases.registry is not None:
+            await self.releases.registry.digest(image)
 
     def waits(self) -> Mapping[str, str]:
         """See `World`."""

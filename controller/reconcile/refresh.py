@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
-from controller.model.errors import Problem, Waiting
+from controller.model.errors import Problem, Transient, Waiting
 from controller.model.plan import Action, Replace
 from controller.reconcile.loop import ObjectStore, Pass
 
@@ -42,6 +42,7 @@ class LoopRefresher:
     _passed: asyncio.Event = field(default_factory=asyncio.Event)
     _under_way: set[str] = field(default_factory=set)
     _ended: dict[str, str | Exception] = field(default_factory=dict)
+    _over: bool = False
 
     def on_pass(self, turn: Pass) -> None:
         """Take in a pass."""
@@ -57,6 +58,11 @@ class LoopRefresher:
         else:
             self._under_way.discard(action.key)
             self._ended[action.target] = outcome
+
+    def close(self) -> None:
+        """Let nobody wait any more for a loop that has ended."""
+        self._over = True
+        self._passed.set()
 
     async def runtimes(self) -> tuple[str, ...]:
         """Return the templates of the document. Raises Terminal when it is not valid."""
@@ -94,9 +100,7 @@ class LoopRefresher:
         await self._next_pass()
         turn = await self._next_pass()
         while self._under_way or any(_moves(action, templates) for action in turn.plan.actions):
-            self._passed.clear()
-            await self._passed.wait()
-            turn = self._turn or turn
+            turn = await self._pass()
         recreated, busy, errors = [], [], dict(fetched.errors)
         for target, outcome in self._ended.items():
             if isinstance(outcome, Waiting):
@@ -111,12 +115,17 @@ class LoopRefresher:
         )
 
     async def _next_pass(self) -> Pass:
-        self._passed.clear()
         self.look_anew()
-        while True:
+        return await self._pass()
+
+    async def _pass(self) -> Pass:
+        """Wait for the next pass. Raises Transient when there is none, since the loop ended."""
+        self._passed.clear()
+        while not self._over:
             await self._passed.wait()
-            if self._turn is not None:
+            if self._turn is not None and not self._over:
                 return self._turn
+        raise Transient("The loop ended before it was seen done; call again")
 
 
 def _moves(action: Action, templates: tuple[str, ...]) -> bool:

@@ -26,6 +26,12 @@ _LEFT_OUT: Final = (
     "./usr/share/bug/*",
     "./etc/cron.*",
     "./etc/apt*",
+    # A package manager that was depended on, with nothing that it could manage.
+    "./usr/bin/dpkg*",
+    "./usr/sbin/dpkg*",
+    "./usr/lib/dpkg*",
+    "./usr/share/dpkg*",
+    "./etc/dpkg*",
     # git and ca-certificates depend on Perl for commands that nobody runs here.
     "./usr/share/perl*",
     "./usr/lib/*/perl*",
@@ -68,8 +74,7 @@ def write_debian_tar(packages: tuple[str, ...], tar: Path, *, source: str, mmdeb
         *(mmdebstrap, "--variant=extract", f"--hook-dir={_MERGED_USR}", f"--include={','.join(packages)}"),
         *(
             '--aptopt=Apt::Install-Recommends "false"',
-            f"--customize-hook={_NOTES}",
-            "--skip=essential/unlink",
+            f"--extract-hook={_NOTES}",
         ),
         *(SUITE, str(raw), source),
     ]

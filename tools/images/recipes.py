@@ -48,7 +48,7 @@ RECIPES: Final = {
             name="workspace-runtime-operator",
             title="Keeps the workspaces of a cluster on the runtime version they are asked to run",
             packages=(*_SYSTEM, "git"),
-            dependencies=("--no-default-groups", "--extra", "cluster"),
+            dependencies=("--no-default-groups", "--extra", "operator"),
             ours=("controller", "builder"),
             entrypoint=("python", "-m", "controller"),
         ),

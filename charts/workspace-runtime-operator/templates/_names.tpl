@@ -48,6 +48,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- prepend (without .Values.targetNamespaces .Release.Namespace | sortAlpha) .Release.Namespace | toJson -}}
 {{- end -}}
 
+{{/* The operator's pods, as a NetworkPolicy of another namespace names them. */}}
+{{- define "operator.peers" -}}
+{{- $here := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) -}}
+{{- $pods := dict "matchLabels" (include "operator.selector" . | fromYaml) -}}
+{{- list (dict "namespaceSelector" $here "podSelector" $pods) | toJson -}}
+{{- end -}}
+
 {{- define "operator.admin" -}}
 {{- if and .Values.admin.enabled .Values.rbac.clusterWide -}}true{{- end -}}
 {{- end -}}

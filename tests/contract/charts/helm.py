@@ -28,7 +28,7 @@ def rendered(chart: Path, *options: str, namespace: str = "molecule") -> str:
     return done.stdout
 
 
-def objects(chart: Path, *options: str, kind: str = "") -> list[dict[str, Any]]:
+def objects(chart: Path, *options: str, kind: str = "", namespace: str = "molecule") -> list[dict[str, Any]]:
     """The objects of a release, of one kind if given."""
-    found = [each for each in yaml.safe_load_all(rendered(chart, *options)) if each]
+    found = [each for each in yaml.safe_load_all(rendered(chart, *options, namespace=namespace)) if each]
     return [each for each in found if kind in {"", each["kind"]}]

@@ -48,7 +48,7 @@ def release(cluster: Cluster) -> Iterator[Release]:
     install = ("upgrade", "--install", "--take-ownership", "--wait", "--timeout=60s")
     with cluster.namespace("molecule") as namespace:
         cluster.helm(*install, "crds", str(CRDS), "-n", namespace)
-        options = ("--set", "replicas=1")
+        options = ("--set", "replicas=1,uninstall.releaseObjects=false")
         cluster.helm("install", "workspace-runtime", str(OPERATOR), "-n", namespace, *options)
         try:
             yield Release(cluster, namespace)

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from controller.clients._probe_pod import CONTROL_PORT
+from controller.settings import Settings
 from tests.contract.charts.helm import CRDS, OPERATOR, objects, rendered, run_helm
 from tests.parts.ground import REPOSITORY
 
@@ -85,7 +87,7 @@ def test_no_rule_of_a_role_has_a_wildcard(way: str) -> None:
     assert [word for word in words if "*" in word] == []
 
 
-@pytest.mark.parametrize("template", ["rbac.yaml"])
+@pytest.mark.parametrize("template", ["rbac.yaml", "uninstall.yaml"])
 def test_each_rule_of_the_operator_says_what_it_is_for(template: str) -> None:
     text = (OPERATOR / "templates" / template).read_text()
     above = re.findall(r"^(.*)\n +- apiGroups: \[.*\]\n +resources: ", text, flags=re.MULTILINE)
@@ -108,6 +110,18 @@ def _environment(chart: Path, *options: str) -> dict[str, str]:
     (deployment,) = objects(chart, *options, kind="Deployment")
     variables = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
     return {each["name"]: each.get("value", "") for each in variables}
+
+
+def test_candidates_are_asked_by_the_operators_pods_alone_and_those_may_ask_them() -> None:
+    told = {"HOME": "/tmp", "WSR_PROBE_CALLERS": _environment(OPERATOR)["WSR_PROBE_CALLERS"]}  # noqa: S108 -- that of the image
+    (caller,) = Settings.from_environment(told).probe_callers or ()
+    (deployment,) = objects(OPERATOR, kind="Deployment")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert caller["podSelector"]["matchLabels"].items() <= labels.items()
+    assert caller["namespaceSelector"]["matchLabels"] == {"kubernetes.io/metadata.name": "molecule"}
+    (policy,) = objects(OPERATOR, kind="NetworkPolicy")
+    to_candidates = policy["spec"]["egress"][-1]["ports"]
+    assert {each["port"] for each in to_candidates} == {8000, CONTROL_PORT}
 
 
 def test_a_right_to_run_commands_in_pods_or_to_change_them_is_there_when_it_was_asked_for() -> None:

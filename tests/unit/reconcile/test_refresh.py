@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
+
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.errors import Transient
 from controller.reconcile.loop import Reconciler
@@ -94,3 +96,16 @@ def test_without_recreating_and_for_one_runtime_nothing_else_is_touched_or_waite
         lambda refresher: refresher.refresh(("echo",), recreate=False),
     )
     assert (done, fetched, took) == (Refreshed(pulled=("echo",)), ["echo"], 0)
+
+
+def test_a_refresh_of_a_loop_that_ends_is_told_so_and_does_not_wait_for_ever() -> None:
+    async def ask(refresher: LoopRefresher) -> Refreshed:
+        refreshing = asyncio.ensure_future(everything(refresher))
+        await asyncio.sleep(1)
+        refresher.close()
+        with pytest.raises(Transient, match="call again"):
+            await refreshing
+        return Refreshed()
+
+    busy = Box("ws-busy", "echo", image_id=OLD, work=[(0, 1e9)])
+    assert refreshed(add(busy), ask)[2] == 1
