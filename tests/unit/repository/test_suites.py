@@ -6,7 +6,7 @@ import socket
 import pytest
 import pytest_socket
 
-from tests.suites import table
+from tests.suites import SuiteTimes, table
 
 
 @pytest.mark.filterwarnings("ignore:A test tried to use socket")
@@ -26,3 +26,14 @@ def test_a_suite_over_its_budget_is_marked() -> None:
 
 def test_a_suite_without_a_budget_is_marked_until_it_gets_one() -> None:
     assert table({"new": 0.1})[-1].split() == ["new", "0.1", "0", "over"]
+
+
+def test_a_second_of_one_worker_is_that_part_of_a_second() -> None:
+    times = SuiteTimes(workers=2)
+    for suite, seconds in (("unit", 3.0), ("unit", 1.0), ("e2e", 4.0)):
+        place = (f"tests/{suite}/test_one.py", 1, "test_one")
+        report = pytest.TestReport(
+            f"{place[0]}::test_one", place, {}, "passed", None, "call", duration=seconds
+        )
+        times.pytest_runtest_logreport(report)
+    assert times.seconds == {"unit": 2.0, "e2e": 2.0}
