@@ -73,9 +73,9 @@ def test_a_cancelled_turn_lets_go_of_the_model_and_of_the_conversation(
 ) -> None:
     context = workspace.say("remember turquoise")["contextId"]
     task = workspace.say("pause", context, wait=False)
-    assert model.pausing.wait(10)
+    assert model.pausing.wait(60)
     assert state(workspace.rpc("CancelTask", {"id": task["id"]})) == "canceled"
-    assert model.hung_up.wait(10)
+    assert model.hung_up.wait(60)
     workspace.until(active=0)
     assert reply(workspace.say("recite", context)) == "remember turquoise"
 
