@@ -6,7 +6,7 @@ import errno
 import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Final, NoReturn
 
@@ -30,15 +30,21 @@ def main(arguments: Sequence[str]) -> int:
     if verb in {"-h", "--help"}:
         sys.stderr.write(_usage())
         return Outcome.DONE
-    signal.signal(signal.SIGTERM, _leave)  # so that temporary folders are removed
-    report = _run(verb, rest)
+    leave_when_told()
+    report = run(verb, rest)
     sys.stdout.write(report.to_line() + "\n")
     return report.outcome
 
 
-def _run(verb: str, arguments: Sequence[str]) -> Report:
+def run(verb: str, arguments: Sequence[str]) -> Report:
+    """Run one verb and return its report."""
+    return reported(verb, lambda: importlib.import_module(_module_of(verb)).run(arguments))
+
+
+def reported(verb: str, work: Callable[[], Report]) -> Report:
+    """Return the report of some work of a verb; what it refuses, and a world that is not ready, make one, too."""
     try:
-        report: Report = importlib.import_module(_module_of(verb)).run(arguments)
+        return work()
     except Refused as refusal:
         for complaint in refusal.complaints:
             sys.stderr.write(complaint + "\n")
@@ -52,7 +58,6 @@ def _run(verb: str, arguments: Sequence[str]) -> Report:
         return _retry(
             verb, TryAgain("DiskFull", f"No space is left to write {where}. Free some and run again.")
         )
-    return report
 
 
 def _module_of(verb: str) -> str:
@@ -69,6 +74,11 @@ def _retry(verb: str, problem: TryAgain) -> Report:
 
 def _usage() -> str:
     return f"Usage: python -m builder VERB ...; verbs: {', '.join(VERBS)}; python -m builder VERB --help says more.\n"
+
+
+def leave_when_told() -> None:
+    """Let SIGTERM end this process as an exception does, so that temporary folders are removed."""
+    signal.signal(signal.SIGTERM, _leave)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 from builder.cascade_inputs import CascadeInputs, Template, Why
-from builder.engine import Engine, EngineError, EngineUnavailable
+from builder.engine import EngineError, EngineUnavailable
 from builder.foreign import Foreign, FullBuildMissing, RequirementsChanged
-from builder.full_builds import BUILD_REASON_LABEL, FullBuilds, RequirementsUnmet, WrongRuntime
+from builder.full_builds import (
+    BUILD_REASON_LABEL,
+    FullBuilds,
+    RequirementsUnmet,
+    WrongRuntime,
+)
 from builder.inventory import Inventory, NotInventoried
 from builder.made import BASE_DIGEST_LABEL, BASE_NAME_LABEL, Base, Child, Failure, Made, platform_of
 from builder.naming import candidate_inputs, candidate_tag
-from builder.npmconf import Npm
 from builder.oci import ReadOnly, RegistryError, Unavailable
 from builder.pipconf import Index
 from builder.stages.image import BuildFailed, NoBuilder
@@ -29,10 +32,12 @@ from builder.stages.layer import (
 )
 from builder.stores import Store, StoredImage
 from builder.wheel import Wheel
+from builder.workshop import FullBuildNeeded, Workshop
 
 _UNUSABLE: Final = (
     BuildFailed,
     FullBuildMissing,
+    FullBuildNeeded,
     NoBuilder,
     NotAppendable,
     NotInventoried,
@@ -44,7 +49,7 @@ _UNUSABLE: Final = (
 
 
 class Cascade:
-    """One run: the engine, the stores by platform, and what templates share (the layer, the turns to build).
+    """One run: where programs of images run, the stores by platform, and what templates share (the layer, the turns to build).
 
     `foreign` finds full builds for platforms that are not built here; None in Engine mode, which has none.
     """
@@ -54,16 +59,15 @@ class Cascade:
         inputs: CascadeInputs,
         wheel: Wheel,
         *,
-        engine: Engine,
+        full: FullBuilds,
+        workshop: Workshop,
         stores: Callable[[str], Store],
         foreign: Foreign | None,
-        out: Path,
-        npm: Npm,
     ) -> None:
         self._inputs = inputs
         self._wheel = wheel
-        self._engine = engine
-        self._full = FullBuilds(inputs, wheel, engine=engine, out=out, npm=npm)
+        self._workshop = workshop
+        self._full = full
         self._stores = stores
         self._foreign = foreign
         self._turns = asyncio.Semaphore(inputs.parallelism)
@@ -111,7 +115,9 @@ class Cascade:
         children: dict[str, Child] = {}
         if foreign and others:
             children = {platform_of(image): Child(image, base, compiled=True)}
-            children |= await self._children(template, foreign, others, self._compiler(base, store))
+            children |= await self._children(
+                template, foreign, others, self._workshop.compiler(base.image, base.inventory, store)
+            )
             image = await foreign.index([child.image for child in children.values()], name=name)
         return Made(image, base, built, time.monotonic() - started, children)
 
@@ -119,11 +125,11 @@ class Cascade:
         """Return the image for the platform that is built here, and how it came to be."""
         if self._full.labels().items() <= base.image.labels.items():
             return await store.point(base.image, name=name), "Full"
-        layer = await self._layer(base.inventory, self._compiler(base, store))
+        layer = await self._layer(base.inventory, self._workshop.compiler(base.image, base.inventory, store))
         return await self._append(base, layer, store, name), "Append"
 
     async def _children(
-        self, template: Template, foreign: Foreign, bases: Sequence[Base], compiler: Compiler
+        self, template: Template, foreign: Foreign, bases: Sequence[Base], compiler: Compiler | None
     ) -> dict[str, Child]:
         """Return the images for the other platforms."""
 
@@ -153,15 +159,9 @@ class Cascade:
         built = base.image.labels.get(BUILD_REASON_LABEL)
         return f"{why}; upon full build {base.image.digest}{f' ({built})' if built else ''}"
 
-    def _compiler(self, base: Base, store: Store) -> Compiler:
-        async def image() -> str:
-            return await store.name_in_engine(base.image)
-
-        return Compiler(self._engine, base.inventory, image)
-
-    async def _layer(self, inventory: Inventory, compiler: Compiler) -> Layer:
+    async def _layer(self, inventory: Inventory, compiler: Compiler | None) -> Layer:
         """Return the layer for a full build; those that do not differ in what it needs share it."""
-        usable = compiler if compiler.compiles_for(inventory) else None
+        usable = compiler if compiler and compiler.compiles_for(inventory) else None
         key = layer_key(self._wheel.sha256, inventory, compiled=usable is not None)
         if key not in self._layers:
             making = make_layer(self._wheel.path, inventory, compiler=usable)

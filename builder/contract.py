@@ -289,8 +289,9 @@ class CascadeRun:
 
     inputs: Path
     out: Path
-    engine: str
-    """`unix:///PATH` or `tcp://HOST:PORT`."""
+    engine: str | None = None
+    """`unix:///PATH` or `tcp://HOST:PORT`; without one, in Remote mode only, a template that must be built in full fails
+    (reason FullBuildNeeded), and what an image holds is read from its layers."""
 
     def arguments(self) -> tuple[str, ...]:
         """Return what follows `cascade` on the command line."""
@@ -313,7 +314,8 @@ class PromoteRun:
     """
 
     inputs: Path
-    engine: str
+    engine: str | None = None
+    """As for `cascade`; Remote mode needs none."""
 
     def arguments(self) -> tuple[str, ...]:
         """Return what follows `promote` on the command line."""

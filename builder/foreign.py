@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
 
 from builder.cascade_inputs import OtherPlatform, Template, Why
+from builder.derived import LayerReader
 from builder.inventory import Inventory, NotInventoried
 from builder.made import Base, platform_of
-from builder.oci import Descriptor
-from builder.stages.derived_inventory import Entry, derive_inventory, layer_entries
 from builder.stages.layer import is_appended
 from builder.stores import RemoteStore, StoredImage
 from builder.wheel import Wheel
-
-LAYERS_AT_ONCE: Final = 2
-"""Each is on this machine's disk while it is read."""
 
 
 class FullBuildMissing(Exception):  # noqa: N818 -- the reason it is reported with
@@ -32,12 +25,13 @@ class RequirementsChanged(Exception):  # noqa: N818 -- the reason it is reported
 class Foreign:
     """The full builds of one cascade for other platforms than the engine's."""
 
-    def __init__(self, wheel: Wheel, stores: Callable[[str], RemoteStore], *, out: Path) -> None:
+    def __init__(
+        self, wheel: Wheel, stores: Callable[[str], RemoteStore], layers: LayerReader, *, out: Path
+    ) -> None:
         self._wheel = wheel
         self._stores = stores
         self._out = out
-        self._turns = asyncio.Semaphore(LAYERS_AT_ONCE)
-        self._layers: dict[str, asyncio.Task[list[Entry]]] = {}
+        self._layers = layers
 
     def store(self, platform: str) -> RemoteStore:
         """Return where images of a platform are."""
@@ -84,30 +78,9 @@ class Foreign:
             if file and file.is_file():
                 return Inventory.from_bytes(file.read_bytes()), file
         try:
-            inventory = await self._derive(other, image)
+            inventory = await self._layers.inventory(self.store(other.platform), image)
         except NotInventoried as error:
             raise NotInventoried(
                 f"The full build for {other.platform}, {other.full_build}: {error}"
             ) from error
         return inventory, inventory.write(own)
-
-    async def _derive(self, other: OtherPlatform, image: StoredImage) -> Inventory:
-        layers = image.manifest.layers if image.manifest else ()
-        read = await asyncio.gather(*(self._layer(other, image, layer) for layer in layers))
-        script = self._wheel.scripts[0] if self._wheel.scripts else ""
-        return await asyncio.to_thread(
-            derive_inventory, read, image.config, package=self._wheel.name, script=script
-        )
-
-    async def _layer(self, other: OtherPlatform, image: StoredImage, layer: Descriptor) -> list[Entry]:
-        """Read a layer once, whichever templates have it."""
-        if layer.digest not in self._layers:
-            self._layers[layer.digest] = asyncio.create_task(self._read(other, image, layer))
-        return await asyncio.shield(self._layers[layer.digest])
-
-    async def _read(self, other: OtherPlatform, image: StoredImage, layer: Descriptor) -> list[Entry]:
-        async with self._turns:
-            with tempfile.TemporaryFile(prefix="wsr-layer-") as file:
-                await self.store(other.platform).download(image, layer, file)
-                file.seek(0)
-                return await asyncio.to_thread(layer_entries, file, where=f"layer {layer.digest}")

@@ -8,21 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from builder.bases import Bases
 from builder.cascade_inputs import CascadeInputs, Template, Why
 from builder.dockerfile import base_images
-from builder.engine import Engine
 from builder.inventory import Inventory, Unmet
-from builder.login import credentials_of
 from builder.made import BASE_DIGEST_LABEL, BASE_NAME_LABEL, Base
 from builder.naming import full_build_tag
 from builder.npmconf import Npm
 from builder.pipconf import Index
-from builder.stages.image import FullBuild, build_image
-from builder.stages.inventory import take_inventory
+from builder.stages.image import FullBuild
 from builder.stores import Store, StoredImage
 from builder.template_inputs import full_build_inputs
 from builder.wheel import Wheel
+from builder.workshop import Workshop
 
 FULL_BUILDS_AT_ONCE: Final = 2
 """More only wait for each other on two cores, and each needs the memory of a pip run."""
@@ -45,10 +42,12 @@ class RequirementsUnmet(Exception):  # noqa: N818 -- the reason it is reported w
 class FullBuilds:
     """The full builds of one run: what is there is found by its name, the rest is built a few at a time."""
 
-    def __init__(self, inputs: CascadeInputs, wheel: Wheel, *, engine: Engine, out: Path, npm: Npm) -> None:
+    def __init__(
+        self, inputs: CascadeInputs, wheel: Wheel, *, workshop: Workshop, out: Path, npm: Npm
+    ) -> None:
         self._inputs = inputs
         self._wheel = wheel
-        self._engine = engine
+        self._workshop = workshop
         self._out = out
         self._npm = npm
         self._build_turns = asyncio.Semaphore(FULL_BUILDS_AT_ONCE)
@@ -108,15 +107,11 @@ class FullBuilds:
         for file in (kept, own):
             if file and file.is_file():
                 return Inventory.from_bytes(file.read_bytes()), file
-        inventory = await self._look_into(await store.name_in_engine(image))
+        inventory = await self._workshop.look_into(image, store)
         return inventory, inventory.write(own)
 
     def _inventory_file(self, template: Template, image: StoredImage) -> Path:
         return self._out / template.name / f"inventory-{image.digest.removeprefix('sha256:')[:12]}.json"
-
-    async def _look_into(self, image: str) -> Inventory:
-        script = self._wheel.scripts[0] if self._wheel.scripts else ""
-        return await take_inventory(self._engine, image, package=self._wheel.name, script=script)
 
     async def _full_build(  # noqa: PLR0913 -- what is built, where from, what it is called and why
         self,
@@ -130,10 +125,9 @@ class FullBuilds:
     ) -> Base:
         """Build the template's Dockerfile; its name is given only to an image that holds the candidate."""
         repository, _, tag = name.rpartition(":")
-        trial = f"{repository}:building-{tag}"
         build = FullBuild(
             directory=template.directory,
-            tag=trial,
+            tag=f"{repository}:building-{tag}",
             wheel=self._wheel.path,
             index=index,
             npm=self._npm,
@@ -144,16 +138,10 @@ class FullBuilds:
             login=self._inputs.registry.reading,
             fresh=template.fresh,
         )
-        try:
-            async with self._build_turns:
-                await self._engine.untag(trial)  # of a run that was killed
-                await build_image(self._engine, build)
-            inventory = await self._look_into(trial)
-            self._expect_candidate(inventory)
-            await self._engine.tag(trial, repository=repository, tag=tag)
-        finally:
-            await self._engine.untag(trial)
-        image = await store.adopt(name)
+        async with self._build_turns:
+            image, inventory = await self._workshop.build(
+                build, store, name=name, check=self._expect_candidate
+            )
         file = inventory.write(self._inventory_file(template, image))
         return Base(image, inventory, file, why, bases)
 
@@ -184,14 +172,7 @@ class FullBuilds:
         dockerfile = template.directory / "Dockerfile"
         if not dockerfile.is_file():
             return {}
-        bases = Bases(
-            self._engine,
-            credentials_of(self._inputs.registry.reading),
-            template.platform,
-            by_registry=self._inputs.mode == "Remote",
-        )
-        names = base_images(dockerfile.read_text(), template.build_args)
-        return await bases.prepare(names, template.bases, newest=template.fresh)
+        return await self._workshop.bases(template, base_images(dockerfile.read_text(), template.build_args))
 
 
 def _requirements_changed(unmet: Sequence[Unmet]) -> Why:

@@ -139,9 +139,12 @@ class RemoteStore:
     """Images of registries for one platform; the engine is needed only where something is built or run."""
 
     def __init__(
-        self, writing: Access, engine: Engine, *, platform: Platform, reading: Access | None = None
+        self, writing: Access, engine: Engine | None, *, platform: Platform, reading: Access | None = None
     ) -> None:
-        """`reading` is what images are looked for and fetched with, where that is not what writes them."""
+        """`reading` is what images are looked for and fetched with, where that is not what writes them.
+
+        Without an `engine` nothing can be adopted from it or fetched into it.
+        """
         self._writing = writing
         self._reading = reading or writing
         self._client = writing.client
@@ -158,6 +161,10 @@ class RemoteStore:
     async def download(self, image: StoredImage, layer: Descriptor, file: IO[bytes]) -> None:
         """Write a layer of an image to an open file, as it is stored."""
         await self._reading.client.download(Reference.parse(image.name), layer, file)
+
+    async def digest(self, reference: Reference) -> str:
+        """Return what a name stands for now; raises NotFound."""
+        return (await self._reading.client.head(reference)).digest
 
     async def find(self, name: str, *, digest: str = "") -> StoredImage | None:
         """See `Store`."""
@@ -205,7 +212,7 @@ class RemoteStore:
         repository, _, tag = name.rpartition(":")
         credential = await self._writing.credentials.for_host(reference.host)
         try:
-            await self._engine.push(repository, tag, credential=credential)
+            await self._there.push(repository, tag, credential=credential)
         except EngineUnavailable:
             raise
         except EngineError as error:
@@ -222,10 +229,10 @@ class RemoteStore:
         reference = Reference.parse(image.name)
         exact = f"{reference.name}@{image.digest}"
         try:
-            await self._engine.inspect_image(exact)
+            await self._there.inspect_image(exact)
         except ImageNotFound:
             credential = await self._reading.credentials.for_host(reference.host)
-            await self._engine.pull(exact, credential=credential)
+            await self._there.pull(exact, credential=credential)
         return exact
 
     async def point(self, image: StoredImage, *, name: str) -> StoredImage:
@@ -237,9 +244,15 @@ class RemoteStore:
             await self._client.put_manifest(reference, manifest.raw, manifest.media_type)
         return StoredImage(name, image.digest, image.image_id, image.config, image.manifest)
 
+    @property
+    def _there(self) -> Engine:
+        if self._engine is None:
+            raise RuntimeError("there is no engine")
+        return self._engine
+
     async def _is(self, reference: Reference, digest: str) -> bool:
         try:
-            return (await self._reading.client.head(reference)).digest == digest
+            return await self.digest(reference) == digest
         except NotFound:
             return False
 

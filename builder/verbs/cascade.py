@@ -18,8 +18,10 @@ from packaging.version import Version
 from builder.cascade import Cascade
 from builder.cascade_inputs import CascadeInputs
 from builder.contract import Outcome, Report
-from builder.engine import Engine, EngineUnavailable
+from builder.derived import LayerReader
+from builder.engine import Engine, EngineUnavailable, machine_platform
 from builder.foreign import Foreign
+from builder.full_builds import FullBuilds
 from builder.login import Login, credentials_of
 from builder.made import Failure, Made
 from builder.npmconf import Npm
@@ -29,6 +31,7 @@ from builder.problems import Refused, TryAgain
 from builder.stores import Access, EngineStore, RemoteStore, Store
 from builder.verbs._arguments import Arguments
 from builder.wheel import Wheel
+from builder.workshop import EngineWorkshop, NoWorkshop, Workshop
 
 VERB: Final = "cascade"
 _STORE_UNSUPPORTED: Final = (
@@ -47,7 +50,8 @@ def run(arguments: Sequence[str]) -> Report:
         "--out", type=Path, required=True, help="folder for result.json, inventories and build logs"
     )
     parser.add_argument(
-        "--engine", required=True, help="unix:///PATH or tcp://HOST:PORT of the Docker Engine"
+        "--engine",
+        help="unix:///PATH or tcp://HOST:PORT of the Docker Engine; without one nothing is built in full",
     )
     given = parser.parse_args(arguments)
     inputs = CascadeInputs.read(given.inputs)
@@ -71,23 +75,36 @@ def _wheel(inputs: CascadeInputs) -> Wheel:
 
 
 async def _run(
-    inputs: CascadeInputs, wheel: Wheel, *, endpoint: str, out: Path
+    inputs: CascadeInputs, wheel: Wheel, *, endpoint: str | None, out: Path
 ) -> Mapping[str, Made | Failure]:
     try:
         async with contextlib.AsyncExitStack() as stack:
-            engine = await stack.enter_async_context(Engine(endpoint))
+            engine = await stack.enter_async_context(Engine(endpoint)) if endpoint else None
+            stores: Callable[[str], Store]
+            foreign: Foreign | None = None
+            workshop: Workshop
             if inputs.mode == "Engine":
-                stores, foreign = await _engine_store(engine), None
+                engine = _needed(engine)
+                stores, workshop = await _engine_store(engine), EngineWorkshop(engine, inputs, wheel)
             else:
-                stores = await _remote_stores(inputs, engine, stack)
-                foreign = Foreign(wheel, stores, out=out)
+                stores = remote = await _remote_stores(inputs, engine, stack)
+                layers = LayerReader(wheel)
+                foreign = Foreign(wheel, remote, layers, out=out)
+                workshop = EngineWorkshop(engine, inputs, wheel) if engine else NoWorkshop(layers, remote)
             npm = Npm.of_machine(os.environ)
-            cascade = Cascade(inputs, wheel, engine=engine, stores=stores, foreign=foreign, out=out, npm=npm)
+            full = FullBuilds(inputs, wheel, workshop=workshop, out=out, npm=npm)
+            cascade = Cascade(inputs, wheel, full=full, workshop=workshop, stores=stores, foreign=foreign)
             return await cascade.run(Index.of_machine(os.environ))
     except EngineUnavailable as error:
         raise TryAgain("EngineUnavailable", str(error)) from error
     except ValueError as error:
         raise Refused("WrongUse", [str(error)]) from error
+
+
+def _needed(engine: Engine | None) -> Engine:
+    if engine is None:
+        raise Refused("WrongUse", ["Mode Engine needs --engine."])
+    return engine
 
 
 async def _engine_store(engine: Engine) -> Callable[[str], Store]:
@@ -98,7 +115,7 @@ async def _engine_store(engine: Engine) -> Callable[[str], Store]:
 
 
 async def _remote_stores(
-    inputs: CascadeInputs, engine: Engine, stack: contextlib.AsyncExitStack
+    inputs: CascadeInputs, engine: Engine | None, stack: contextlib.AsyncExitStack
 ) -> Callable[[str], RemoteStore]:
     registry = inputs.registry
 
@@ -109,7 +126,7 @@ async def _remote_stores(
 
     writing = await access(registry.docker_config)
     reading = await access(registry.pull_config) if registry.pull_config else None
-    platform = Platform.parse(await engine.platform())
+    platform = Platform.parse(await engine.platform() if engine else machine_platform())
     own = RemoteStore(writing, engine, platform=platform, reading=reading)
 
     @cache

@@ -27,7 +27,7 @@ def run(arguments: Sequence[str]) -> Report:
     parser = Arguments(VERB, "Let tags stand for proven images.")
     parser.add_argument("--inputs", type=Path, required=True, help="JSON: mode, registry, tags, owners")
     parser.add_argument(
-        "--engine", required=True, help="unix:///PATH or tcp://HOST:PORT of the Docker Engine"
+        "--engine", help="unix:///PATH or tcp://HOST:PORT of the Docker Engine, for mode Engine"
     )
     given = parser.parse_args(arguments)
     wanted = _read(given.inputs)
@@ -56,9 +56,11 @@ class _Wanted:
     owners: Sequence[str]
 
 
-async def _run(wanted: _Wanted, *, endpoint: str) -> list[SetTag]:
+async def _run(wanted: _Wanted, *, endpoint: str | None) -> list[SetTag]:
     registry = wanted.registry
     if wanted.mode == "Engine":
+        if endpoint is None:
+            raise Refused("WrongUse", ["Mode Engine needs --engine."])
         async with Engine(endpoint) as engine:
             return await promote(EngineTags(engine), wanted.tags, wanted.owners)
     credentials = credentials_of(registry.docker_config)

@@ -292,7 +292,7 @@ async def _inventory(parts: Parts, kept: Artifact | None, file: Path) -> str | N
 def _run(
     parts: Parts, document: WorkspaceRuntime, action: Cascade, *, reads: tuple[Path, ...], folder: Path
 ) -> Run:
-    arguments = (f"--inputs={reads[0]}", f"--out={folder / 'out'}", f"--engine={parts.docker.endpoint}")
+    arguments = (f"--inputs={reads[0]}", f"--out={folder / 'out'}", *parts.engine_arguments)
     index_ca = _index_ca(parts, document)
     secrets = secret_folders(document.spec.registry, parts.settings)
     return Run(

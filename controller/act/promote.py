@@ -169,7 +169,7 @@ async def _run(
     # A name of its own: tags of several templates, each for itself, are set at the same time.
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     await asyncio.to_thread(_write, path, json.dumps(content, indent=1))
-    arguments = (f"--inputs={path}", f"--engine={parts.docker.endpoint}")
+    arguments = (f"--inputs={path}", *parts.engine_arguments)
     run = Run(
         "promote",
         arguments,

@@ -67,6 +67,8 @@ class Reason(enum.StrEnum):
     NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
     # someone must change something
     BUILD_FAILED = "BuildFailed"
+    BUILD_FORBIDDEN = "BuildForbidden"
+    BUILDER_IMAGE_UNUSABLE = "BuilderImageUnusable"
     REGISTRY_REFUSED = "RegistryRefused"
     GATE_FAILED = "GateFailed"
     GATE_MISCONFIGURED = "GateMisconfigured"

@@ -119,6 +119,14 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "A template's build failed.",
         "Correct the template; the message names the log. Its next content is tried by itself.",
     ),
+    Reason.BUILD_FORBIDDEN: Meaning(
+        "A template has to be built in full, and nothing here may: in a cluster, builder runs have no privileges.",
+        "Build it once where there is a Docker Engine, with the same `registry.artifacts`, or use `build.strategy: Dispatch`.",
+    ),
+    Reason.BUILDER_IMAGE_UNUSABLE: Meaning(
+        "No builder run can start: the nodes cannot get the builder's image.",
+        "Name an image that they can pull, and the Secrets to pull it with, in the chart's `builder.image`.",
+    ),
     Reason.REGISTRY_REFUSED: Meaning(
         "The registry does not do what it understood, or answers what no registry does.",
         "Check its address (`registry.insecure`, `caSecretName`) and its log.",
@@ -254,6 +262,10 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
 }
 
 RUN_REASONS: Final[Mapping[str, Meaning]] = {
+    "ArtifactRefused": Meaning(
+        "What was sent between here and a Job holds what does not belong there.",
+        "See who else writes to `registry.artifacts`.",
+    ),
     "BackendMissing": Meaning(
         "The build backend is not installed here.", "Install the dependency group `builder`."
     ),
@@ -286,6 +298,9 @@ RUN_REASONS: Final[Mapping[str, Meaning]] = {
         "An image that a tag is to stand for is gone.",
         "Nothing: it is built again; see who deletes images when it repeats.",
     ),
+    "InputRefused": Meaning(
+        "A folder that a Job is given holds what cannot be sent.", "Do as the message says."
+    ),
     "LocalVersion": Meaning("A local version is on no index.", "Choose a version without `+`."),
     "NameClash": Meaning("A module of the source has the name of one that is needed.", "Rename the module."),
     "NameNotImportable": Meaning("A file of the source has a name that no import can say.", "Rename it."),
@@ -299,6 +314,10 @@ RUN_REASONS: Final[Mapping[str, Meaning]] = {
     ),
     "PythonMissing": Meaning(
         "The oldest Python that is promised is not here to prove it with.", "Install it."
+    ),
+    "RegistryRefused": Meaning(
+        "The registry of artifacts does not take or give what belongs to a Job.",
+        "Check `registry.artifacts` and its log.",
     ),
     "SourceMissing": Meaning("There is no source folder.", "Correct `spec.source`."),
     "SourceRefused": Meaning(

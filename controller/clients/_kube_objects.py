@@ -28,6 +28,7 @@ DEPLOYMENTS: Final = Resource("apps/v1", "deployments", "Deployment")
 STATEFUL_SETS: Final = Resource("apps/v1", "statefulsets", "StatefulSet")
 PODS: Final = Resource("v1", "pods", "Pod")
 NAMESPACES: Final = Resource("v1", "namespaces", "Namespace")
+JOBS: Final = Resource("batch/v1", "jobs", "Job")
 SECRETS: Final = Resource("v1", "secrets", "Secret")
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +24,7 @@ from controller.clients._kube_errors import Conflict, Expired, FieldsOwned, refu
 from controller.clients._kube_exec import execute
 from controller.clients._kube_objects import (
     DEPLOYMENTS,
+    JOBS,
     NAMESPACES,
     PODS,
     SECRETS,
@@ -40,6 +42,7 @@ from controller.model.errors import Terminal
 
 __all__ = [
     "DEPLOYMENTS",
+    "JOBS",
     "NAMESPACES",
     "PODS",
     "SECRETS",
@@ -179,11 +182,14 @@ class KubeCluster:
             Call("PATCH", path, f"change {at}", query=query, body=body, content_type=_MERGE)
         )
 
-    async def create(self, resource: Resource, namespace: str | None, body: Mapping[str, Any]) -> JsonObject:
-        """Create an object. Raises Conflict when it exists."""
+    async def create(
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, dry_run: bool = False
+    ) -> JsonObject:
+        """Create an object, or only be told whether it would be. Raises Conflict when it exists."""
         doing = f"create {resource.kind} {body['metadata'].get('name', '')}".rstrip()
         whole = {"apiVersion": resource.api, "kind": resource.kind, **body}
-        return await self._ask(Call("POST", resource.path(namespace), doing, body=whole))
+        query = {"dryRun": "All" if dry_run else ""}
+        return await self._ask(Call("POST", resource.path(namespace), doing, query=query, body=whole))
 
     async def delete(
         self, resource: Resource, namespace: str | None, name: str, *, uid: str | None = None
@@ -230,17 +236,20 @@ class KubeCluster:
             total=_WATCH_SECONDS + silence_seconds, sock_connect=_CALL_SECONDS, sock_read=silence_seconds
         )
         doing = f"watch {resource.plural} in {_where(namespace)}"
-        with translated(doing):
-            answer = await self._send(Call("GET", resource.path(namespace), doing, query=query), limits)
-            try:
-                if answer.status >= HTTPStatus.BAD_REQUEST:
-                    raise refused(doing, answer.status, await answer.read(), answer.headers)
-                if connected is not None:
-                    connected.set()
-                async for line in answer.content:
-                    yield _event(doing, json.loads(line))
-            finally:
-                answer.close()
+        async with self._stream(Call("GET", resource.path(namespace), doing, query=query), limits) as lines:
+            if connected is not None:
+                connected.set()
+            async for line in lines:
+                yield _event(doing, json.loads(line))
+
+    async def log(self, at: Place, container: str) -> AsyncGenerator[str, None]:
+        """Yield the lines that a container of the pod `at` has written and writes, until it ends."""
+        doing = f"read the log of {at}"
+        query = {"container": container, "follow": "true"}
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CALL_SECONDS)
+        async with self._stream(Call("GET", at.path("log"), doing, query=query), limits) as lines:
+            async for line in lines:
+                yield line.decode(errors="replace").rstrip("\r\n")
 
     async def execute(
         self, at: Place, container: str, command: Sequence[str], *, timeout_seconds: float
@@ -268,14 +277,8 @@ class KubeCluster:
         """Return the last lines that a container of the pod `at` wrote."""
         doing = f"read the log of {at}"
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_LIMIT_BYTES)}
-        with translated(doing):
-            answer = await self._send(Call("GET", at.path("log"), doing, query=query))
-            try:
-                content = await answer.read()
-            finally:
-                answer.release()
-            if answer.status >= HTTPStatus.BAD_REQUEST:
-                raise refused(doing, answer.status, content, answer.headers)
+        async with self._stream(Call("GET", at.path("log"), doing, query=query), _LIMITS) as log:
+            content = await log.read()
         return tuple(content.decode(errors="replace").splitlines())
 
     @property
@@ -297,6 +300,20 @@ class KubeCluster:
         response: aiohttp.ClientResponse = answer.response
         self._answered("WATCH" if "watch" in call.query else call.method, response.status)
         return response
+
+    @asynccontextmanager
+    async def _stream(
+        self, call: Call, limits: aiohttp.ClientTimeout
+    ) -> AsyncGenerator[aiohttp.StreamReader, None]:
+        """Send one request and give the answer's body, as it comes; what goes wrong inside is translated, too."""
+        with translated(call.doing):
+            answer = await self._send(call, limits)
+            try:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise refused(call.doing, answer.status, await answer.read(), answer.headers)
+                yield answer.content
+            finally:
+                answer.close()
 
     async def _ask(self, call: Call) -> JsonObject:
         with translated(call.doing):

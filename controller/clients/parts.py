@@ -59,6 +59,11 @@ class Parts:
             )
         return self.engine
 
+    @property
+    def engine_arguments(self) -> tuple[str, ...]:
+        """What a builder run is told of the engine, where there is one."""
+        return (f"--engine={self.engine.endpoint}",) if self.engine else ()
+
     @contextmanager
     def waiting(self, key: str) -> Iterator[Callable[[str], None]]:
         """Give what takes a line about what the action with this key waits for; it is forgotten when the block ends."""

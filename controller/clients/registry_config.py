@@ -112,6 +112,16 @@ def registry_secret(
     return files
 
 
+def secret_login(registry: Registry, settings: Settings, *, hosts: frozenset[str]) -> str | None:
+    """Return the docker configuration or folder of the Secret for pushing (see `builder.login`); None where none is named.
+
+    Raises:
+        Terminal: as `registry_access`.
+    """
+    files = registry_secret(registry, settings, hosts=hosts, reading=False)
+    return _secret_path(files) if files else None
+
+
 def _docker_config(
     registry: Registry, settings: Settings, *, hosts: frozenset[str], folder: Path
 ) -> str | None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from controller.api.conditions import Reason
 from controller.clients.registry import refused, unauthorized
 from controller.model.errors import Problem, Terminal, Transient
+
+_ELSEWHERE: Final = (
+    "Build it where there is a Docker Engine (wsr run with the same registry.artifacts), or let its own repository do it"
+    " with strategy Dispatch."
+)
 
 
 def failure_of(template: str, error: Mapping[str, Any], *, log: Path) -> Problem:
@@ -18,6 +23,8 @@ def failure_of(template: str, error: Mapping[str, Any], *, log: Path) -> Problem
         return Transient(text, retry_after=error.get("retryAfterSeconds"))
     if error["reason"] == "RegistryUnauthorized":
         return unauthorized(text)
+    if error["reason"] == "FullBuildNeeded":
+        return Terminal(Reason.BUILD_FORBIDDEN, text, fix=_ELSEWHERE)
     return refused(text) if error["reason"].startswith("Registry") else to_correct(text, log=log)
 
 

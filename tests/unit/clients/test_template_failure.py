@@ -24,6 +24,17 @@ def test_what_the_template_has_wrong_is_for_its_keeper() -> None:
     )
 
 
+def test_a_full_build_where_none_can_be_made_is_forbidden_and_no_fault_of_the_template() -> None:
+    cause = failed(
+        "FullBuildNeeded", "r.example/echo:full-1 has to be built from /t, and there is no engine."
+    )
+    assert cause.reason == "BuildForbidden"
+    assert str(cause) == (
+        "Template echo: r.example/echo:full-1 has to be built from /t, and there is no engine. Build it where there is a"
+        " Docker Engine (wsr run with the same registry.artifacts), or let its own repository do it with strategy Dispatch."
+    )
+
+
 def test_credentials_that_a_registry_does_not_take_are_named_with_the_place_to_set_them() -> None:
     said = "The credentials for r.example are missing, wrong or not allowed to do this."
     cause = failed("RegistryUnauthorized", said)

@@ -1,0 +1,203 @@
+"""What a builder run is as a Kubernetes Job: the document, a pure function of the run and of where it is placed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from builder.oci import Blob
+from builder.packing import PLACE
+from controller.api.names import GROUP
+from controller.clients.runs import Run
+
+CONTAINER: Final = "builder"
+RUN_LABEL: Final = f"{GROUP}/run"
+TAKEN: Final = f"{GROUP}/taken"
+"""Annotation of a Job whose result was taken: another run of the same input is another Job."""
+_USER: Final = 65532
+_NODE_GONE_SECONDS: Final = 60
+_GRACE_SECONDS: Final = 10
+_USUAL_RESOURCES: Final[Mapping[str, Any]] = {
+    "requests": {"cpu": "250m", "memory": "256Mi"},
+    "limits": {"cpu": "2", "memory": "1Gi"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class JobPlace:
+    """Where the Jobs of one object run.
+
+    `owner` is what an owner reference says of the object (`apiVersion`, `kind`, `name`, `uid`). `image` is the builder's.
+    `work` is the folder below which everything lies that runs read and write. `ttl_seconds` is how long an ended Job can
+    be looked at; `start_seconds` how long its pod may take until it runs.
+    """
+
+    namespace: str
+    owner: Mapping[str, str]
+    image: str
+    work: Path
+    pull_secrets: tuple[str, ...] = ()
+    resources: Mapping[str, Any] = field(default_factory=lambda: _USUAL_RESOURCES)
+    ttl_seconds: int = 3_600
+    start_seconds: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobAccess:
+    """How a Job reaches the registry of artifacts: `repository` there, a login (see `builder.login`), and a CA's file."""
+
+    repository: str
+    login: Path | None
+    hosts: tuple[str, ...]
+    ca_file: Path | None
+    insecure: bool
+
+    @property
+    def secrets(self) -> tuple[Path, ...]:
+        """The folders of Secrets that it lies in."""
+        login = self.login.parent if self.login and self.login.name.startswith(".") else self.login
+        return tuple(folder for folder in (login, self.ca_file.parent if self.ca_file else None) if folder)
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options of `builder.job` that say so."""
+        options = [f"--login={self.login}"] if self.login else []
+        options += [f"--login-host={host}" for host in self.hosts]
+        options += [f"--ca={self.ca_file}"] if self.ca_file else []
+        return (*options, *(("--insecure",) if self.insecure else ()))
+
+
+def job_name(place: JobPlace, access: JobAccess, run: Run, blobs: Sequence[Blob]) -> str:
+    """Return what the Job of a run is called: the same for the same input, of one object."""
+    document = {
+        "owner": place.owner["uid"],
+        "run": run.identity,
+        "arguments": run.arguments,
+        "files": {blob.annotations[PLACE]: blob.descriptor.digest for blob in blobs},
+        "image": place.image,
+        "artifacts": access.repository,
+    }
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return f"wsr-{run.verb}-{digest[:16]}"
+
+
+def job_document(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: str) -> dict[str, Any]:
+    """Return the Job: restricted, without a token, and with no Secret but those of the run and its registry."""
+    labels = {"app.kubernetes.io/name": "workspace-runtime-builder", RUN_LABEL: name}
+    return {
+        "metadata": {
+            "name": name,
+            "namespace": place.namespace,
+            "labels": labels,
+            "ownerReferences": [{**place.owner, "controller": True}],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "activeDeadlineSeconds": int(run.maximum_seconds + place.start_seconds),
+            "ttlSecondsAfterFinished": place.ttl_seconds,
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": _pod(place, access, run, name=name, artifact=artifact),
+            },
+        },
+    }
+
+
+def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: str) -> dict[str, Any]:
+    secrets = list(dict.fromkeys((*run.secrets, *access.secrets)))
+    container = {
+        "name": CONTAINER,
+        "image": place.image,
+        "command": ["python", "-P", "-m", "builder.job"],
+        "args": _arguments(place, access, run, name=name, artifact=artifact),
+        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONUNBUFFERED", "value": "1"}],  # noqa: S108 -- the pod's own
+        "workingDir": "/tmp",  # noqa: S108 -- the same
+        "resources": dict(place.resources),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "volumeMounts": [
+            {"name": "work", "mountPath": str(place.work)},
+            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- the same
+            *(
+                {"name": volume, "mountPath": str(folder), "readOnly": True}
+                for volume, folder in _named(secrets)
+            ),
+        ],
+    }
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": _GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": _USER,
+            "runAsGroup": _USER,
+            "fsGroup": _USER,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "tolerations": [
+            {
+                "key": f"node.kubernetes.io/{what}",
+                "operator": "Exists",
+                "effect": "NoExecute",
+                "tolerationSeconds": _NODE_GONE_SECONDS,
+            }
+            for what in ("not-ready", "unreachable")
+        ],
+        "imagePullSecrets": [{"name": secret} for secret in place.pull_secrets],
+        "containers": [container],
+        "volumes": [
+            {"name": "work", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            *(
+                {"name": volume, "secret": {"secretName": folder.name, "defaultMode": 0o440}}
+                for volume, folder in _named(secrets)
+            ),
+        ],
+    }
+
+
+def _arguments(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: str) -> list[str]:
+    return [
+        f"--artifact={artifact}",
+        f"--results={results_tag(place, name)}",
+        *(f"--folder={path}" for path in run.reads),
+        *(f"--writes={path}" for path in run.writes),
+        *access.arguments(),
+        "--",
+        run.verb,
+        *run.arguments,
+    ]
+
+
+def _named(secrets: Iterable[Path]) -> list[tuple[str, Path]]:
+    return [(f"secret-{number}", folder) for number, folder in enumerate(secrets)]
+
+
+def inputs_tag(place: JobPlace, name: str) -> str:
+    """Return the tag of the artifact with what the run of a Job reads."""
+    return f"{_tags(place)}{name}.inputs"
+
+
+def results_tag(place: JobPlace, name: str) -> str:
+    """Return the tag of the artifact with what it writes."""
+    return f"{_tags(place)}{name}.results"
+
+
+def job_of_tag(place: JobPlace, tag: str) -> str | None:
+    """Return the Job that an artifact is of; None for one that is of no run of this object."""
+    if not tag.startswith(_tags(place)):
+        return None
+    return tag.removeprefix(_tags(place)).rpartition(".")[0]
+
+
+def _tags(place: JobPlace) -> str:
+    """Return how tags of this object's runs begin: others, of other clusters too, have theirs in the same repository."""
+    return f"run-{place.owner['uid']}-"
