@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import os
+import posixpath
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
 from builder.oci import Blob, Client, Reference
@@ -121,12 +122,24 @@ def _allowed(named: str, places: Sequence[Path]) -> Path:
     )
 
 
+def _expect_inside(member: tarfile.TarInfo) -> None:
+    """Refuse what is no file, folder or link that stays in the folder: Python has a filter for that from 3.11.4 on only."""
+    name = PurePosixPath(member.name)
+    leads = PurePosixPath(posixpath.normpath(name.parent / member.linkname)) if member.issym() else name
+    inside = not any(each.is_absolute() or ".." in each.parts for each in (name, leads))
+    if not inside or not (member.isfile() or member.isdir() or member.issym()):
+        raise tarfile.TarError(f"{member.name!r} would leave its folder, or is no file")
+
+
 def _unpack(file: IO[bytes], folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
-            tar.extractall(folder, filter="data")
+            members = tar.getmembers()
+            for member in members:
+                _expect_inside(member)
+            tar.extractall(folder, members)  # noqa: S202 -- what would leave the folder is refused above
     except tarfile.TarError as error:
         raise Refused(
             "ArtifactRefused", [f"What belongs at {folder} cannot be unpacked: {error}."]

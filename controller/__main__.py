@@ -63,6 +63,11 @@ from controller.telemetry.log import write_log
     help="A folder in memory for the Secrets of objects; default: one in /dev/shm that is removed at the end.",
 )
 @click.option(
+    "--builder-image",
+    envvar="WSR_BUILDER_IMAGE",
+    help="What builder runs are Jobs of; without it they are processes beside this one.",
+)
+@click.option(
     "--operator-image",
     envvar="WSR_OPERATOR_IMAGE",
     help="This program's own image, which plays the model beside candidates at the gate.",
@@ -92,6 +97,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     listen: str,
     state: Path | None,
     secrets: Path | None,
+    builder_image: str | None,
     operator_image: str | None,
     may_execute: bool,
     may_review: bool,
@@ -120,6 +126,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             listen=_address(listen),
             state=settings.state_dir,
             secrets=secrets or made or Path(),
+            builder_image=builder_image,
             may_execute=may_execute,
             may_review=may_review,
         )

@@ -49,6 +49,7 @@ class Office:
     state: Path
     secrets: Path
     writer: str
+    builder_image: str | None
     vitals: Vitals
     metrics: Metrics
     fleet: Fleet
@@ -119,7 +120,15 @@ class Driver:
         office.known[inbox.uid] = self._secrets.known
         settings = settings_of_object(office.settings, secrets=self._secrets.folder)
         folder = office.state / "objects" / inbox.uid
-        around = Surroundings(office.cluster, inbox.uid, settings, folder, office.writer, self._narrator.say)
+        around = Surroundings(
+            office.cluster,
+            inbox.uid,
+            settings,
+            folder,
+            office.writer,
+            office.builder_image,
+            self._narrator.say,
+        )
         wake = asyncio.Event()
         async with open_world(document, around) as world:
             told = Observers([self._narrator, office.metrics.of(inbox.key)])

@@ -55,6 +55,7 @@ class Options:
     listen: Address
     state: Path
     secrets: Path
+    builder_image: str | None = None
     may_execute: bool = False
     may_review: bool = False
     """Whether it may ask the cluster whose token it was shown: without that right nobody may call the admin endpoint."""
@@ -93,6 +94,7 @@ async def serve(options: Options, settings: Settings, known: dict[str, frozenset
             state=options.state,
             secrets=options.secrets,
             writer=hashlib.sha256(options.pod.encode()).hexdigest()[:8],
+            builder_image=options.builder_image,
             vitals=vitals,
             metrics=metrics,
             fleet=fleet,

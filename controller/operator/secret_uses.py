@@ -65,8 +65,7 @@ def _of_package(document: WorkspaceRuntime) -> Iterator[SecretUse]:
 
 def _of_registry(document: WorkspaceRuntime) -> Iterator[SecretUse]:
     registry = document.spec.registry
-    images = (registry.artifacts, *(template.image for template in document.spec.templates))
-    hosts = frozenset(image.partition("/")[0] for image in images)
+    hosts = registry_hosts(document)
     for kind, name in (("push", registry.push_secret_name), ("pull", registry.pull_secret_name)):
         if name is not None:
             yield SecretUse(f"spec.registry.{kind}SecretName", name, Purpose.REGISTRY, hosts)
@@ -89,6 +88,12 @@ def _of_targets(document: WorkspaceRuntime) -> Iterator[SecretUse]:
             field = f"spec.targets.workloads[{number}].controlTokenSecretName"
             hosts = frozenset(f"{namespace}.pod" for namespace in entry.namespaces)
             yield SecretUse(field, name, Purpose.CONTROL, hosts)
+
+
+def registry_hosts(document: WorkspaceRuntime) -> frozenset[str]:
+    """Return the registries that a document names."""
+    images = (document.spec.registry.artifacts, *(template.image for template in document.spec.templates))
+    return frozenset(image.partition("/")[0] for image in images)
 
 
 def host_of(address: str) -> str:

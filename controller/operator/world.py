@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from controller.api.names import API_VERSION, KIND
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.checkouts import Checkouts
 from controller.clients.index import index_client
+from controller.clients.jobs import JobPlace, JobRuns, job_access
 from controller.clients.kube import KubeCluster
 from controller.clients.kube_cache import KubeCache
 from controller.clients.kube_workloads import KubeWorkloads
@@ -22,11 +24,12 @@ from controller.clients.pod_candidate import ProbeOwner
 from controller.clients.registry import Registry
 from controller.clients.registry_config import access_of
 from controller.clients.registry_records import RegistryRecords
-from controller.clients.runs import Runs
+from controller.clients.runs import BuilderRuns, Runs
 from controller.model.observation import Observation
 from controller.model.plan import Action, Replace
 from controller.model.target import Target
 from controller.observe.bases import RegistryBases
+from controller.operator.secret_uses import registry_hosts
 from controller.plan.steering import steered
 from controller.reconcile.cluster_targets import ClusterTargets, workspaces_in
 from controller.reconcile.image_facts import ImageFacts, registries
@@ -77,6 +80,8 @@ class ClusterWorld:
 
     def leave(self) -> None:
         """Let builder runs under way go on without us: whoever comes next takes them up."""
+        if isinstance(self.parts.runs, JobRuns):
+            self.parts.runs.leaving = True
 
     async def fetch(self, document: WorkspaceRuntime, template: Template, image: str) -> None:
         """Look whether nodes, which pull images themselves, will find one. Raises NotFound, Transient or Terminal."""
@@ -113,6 +118,7 @@ class Surroundings:
     settings: Settings
     folder: Path
     writer: str
+    builder_image: str | None
     say: Callable[[str], None]
 
 
@@ -133,9 +139,7 @@ async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncI
         records = RegistryRecords(
             writing, spec.registry.artifacts, cache=around.folder / "blobs", writer=lambda: around.writer
         )
-        runs = await stack.enter_async_context(
-            aclosing(Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
-        )
+        runs = await stack.enter_async_context(_runs(document, around))
         checkouts = Checkouts(around.folder, around.folder / "checkouts", settings)
         stack.push_async_callback(checkouts.aclose)
         parts = Parts(
@@ -156,6 +160,22 @@ async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncI
         yield ClusterWorld(
             ReleaseWorld(parts, registry, ImageFacts(parts, registry, bases), writing), targets
         )
+
+
+@asynccontextmanager
+async def _runs(document: WorkspaceRuntime, around: Surroundings) -> AsyncIterator[BuilderRuns]:
+    """Give what runs the builder: Jobs of its image; where none is named, processes beside this one."""
+    if around.builder_image is None:
+        async with aclosing(Runs(around.settings.child_environment, parallel=BUILDS_AT_ONCE)) as runs:
+            yield runs
+        return
+    metadata, registry = document.metadata, document.spec.registry
+    owner = {"apiVersion": API_VERSION, "kind": KIND, "name": metadata.name, "uid": around.uid}
+    place = JobPlace(
+        namespace=metadata.namespace, owner=owner, image=around.builder_image, work=around.folder
+    )
+    access = job_access(registry, around.settings, hosts=registry_hosts(document))
+    yield JobRuns(around.cluster, place, access)
 
 
 def _prover(document: WorkspaceRuntime, around: Surroundings) -> PodProver:

@@ -63,7 +63,10 @@ def write_configuration(place: Place) -> None:
         "resolv.conf": f"nameserver {GATEWAY}\n",
     }
     for registry in place.registries():
-        texts[f"registries/{registry}/hosts.toml"] = f'server = "http://{registry}"\n'
+        # NOTE: containerd 1.6 takes the scheme of a host from its own section alone, but for loopback.
+        texts[f"registries/{registry}/hosts.toml"] = (
+            f'server = "http://{registry}"\n[host."http://{registry}"]\ncapabilities = ["pull", "resolve"]\n'
+        )
     for name, text in texts.items():
         place.folder(*name.split("/")[:-1])
         (place.root / name).write_text(text)

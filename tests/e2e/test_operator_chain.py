@@ -1,0 +1,224 @@
+"""The whole chain in a cluster: a bump becomes a wheel, an image, a proof, a publication, and pods that report it."""
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.contract import PackageRun
+from builder.verbs.package import package
+from controller.clients.kube import DEPLOYMENTS, NAMESPACES, PODS, JsonObject, KubeCluster, Place
+from controller.clients.registry import Registry, RegistryAccess
+from controller.clients.registry_records import RegistryRecords
+from controller.model.record import FullBuild, TemplateRecord, Verdict
+from tests.cluster.builder_image import push_builder_image
+from tests.cluster.cluster import Cluster
+from tests.contract.record_promises import NOON, record
+from tests.e2e.operated import Operated, defined, listening, operator
+from tests.integration.images.small import Run, template_entry
+from tests.parts.git_repository import GitRepository
+from tests.parts.leftovers import remove_leftovers
+from tests.parts.played_node import PlayedNode
+from tests.parts.small_wheel import SmallWheel
+
+HERE = Path(__file__).parent
+TEMPLATE = HERE / "templates" / "plain"
+PACKAGE = "molecule-ai-workspace-runtime"
+
+
+@dataclass(frozen=True)
+class Built:
+    """0.1.0 in the cluster's registry: its wheel, the record's part of its template, and the image as pods name it."""
+
+    wheel: SmallWheel
+    record: TemplateRecord
+    image: str
+    base: str
+
+
+def _wheel(folder: Path, version: str) -> SmallWheel:
+    given = PackageRun(
+        source=HERE / "small_runtime", version=version, out=folder / "tree", dist=folder / "dist"
+    )
+    facts = package(given).facts
+    return SmallWheel(Path(facts["wheel"]["file"]), version, facts["wheel"]["sha256"], facts["contentSha256"])
+
+
+@pytest.fixture
+def built(cluster: Cluster, engine: str, base_image: str, tmp_path: Path) -> Built:
+    """A full build, made beside the cluster: a cluster of restricted pods appends, and builds no Dockerfile."""
+    prefix = f"ch{secrets.token_hex(3)}-"
+    entry = template_entry("plain", f"{cluster.registry}/{prefix}plain", TEMPLATE, base=base_image)
+    try:
+        run = Run(engine, tmp_path / "out", "Remote", {"insecure": True})
+        wheel = _wheel(tmp_path, "0.1.0")
+        run.cascade(wheel, entry).template("plain")
+        facts = json.loads((run.out / "result.json").read_text())["templates"]["plain"]
+    finally:
+        remove_leftovers(engine, prefix)
+
+    def inside(reference: str) -> str:
+        return reference.replace(cluster.registry, cluster.registry_inside)
+
+    full = FullBuild(
+        image=inside(facts["fullBuild"]["image"]),
+        digest=facts["fullBuild"]["digest"],
+        inputs_sha256=str(entry["inputsSha256"]),
+    )
+    made = TemplateRecord(
+        image=inside(facts["candidate"]),
+        digest=facts["digest"],
+        image_id=facts["imageId"],
+        full_build=full,
+        proven=True,
+    )
+    return Built(wheel, made, f"{made.image}@{made.digest}", base_image)
+
+
+@pytest.fixture
+def images(cluster: Cluster, engine: str, base_image: str) -> dict[str, str]:
+    """What the operator's pods run from, as its environment names it."""
+    return {"WSR_BUILDER_IMAGE": push_builder_image(cluster, engine, base_image)}
+
+
+@pytest.fixture
+async def ground(cluster: Cluster, namespace: str, built: Built) -> AsyncIterator[Operated]:
+    """0.1.0 is released, and its content is what the workspaces that run it report."""
+    defined(cluster)
+    repository = built.record.image.rpartition(":")[0]
+    async with KubeCluster(cluster.kubeconfig, context=cluster.context) as client:
+        label = {"metadata": {"labels": {"runtime.molecule.ai/allowed-from": namespace}}}
+        await client.merge(Place(NAMESPACES, None, namespace), label, manager="tests")
+        ground = Operated(client, namespace, PlayedNode(client, namespace), repository)
+        async with listening(ground):
+            yield ground
+
+
+def _document(cluster: Cluster, ground: Operated, built: Built, source: str) -> JsonObject:
+    git = {"url": source, "credentialsSecretName": "git", "insecure": True}
+    index = cluster.index_inside
+    return {
+        "version": "0.1.0",
+        "source": {"git": git},
+        "package": {
+            "index": {
+                "uploadURL": index.upload_url,
+                "simpleURL": index.simple_url,
+                "credentialsSecretName": "index",
+                "visibleDeadlineSeconds": 60,
+            }
+        },
+        "registry": {"artifacts": f"{ground.repository}-artifacts", "insecure": True},
+        "templates": [
+            {
+                "name": "plain",
+                "image": ground.repository,
+                "startDeadlineSeconds": 60,
+                "probe": {"model": "None"},
+                "build": {"git": {**git, "path": "templates/plain"}, "args": {"BASE_IMAGE": built.base}},
+            }
+        ],
+        "rollout": {"maxUnavailable": "100%", "drain": {"timeoutSeconds": 20}},
+    }
+
+
+async def _release(cluster: Cluster, ground: Operated, built: Built) -> None:
+    """Record that 0.1.0 is through with everything."""
+    wheel = built.wheel
+    artifacts = f"{ground.repository}-artifacts".replace(cluster.registry_inside, cluster.registry)
+    async with Registry(RegistryAccess(cluster.registry, insecure=True)) as registry:
+        records = RegistryRecords(registry, artifacts)
+        whole = record(
+            "0.1.0",
+            package=PACKAGE,
+            publisher=f"{ground.namespace}/runtime",
+            wheel=await records.put_blob(wheel.path.name, wheel.path.read_bytes()),
+            content_sha256=wheel.content_sha256,
+            published_time=NOON,
+            verdict=Verdict(value="Good", reason="UpToDate", time=NOON),
+        )
+        await records.put(whole.with_template("plain", built.record))
+
+
+def _workspace(name: str, image: str) -> JsonObject:
+    folders = {"configs": "/configs", "workspace": "/workspace"}
+    container = {
+        "name": "workspace",
+        "image": image,
+        "env": [{"name": "WORKSPACE_ID", "value": name}, {"name": "TIER", "value": "2"}],
+        "ports": [{"containerPort": 8000}],
+        "volumeMounts": [{"name": each, "mountPath": path} for each, path in folders.items()],
+    }
+    pod: dict[str, Any] = {
+        "containers": [container],
+        "volumes": [{"name": each, "emptyDir": {}} for each in folders],
+    }
+    return {
+        "metadata": {"name": name, "labels": {"runtime.molecule.ai/managed": "true"}},
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
+        },
+    }
+
+
+async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
+    cluster: Cluster, ground: Operated, built: Built, images: dict[str, str], tmp_path: Path
+) -> None:
+    namespace, index = ground.namespace, cluster.index_inside
+    repository = GitRepository(cluster.git_folder / f"{namespace}.git")
+    files = {
+        f"workspace/{each.relative_to(HERE / 'small_runtime')}": each.read_text()
+        for each in _files(HERE / "small_runtime")
+    }
+    files |= {f"templates/plain/{each.relative_to(TEMPLATE)}": each.read_text() for each in _files(TEMPLATE)}
+    repository.tag("runtime-v0.1.1", repository.commit(files))
+    source = f"{cluster.git_inside.url}/{namespace}.git"
+    await _release(cluster, ground, built)
+    await ground.secret("git", use="git", hosts=_host(source), token=cluster.git.token)
+    await ground.secret(
+        "index", use="index", hosts=_host(index.upload_url), username=index.username, password=index.password
+    )
+    for name in ("ws-1", "ws-2"):
+        await ground.client.create(DEPLOYMENTS, namespace, _workspace(name, built.image))
+    with operator(cluster, tmp_path / "operator", namespace, inside=True, environment=images):
+        await ground.make(**_document(cluster, ground, built, source))
+        await ground.until_ready("0.1.0", seconds=60)
+        began = time.monotonic()
+        await ground.edit(version="0.1.1")
+        state = await ground.until_ready("0.1.1", seconds=180)
+        took = time.monotonic() - began
+    assert took < 120, f"{took:.1f} s"
+    (template,) = state["status"]["templates"]
+    assert template["state"] == "Proven"
+    assert state["status"]["rollout"]["progress"] == "2/2"
+    pods = (await ground.client.list(PODS, namespace)).items
+    running = {
+        pod["metadata"]["labels"]["app"]: pod["spec"]["containers"][0]["image"]
+        for pod in pods
+        if "app" in pod["metadata"]["labels"] and "deletionTimestamp" not in pod["metadata"]
+    }
+    assert {name: image.partition("@")[0] for name, image in running.items()} == dict.fromkeys(
+        ("ws-1", "ws-2"), template["image"].partition("@")[0]
+    )
+    assert (
+        "0.1.1"
+        in cluster.kubectl("-n", namespace, "exec", "deployment/ws-1", "--", "pip", "show", PACKAGE).stdout
+    )
+    jobs = json.loads(cluster.kubectl("-n", namespace, "get", "jobs", "-o", "json").stdout)["items"]
+    assert {job["metadata"]["name"].split("-")[1] for job in jobs} >= {"package", "cascade", "publish"}
+
+
+def _files(folder: Path) -> list[Path]:
+    return [each for each in sorted(folder.rglob("*")) if each.is_file() and "__pycache__" not in each.parts]
+
+
+def _host(url: str) -> str:
+    return url.partition("//")[2].partition("/")[0]
