@@ -16,7 +16,9 @@ from tests.integration.probe.pods import Images, Place, place_in
 from tests.parts.pod_proxy import pod_proxy
 from tests.parts.stand_in_image import stand_in_image
 
-_DOCKERFILE = 'FROM {base}\nCOPY agent.py model_client.py /\nCMD ["python3", "-u", "/agent.py"]\n'
+_DOCKERFILE = (
+    'FROM {base}\nCOPY agent.py model_client.py /\nVOLUME /kept\nCMD ["python3", "-u", "/agent.py"]\n'
+)
 
 
 @pytest.fixture(scope="session")

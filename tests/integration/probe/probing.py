@@ -1,7 +1,6 @@
 """What the tests of the gate share: a probe with a stand-in of its own, and what it leaves behind."""
 
 import asyncio
-import re
 
 from controller.api.names import LABEL_PROBE
 from controller.clients.docker import DockerEngine
@@ -33,22 +32,16 @@ async def left_behind(engine: DockerEngine, owner: str) -> list[str]:
     return containers + [network["Name"] for network in networks]
 
 
-async def volumes(engine: DockerEngine) -> set[str]:
-    """Those without a name, as a candidate's are, that no container has."""
-    nobodys = {"dangling": True}
-    found = await engine.call("list volumes", lambda client: client.volumes(filters=nobodys))
-    return {name for volume in found["Volumes"] or [] if re.fullmatch("[0-9a-f]{64}", name := volume["Name"])}
+async def volumes_of(engine: DockerEngine, owner: str) -> set[str]:
+    """The volumes of the containers that the object's probes have now; other users of the engine have their own."""
+    ids = [each.id for each in await engine.containers() if each.labels.get(LABEL_PROBE) == owner]
+    mounts = [mount for one in ids for mount in (await engine.inspect_container(one))["Mounts"]]
+    return {mount["Name"] for mount in mounts if mount["Type"] == "volume"}
 
 
-async def left_volumes(engine: DockerEngine, before: set[str]) -> set[str]:
-    """Which of them are new and stay: containers of other tests, which run beside this one, lose theirs a moment later."""
-    left = await volumes(engine) - before
-    for _ in range(20):
-        if not left:
-            break
-        await asyncio.sleep(0.5)
-        left &= await volumes(engine)
-    return left
+async def still_there(engine: DockerEngine, volumes: set[str]) -> list[str]:
+    """Those of the volumes that the engine has yet."""
+    return [name for name in sorted(volumes) if await engine.volume_exists(name)]
 
 
 async def until_running(engine: DockerEngine, owner: str) -> str:

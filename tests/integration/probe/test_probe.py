@@ -12,7 +12,14 @@ from controller.clients.docker import DockerEngine
 from controller.model.container import ContainerState
 from controller.model.errors import NotFound, Transient
 from controller.model.probe import ModelUse, ProbeOrder, ProbePassed, ProbeReason, ProbeSettings
-from tests.integration.probe.probing import failure, left_behind, left_volumes, probed, until_running, volumes
+from tests.integration.probe.probing import (
+    failure,
+    left_behind,
+    probed,
+    still_there,
+    until_running,
+    volumes_of,
+)
 from tests.parts.faulty_engine import Fault, faulty_engine
 
 VERSION, CONTENT = "0.1.1", "c" * 64
@@ -43,15 +50,18 @@ def with_fault(order: ProbeOrder, fault: str) -> ProbeOrder:
 async def test_a_good_candidate_passes_and_leaves_nothing(
     docker_engine: DockerEngine, order: ProbeOrder
 ) -> None:
-    before = await volumes(docker_engine)
-    outcome = await probed(docker_engine, order)
+    probing = asyncio.create_task(probed(docker_engine, order))
+    await until_running(docker_engine, order.owner)
+    volumes = await volumes_of(docker_engine, order.owner)
+    outcome = await probing
     assert isinstance(outcome, ProbePassed), outcome
     assert 0 < outcome.boot_seconds < 20
     assert all(0 < seconds < 20 for seconds in outcome.turn_seconds)
     assert outcome.memory_bytes is not None
     assert 1_000_000 < outcome.memory_bytes < 200_000_000
     assert await left_behind(docker_engine, order.owner) == []
-    assert await left_volumes(docker_engine, before) == set()
+    assert volumes, "the image asks for one"
+    assert await still_there(docker_engine, volumes) == []
 
 
 async def test_a_strict_template_boots_as_its_settings_say(
@@ -279,14 +289,14 @@ async def test_each_turn_asks_something_that_was_never_asked_before(
 async def test_a_cancelled_probe_leaves_nothing(
     docker_engine: DockerEngine, order: ProbeOrder, after_seconds: float
 ) -> None:
-    before = await volumes(docker_engine)
     running = asyncio.create_task(probed(docker_engine, with_fault(order, "hangs")))
     await asyncio.sleep(after_seconds)
+    volumes = await volumes_of(docker_engine, order.owner)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     assert await left_behind(docker_engine, order.owner) == []
-    assert await left_volumes(docker_engine, before) == set()
+    assert await still_there(docker_engine, volumes) == []
 
 
 async def test_what_a_killed_run_left_is_removed_by_the_next_probe_of_the_template_and_nothing_else(
