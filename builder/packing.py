@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import io
 import os
-import posixpath
 import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Final
 
 from builder.oci import Blob, Client, Reference
@@ -109,7 +108,10 @@ def _below(folder: Path) -> Iterator[Path]:
 
 
 def _stays_inside(folder: Path, link: Path) -> bool:
-    target = link.readlink()
+    return _leads_inside(folder, link, link.readlink())
+
+
+def _leads_inside(folder: Path, link: Path, target: Path) -> bool:
     return not target.is_absolute() and Path(os.path.normpath(link.parent / target)).is_relative_to(folder)
 
 
@@ -122,25 +124,34 @@ def _allowed(named: str, places: Sequence[Path]) -> Path:
     )
 
 
-def _expect_inside(member: tarfile.TarInfo) -> None:
-    """Refuse what is no file, folder or link that stays in the folder: Python has a filter for that from 3.11.4 on only."""
-    name = PurePosixPath(member.name)
-    leads = PurePosixPath(posixpath.normpath(name.parent / member.linkname)) if member.issym() else name
-    inside = not any(each.is_absolute() or ".." in each.parts for each in (name, leads))
-    if not inside or not (member.isfile() or member.isdir() or member.issym()):
-        raise tarfile.TarError(f"{member.name!r} would leave its folder, or is no file")
-
-
 def _unpack(file: IO[bytes], folder: Path) -> None:
+    """Fill a folder from a tar; by hand, since filters came to `tarfile` within 3.11, and Debian's is older."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
         with tarfile.open(fileobj=file, mode="r:") as tar:
-            members = tar.getmembers()
-            for member in members:
-                _expect_inside(member)
-            tar.extractall(folder, members)  # noqa: S202 -- what would leave the folder is refused above
-    except tarfile.TarError as error:
+            for member in tar:
+                _put(tar, member, folder)
+    except (tarfile.TarError, ValueError) as error:
         raise Refused(
             "ArtifactRefused", [f"What belongs at {folder} cannot be unpacked: {error}."]
         ) from error
+
+
+def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, folder: Path) -> None:
+    """Put one member in its place; raises ValueError for one that is, or leads, elsewhere."""
+    place = folder / member.name
+    above = [parent for parent in place.parents if parent.is_relative_to(folder)]
+    if ".." in place.parts or not above or any(parent.is_symlink() for parent in above):
+        raise ValueError(f"{member.name} lies outside of it")
+    if member.isdir():
+        place.mkdir(parents=True, exist_ok=True)
+    elif member.issym() and _leads_inside(folder, place, Path(member.linkname)):
+        place.symlink_to(member.linkname)
+    elif member.isreg() and (content := tar.extractfile(member)) is not None:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("xb") as target:
+            shutil.copyfileobj(content, target)
+        place.chmod(0o755 if member.mode & 0o100 else 0o644)
+    else:
+        raise ValueError(f"{member.name} is no file, folder or link in it")

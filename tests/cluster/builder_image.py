@@ -39,7 +39,7 @@ def push_builder_image(cluster: Cluster, engine: str, base_image: str) -> str:
     base = cluster.push_from_engine(engine, base_image, "base/python:3.11")
     reference = Reference.parse(f"{cluster.registry}/base/python:builder")
     digest = asyncio.run(_append(Reference.parse(base), reference))
-    return f"{cluster.registry_inside}/base/python@{digest}"
+    return f"{cluster.registry}/base/python@{digest}"
 
 
 async def _append(base: Reference, reference: Reference) -> str:

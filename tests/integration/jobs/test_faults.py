@@ -262,7 +262,7 @@ async def _refused_in_time(ground: Ground) -> Terminal:
 
 
 async def test_an_image_that_cannot_be_pulled_is_told_at_once(ground: Ground) -> None:
-    image = f"{ground.cluster.registry_inside}/none/builder:1"
+    image = f"{ground.cluster.registry}/none/builder:1"
     with pytest.raises(Terminal) as refused:
         await asyncio.wait_for(ground.jobs(image=image).run(_small(ground)), 40)
     assert refused.value.reason == "BuilderImageUnusable"
