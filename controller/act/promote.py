@@ -134,14 +134,12 @@ def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:
 
 def _named(record: ReleaseRecord, name: str, identity: str, image: str) -> ReleaseRecord:
     """Record under which reference the image in use is found, unless another one is in use by now."""
-    recorded = record.templates[name]
-    used = recorded.in_use
+    used = record.in_use.templates.get(name)
     if used is None or used.identity != identity:
         return record
-    named = used.model_copy(update={"image": image})
-    return record.with_template(
-        name, named if used is recorded else recorded.model_copy(update={"previous": named})
-    )
+    named, recorded = used.model_copy(update={"image": image}), record.templates[name]
+    newest = recorded.identity == identity
+    return record.with_template(name, named if newest else recorded.model_copy(update={"previous": named}))
 
 
 async def _immutable(parts: Parts, template: Template, version: str, recorded: TemplateRecord) -> str:

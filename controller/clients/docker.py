@@ -288,9 +288,12 @@ class DockerEngine:
     # images
 
     async def images(self) -> Mapping[str, str]:
-        """Return the image id of every `repository:tag` in this engine, from one request."""
+        """Return the image id of every `repository:tag` in this engine, and of every id, from one request."""
         rows = await self.call("list images", lambda client: client.images())
-        return {tag: row["Id"] for row in rows for tag in row.get("RepoTags") or () if tag != "<none>:<none>"}
+        named = {
+            tag: row["Id"] for row in rows for tag in row.get("RepoTags") or () if tag != "<none>:<none>"
+        }
+        return named | {row["Id"]: row["Id"] for row in rows}
 
     async def inspect_image(self, image: str) -> JsonObject:
         """Return everything about an image, by id or reference."""

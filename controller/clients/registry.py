@@ -159,14 +159,29 @@ class Registry:
                 raise oci.Corrupt(f"{reference} holds {len(manifest.layers)} files where one was expected.")
             return manifest.artifact_type, await self._client.blob(where, manifest.layers[0])
 
-    async def put_artifact(self, reference: str, content: bytes, *, kind: str, file: str) -> str:
+    async def annotations(self, reference: str) -> Mapping[str, str]:
+        """Return what is noted on an artifact; raises as `digest` does."""
+        with translated():
+            return (await self._client.manifest(parse(reference))).annotations
+
+    async def put_artifact(
+        self,
+        reference: str,
+        content: bytes,
+        *,
+        kind: str,
+        file: str,
+        annotations: Mapping[str, str] | None = None,
+    ) -> str:
         """Store a file as an artifact of media type `kind`, named `file`; return the manifest's digest.
 
         Equal content is stored once. Raises as `digest` does.
         """
         blob = oci.Blob(kind, content, {"org.opencontainers.image.title": file})
         with translated():
-            return await self._client.put_artifact(parse(reference), [blob], artifact_type=kind)
+            return await self._client.put_artifact(
+                parse(reference), [blob], artifact_type=kind, annotations=annotations
+            )
 
 
 def credentials(access: RegistryAccess) -> oci.Credentials:

@@ -9,7 +9,8 @@ of everybody whom it overwrote; one that dies in the middle has left a copy that
 
 A copy may go once nobody can overwrite the version's tag without knowing it: when no other writer is at work. Each
 says so of itself, by deleting its copy or, while others are at work, by storing it as one that is done with. Who
-begins after that reads a version's tag in which everything is. A registry that does not allow deletion keeps one copy
+begins after that reads a version's tag in which everything is. Who has been at work for a day is taken for dead: a write
+takes minutes at most, and after a pause its connection is gone, so that it would begin anew. A registry that does not allow deletion keeps one copy
 per writer and version: nothing depends on their going. Reading stays one HEAD; the copies are only looked at by writers.
 """
 
@@ -20,6 +21,7 @@ import contextlib
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache as once
 from functools import partial, reduce
 from pathlib import Path
@@ -50,12 +52,15 @@ _FILE_TAG: Final = "file-"
 _MOST_ROUNDS: Final = 20
 _MOST_TROUBLES: Final = 5
 _PAUSE_SECONDS: Final = 0.2
+_DEAD_AFTER: Final = timedelta(days=1)
+"""Much longer than any write, and than clocks of machines differ."""
+_CREATED: Final = "org.opencontainers.image.created"
 _TOO_MANY: Final = "The record of {} is being changed by too many others at once"
 
 
 @dataclass(frozen=True, slots=True)
 class _Copy:
-    """A record as one writer stored it; `done`: that writer is through."""
+    """A record as one writer stored it; `done`: that writer is through, or dead."""
 
     digest: str
     done: bool
@@ -86,6 +91,7 @@ class RegistryRecords:
         *,
         cache: Path | None = None,
         writer: Callable[[], str] | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """`repository` is `registry.artifacts`; `cache` a folder for files that never change, by SHA-256.
 
@@ -97,6 +103,7 @@ class RegistryRecords:
         self._files = FileCache(cache)
         self._reader = RecordReader(registry, repository)
         self._writer = once(writer or partial(secrets.token_hex, 4))
+        self._clock = clock
         self._may_delete = True
         # One write at a time: registry 2.8 answers 400 to a manifest whose blob is being linked by another upload.
         self._writing = asyncio.Lock()
@@ -248,7 +255,17 @@ class RegistryRecords:
                 fix=f"Delete tag {tag} of {self.repository}: what it alone said is lost, and the record"
                 f" {self.repository}:{tag_of(version)} stays as it is.",
             ) from error
-        return _Copy(digest, kind == DONE_TYPE, record)
+        return _Copy(digest, kind == DONE_TYPE or await self._is_dead(digest), record)
+
+    async def _is_dead(self, copy: str) -> bool:
+        """Whether the writer of a copy would have been through long ago; one of an earlier release does not say since when."""
+        try:
+            noted = await self.registry.annotations(f"{self.repository}@{copy}")
+            return datetime.fromisoformat(noted[_CREATED]) + _DEAD_AFTER < self._clock()
+        except (NotFound, KeyError, ValueError, TypeError):
+            return False
 
     async def _store(self, tag: str, content: bytes, *, kind: str, file: str) -> str:
-        return await self.registry.put_artifact(f"{self.repository}:{tag}", content, kind=kind, file=file)
+        where = f"{self.repository}:{tag}"
+        noted = {_CREATED: self._clock().isoformat()} if WRITER_TAG in tag else None
+        return await self.registry.put_artifact(where, content, kind=kind, file=file, annotations=noted)

@@ -215,10 +215,11 @@ class Promote:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Record that `version` runs everywhere and is good."""
+    """Record that `version` runs everywhere and is good; `images` are what runs, by identity: the verdict speaks for them."""
 
     version: str
     reason: str
+    images: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def key(self) -> str:

@@ -219,6 +219,8 @@ class Verdict(RecordPart):
     reason: str
     message: str = ""
     time: Moment
+    images: tuple[str, ...] = ()
+    """The images, by identity, that a fleet has proven when this was judged Good; empty in records of earlier releases."""
 
 
 class ReleaseRecord(RecordPart):
@@ -264,12 +266,13 @@ class ReleaseRecord(RecordPart):
     @property
     def in_use(self) -> Self:
         """The record with the images that passed the gate, without those that are still to pass it or failed afterwards."""
-        used = {
-            name: image
-            for name, each in self.templates.items()
-            if (image := each.in_use) is not None and not self._refuses(name, image)
-        }
+        used = {name: image for name in self.templates if (image := self._used(name)) is not None}
         return self.model_copy(update={"templates": used})
+
+    def _used(self, name: str) -> TemplateRecord | None:
+        newest = self.templates[name]
+        passed = (each for each in (newest.in_use, newest.previous) if each is not None)
+        return next((image for image in passed if not self._refuses(name, image)), None)
 
     def _refuses(self, name: str, image: TemplateRecord) -> bool:
         """Whether an image that had passed the gate did not come up in the fleet."""
@@ -285,7 +288,11 @@ class ReleaseRecord(RecordPart):
         return self.model_copy(update={"shadows": {**self.shadows, name: shadow}})
 
     def delivered(self, name: str, image: TemplateRecord) -> Self:
-        """Return the record with an image that somebody else built, dated after the telling that it answers."""
+        """Return the record with an image that somebody else built, dated after the telling that it answers.
+
+        What they delivered before stays in use when this one does not come up.
+        """
+        image = image.following(self.templates.get(name))
         sent = self.dispatches.get(name)
         if sent is not None and image.built_time is not None:
             answered = sent.sent_time + timedelta(milliseconds=1)

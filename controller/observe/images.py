@@ -45,12 +45,17 @@ async def read_recorded_images(
     now, while the image is still there.
     """
     seen = await look({*references, *recorded})
-    there = {each.value for each in seen.values() if isinstance(each, Known)}
-    lost = {
+    there = {
+        f"{reference.rpartition(':')[0]}@{each.value}"
+        for reference, each in seen.items()
+        if isinstance(each, Known)
+    }
+    wanted = {
         f"{reference.rpartition(':')[0]}@{digest}"
         for reference, digest in recorded.items()
-        if digest and digest not in there and isinstance(seen[reference], Known)
+        if digest and isinstance(seen[reference], Known)
     }
+    lost = wanted - there
     return {**seen, **await look(lost)} if lost else seen
 
 

@@ -122,7 +122,8 @@ def _patience(document: WorkspaceRuntime, state: State) -> timedelta | None:
     for_good = outstanding.unread is not None and outstanding.unread.stalled is not None
     if isinstance(state, Blocked) and state.awaited is not None:
         return timedelta(0)
-    if (_is_unread(state) and not for_good) or any(each.unread for each in outstanding.deliveries):
+    unread = (each.unread for each in outstanding.deliveries)
+    if (_is_unread(state) and not for_good) or any(each and not each.stalled for each in unread):
         return None
     if isinstance(state, Stale) and state.fleet.unproven:
         starting = {target.template for target in state.fleet.unproven}

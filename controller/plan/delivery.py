@@ -19,7 +19,7 @@ from controller.model.observed import Known, Unknown
 from controller.model.plan import Action, Dispatch, Failure, Probe, Tag
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.gate import FAILURES
-from controller.plan.unread import unread
+from controller.plan.unread import is_there, unread
 
 OVERDUE_AFTER = timedelta(hours=1)
 """How long after its publication a version is looked for often, where nobody said how long it may take."""
@@ -44,7 +44,7 @@ class Delivery:
     refused: HeldBack | None = None
     dispatch: Told | None = None
     sent: Dispatched | None = None
-    unread: str = ""
+    unread: Unknown | None = None
 
 
 def deliveries(spec: Spec, record: ReleaseRecord, observation: Observation) -> tuple[Delivery, ...]:
@@ -66,10 +66,9 @@ def retagged(
     was deleted can be given no tag.
     """
     due: list[Delivery] = []
-    there = set(images.values())
     for template in templates:
         used = ((each.version, each.in_use.templates.get(template.name)) for each in releases)
-        kept = ((version, image) for version, image in used if image is not None and image.identity in there)
+        kept = ((version, image) for version, image in used if image and is_there(template, image, images))
         version, image = next(kept, ("", None))
         if image is None or image.image.rpartition(":")[0] != template.image:
             continue
@@ -110,7 +109,11 @@ def is_overdue(record: ReleaseRecord, delivery: Delivery, now: datetime) -> bool
 
 def undelivered(record: ReleaseRecord, delivery: Delivery, now: datetime) -> tuple[Action, Failure] | None:
     """Return why only somebody else can go on with `delivery`, with the action that it would be; None when that is not so."""
-    refused, told, sent = delivery.refused, delivery.dispatch, delivery.sent
+    refused, told, sent, unread_ = delivery.refused, delivery.dispatch, delivery.sent, delivery.unread
+    if unread_ is not None and unread_.stalled is not None:
+        probe = Probe(record.version, delivery.template, "", "what was delivered must be read")
+        text = f"Template {delivery.template}: what is served of it cannot be read: {unread_.reason}"
+        return probe, Failure(unread_.stalled, text, None)
     if refused is not None and delivery.found is None:
         probe = Probe(record.version, delivery.template, refused.refused[-1], "another one must be delivered")
         return probe, Failure(refused.reason, refused.message, None)
@@ -173,7 +176,7 @@ def _due(
         refused=refused,
         dispatch=template.build.dispatch if isinstance(seen, Known) else None,
         sent=_unanswered(record.dispatches.get(template.name), recorded),
-        unread=seen.reason if isinstance(seen, Unknown) else "",
+        unread=seen if isinstance(seen, Unknown) else None,
     )
 
 

@@ -1,7 +1,7 @@
 """What stands between a version and its publication, template by template, as each one's `gate` has it. Pure.
 
 Images that we build are proven themselves. For those that somebody else builds, and can only build once the version is
-public, a shadow stands in: the wheel on the image that is served now.
+public, a shadow stands in: the wheel on the image that is served now, or else on the one in use.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from controller.model.observed import Known
 from controller.model.plan import TemplateBuild
 from controller.model.record import HeldBack, ReleaseRecord, TemplateRecord
 from controller.plan.changes import build_needed, question_of
-from controller.plan.unread import unread
+from controller.plan.known_good import images_for_new
+from controller.plan.unread import is_there, unread
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ def look(
     for template in spec.templates if record.published_time is None else ():
         if template.build.ours or template.name in left or _is_proven(_shadow(template, record)):
             continue
-        build = _shadow_needed(template, record, images)
+        build = _shadow_needed(template, record, observation, images)
         if isinstance(build, TemplateBuild):
             builds = (*builds, build)
         elif build is None:
@@ -91,6 +92,25 @@ def to_mend(template: Template) -> Template:
     """Return a template whose image was refused as one that a corrected folder rebuilds, whatever `rebuildOn` says."""
     rebuild_on = sorted({*template.build.rebuild_on, "Template"})
     return template.model_copy(update={"build": template.build.model_copy(update={"rebuild_on": rebuild_on})})
+
+
+def to_try_on(template: Template, version: str, observation: Observation) -> tuple[str, str] | None:
+    """Return name and digest of the image that a template's shadow is put on; None when there is none.
+
+    That is the one under its first moving tag, which workspaces would get next; somebody may have deleted that tag, and
+    what runs is then as good to try it on.
+    """
+    images = observation.images.value if isinstance(observation.images, Known) else {}
+    served = f"{template.image}:{template.tags[0]}"
+    if served in images:
+        return served, images[served]
+    records = observation.records.value if isinstance(observation.records, Known) else {}
+    there = (
+        (image.image, image.identity)
+        for image in images_for_new(records, version, template.name)
+        if is_there(template, image, images)
+    )
+    return next(there, None)
 
 
 def nothing_to_try_on(template: Template, version: str) -> str:
@@ -169,16 +189,16 @@ def _shadow(template: Template, record: ReleaseRecord) -> TemplateRecord | None:
 
 
 def _shadow_needed(
-    template: Template, record: ReleaseRecord, images: Mapping[str, str]
+    template: Template, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
 ) -> TemplateBuild | str | None:
     """Return the shadow to build, or why none can be; None when it waits for its proof."""
     shadow = _shadow(template, record)
     if shadow is not None and images.get(shadow.image) == shadow.identity:
         return None
-    served = f"{template.image}:{template.tags[0]}"
-    base = images.get(served)
-    if base is None:
+    found = to_try_on(template, record.version, observation)
+    if found is None:
         return nothing_to_try_on(template, record.version)
+    _, base = found
     note = record.held_back.get(template.name)
     if note is not None and note.reason == Reason.UNTESTED and base in note.refused:
         return note.message

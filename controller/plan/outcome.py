@@ -28,26 +28,44 @@ def held_back_by(
     return HeldBack(reason=reason, message=outcome.told, refused=(action.digest,), time=now)
 
 
+def rolled_image(record: ReleaseRecord, template: str, image_id: str) -> TemplateRecord | None:
+    """Return which image of a template a target was brought to; None when another one has taken its place since.
+
+    A second target may have been on its way to it when the first one failed: then it is refused by now.
+    """
+    recorded = record.templates.get(template)
+    newest = recorded.in_use if recorded is not None else None
+    candidates = (newest, record.in_use.templates.get(template))
+    return next((each for each in candidates if each is not None and image_id in each.digests), None)
+
+
 def held_back_in_fleet(
-    record: ReleaseRecord, template: Template, message: str, *, now: datetime
+    record: ReleaseRecord, template: Template, image: TemplateRecord, message: str, *, now: datetime
 ) -> HeldBack | None:
     """Return the note of an image that did not come up in a target and stops nobody else; None for one that does.
 
     That is one which somebody else delivered after its version was judged good without it.
     """
-    recorded, verdict = record.templates.get(template.name), record.verdict
-    # A second target may have been on its way to it when the first one failed: then it is refused by now.
-    image = recorded.in_use if recorded is not None else None
-    if template.build.ours or image is None or not came_after(image, verdict):
+    if template.build.ours or not came_after(image, record.verdict):
         return None
     text = f"{message} Another image must be delivered; `wsr resume` tries this one again."
-    return HeldBack(reason=Reason.ROLLOUT_FAILED, message=text, refused=(image.identity,), time=now)
+    refused = _all_refused(record, template, image.identity)
+    return HeldBack(reason=Reason.ROLLOUT_FAILED, message=text, refused=refused, time=now)
+
+
+def _all_refused(record: ReleaseRecord, template: Template, identity: str) -> tuple[str, ...]:
+    """Return what was refused of a template so far, and last what is refused now."""
+    earlier = record.held_back.get(template.name)
+    return (*sorted({*(earlier.refused if earlier is not None else ())} - {identity}), identity)
 
 
 def came_after(image: TemplateRecord, verdict: Verdict | None) -> bool:
-    """Whether an image was recorded after the version was judged good, so that the verdict does not speak for it."""
-    good = verdict is not None and verdict.value == "Good"
-    return good and verdict is not None and image.built_time is not None and image.built_time > verdict.time
+    """Whether a version was judged good without this image, so that the verdict does not speak for it."""
+    if verdict is None or verdict.value != "Good":
+        return False
+    if verdict.images:
+        return image.identity not in verdict.images
+    return image.built_time is not None and image.built_time > verdict.time
 
 
 def with_passed(
@@ -91,10 +109,8 @@ def with_failed(  # noqa: PLR0913 -- each is one side of what happened
     if action.delivered is None and _candidate(record, template, action) is None:
         return record
     if cause is not None:
-        earlier = record.held_back.get(template.name)
-        refused = {*(earlier.refused if earlier is not None else ()), *cause.refused} - {action.digest}
-        all_refused = (*sorted(refused), action.digest)
-        return record.holding_back(template.name, cause.model_copy(update={"refused": all_refused}))
+        refused = _all_refused(record, template, action.digest)
+        return record.holding_back(template.name, cause.model_copy(update={"refused": refused}))
     before = record.verdict.message if record.verdict and record.failed else ""
     text = f"{before} {message}".strip()
     return record.judged(Verdict(value="Failed", reason=Reason.GATE_FAILED, message=text, time=now))

@@ -30,6 +30,11 @@ class Contest:
     reason: str
     message: str
 
+    def concerns(self, moves: Iterable[TagMove]) -> bool:
+        """Whether the tag is among those that are to be moved."""
+        tag = self.tag.rpartition(":")[2]
+        return any((move.template, move.tag) == (self.template, tag) for move in moves)
+
 
 def moving_tags(template: Template, version: str) -> tuple[str, ...]:
     """Return the tags that move with `version`: a dev, pre- or local release moves none but `preReleaseTags`."""
@@ -43,17 +48,22 @@ def all_tags(template: Template) -> tuple[str, ...]:
     return tuple(sorted({*template.tags, *template.pre_release_tags}))
 
 
-def lagging(
+def lagging(  # noqa: PLR0913 -- what is asked for, and each side of what is known of the past
     document: WorkspaceRuntime,
     record: ReleaseRecord,
     records: Mapping[str, ReleaseRecord],
     images: Mapping[str, str],
     history: Sequence[HistoryEntry] = (),
+    *,
+    held: bool = False,
 ) -> tuple[tuple[TagMove, ...], tuple[Contest, ...]]:
-    """Return the tags that are to be moved to the images of `record`, and those that are somebody else's by now."""
+    """Return the tags that are to be moved to the images of `record`, and those that are somebody else's by now.
+
+    While another version is `held`, `wsr resume` lets that one go on and takes no tag.
+    """
     moves: list[TagMove] = []
     contests: list[Contest] = []
-    asked = _Asked(document, record, records, history)
+    asked = _Asked(document, record, records, history, held)
     for template in document.spec.templates:
         if template.name not in record.templates:
             continue
@@ -128,6 +138,7 @@ class _Asked:
     record: ReleaseRecord
     records: Mapping[str, ReleaseRecord]
     history: Sequence[HistoryEntry]
+    held: bool
 
     def is_done(self, template: Template, tag: str, digest: str) -> bool:
         """Whether the tag was moved. Before the verdict it is done once it is noted, and the host's own tag was moved, too."""
@@ -156,7 +167,7 @@ class _Asked:
         if self._was_set(template, tag):
             text = (
                 f"{where} was moved by somebody else: it stands for {digest}, which is no image of this object."
-                f" It is left alone; `wsr resume` moves it to {self.record.version}."
+                f" It is left alone{self._cure(f'moves it to {self.record.version}')}."
             )
             return Contest(template.name, where, digest, Reason.TAG_MOVED, text)
         return None
@@ -167,9 +178,12 @@ class _Asked:
             return None
         text = (
             f"{where} stands for {newest}, which was released elsewhere and is newer than {self.record.version}."
-            f" It stays there; `wsr resume` moves it back."
+            f" It stays there{self._cure('moves it back')}."
         )
         return Contest(template.name, where, digest, Reason.NEWER_RELEASED, text)
+
+    def _cure(self, does: str) -> str:
+        return "" if self.held else f"; `wsr resume` {does}"
 
     def _of_another(self, template: Template, where: str, digest: str, theirs: ReleaseRecord) -> Contest:
         text = (

@@ -12,7 +12,7 @@ from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 from controller.plan.changes import change_of, changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
-from controller.plan.gate import nothing_to_try_on, stays_behind, to_mend
+from controller.plan.gate import nothing_to_try_on, stays_behind, to_mend, to_try_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,13 @@ def _theirs(
     public = record is not None and record.published_time is not None
     reason, note = Reason.AWAITING_DELIVERY, _who(version, template, told, record)
     if not public:
-        served = f"{template.image}:{template.tags[0]}"
-        if isinstance(observation.images, Known) and served not in observation.images.value:
+        found = to_try_on(template, version, observation)
+        if found is None and isinstance(observation.images, Known):
             reason = Reason.UNTESTED
             note = note if template.gate == "AllowUntested" else nothing_to_try_on(template, version)
         else:
-            note = f"the gate tries {version} on {served}; then {note}"
+            name = found[0] if found is not None else f"{template.image}:{template.tags[0]}"
+            note = f"the gate tries {version} on {name}; then {note}"
     return TemplatePreview(
         template.name, template.build.strategy, build=False, reason=reason, note=note, told=told
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from controller.api.v1alpha1 import Template
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
@@ -36,7 +38,15 @@ def is_gone(
     images = observation.images
     if not isinstance(images, Known) or unread(template, record, observation) is not None:
         return False
-    return _repository(image.image) == template.image and image.identity not in images.value.values()
+    return _repository(image.image) == template.image and not is_there(template, image, images.value)
+
+
+def is_there(template: Template, image: TemplateRecord, images: Mapping[str, str]) -> bool:
+    """Whether `images` has an image in the template's repository or, of an engine, by its id; another one may have the same."""
+    return any(
+        identity == image.identity and (_repository(name) == template.image or name == identity)
+        for name, identity in images.items()
+    )
 
 
 def unread_inputs(template: Template, observation: Observation) -> tuple[str, Unknown] | None:

@@ -69,7 +69,8 @@ def _rest(state: Stale | Unpromoted | Undelivered) -> Sequence[Action]:
         case Stale(record=record, fleet=fleet):
             return _replacements(record, fleet)
         case Unpromoted(record=record, templates=(), moves=()):
-            return [Judge(record.version, reason)]
+            images = sorted(image.identity for image in record.templates.values())
+            return [Judge(record.version, reason, tuple(images))]
         case Unpromoted(record=record, templates=templates, moves=moves):
             return [Promote(record.version, templates, reason, moves)]
         case Undelivered():

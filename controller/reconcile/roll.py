@@ -22,7 +22,7 @@ from controller.model.replacement import (
     StillBusy,
     WantedImage,
 )
-from controller.plan.outcome import held_back_in_fleet
+from controller.plan.outcome import held_back_in_fleet, rolled_image
 from controller.plan.replacement import Step
 
 BUSY_RETRY_SECONDS = 30.0
@@ -118,7 +118,10 @@ async def _rolled_back(parts: Parts, template: Template, action: Replace, result
         raise Transient(f"{action.target} was left as it was: {result.message}")
     text = f"{action.target} did not come up with {action.version} and is back on its old image: {result.message}"
     record, now = await parts.records.get(action.version), datetime.now(UTC)
-    cause = held_back_in_fleet(record, template, text, now=now)
+    image = rolled_image(record, template.name, action.image_id or "")
+    if image is None:
+        return f"failed: {result.cause}: {result.message} Another image of {action.version} has taken its place since."
+    cause = held_back_in_fleet(record, template, image, text, now=now)
     if cause is not None:
         await parts.amend(action.version, lambda current: current.holding_back(template.name, cause))
     elif record.verdict is not None and record.verdict.value == "Good":

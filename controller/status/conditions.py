@@ -175,7 +175,10 @@ def _ready(scope: Scope) -> Verdict:
             return missed or everybody
         return _beside(missed, [_unread(unread.source, unread.message)]) if missed else _blocked(unread)
     if isinstance(state, Held):
-        return Verdict("False", state.reason, state.message)
+        contested = _contested(scope)
+        return _beside(
+            Verdict("False", state.reason, state.message), [contested.message] if contested else []
+        )
     if isinstance(state, Blocked):
         return _blocked(state)
     told = problem or _stage(scope)

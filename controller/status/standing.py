@@ -11,7 +11,7 @@ from controller.model.observed import Known
 from controller.model.plan import Action, Failure, Tag
 from controller.model.record import ReleaseRecord
 from controller.plan.delivery import deleted_text
-from controller.plan.gate import has_failed
+from controller.plan.gate import FAILURES, has_failed
 from controller.plan.state import Unproven, images_for_new, outstanding_of
 from controller.plan.unread import is_gone
 from controller.status.scope import Scope
@@ -40,10 +40,14 @@ def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) 
     gone = _gone(scope, template, record)
     if gone is not None:
         return gone
-    if image is not None and image == record.in_use.templates.get(template.name):
+    used = record.in_use.templates.get(template.name)
+    if used is not None and (image == used or not template.build.ours):
         contest = next((each for each in outstanding.contests if each.template == template.name), None)
-        shown = (image.reason, "") if contest is None else (contest.reason, contest.message)
-        return Standing("Proven", *shown)
+        refused = note if not template.build.ours and note is not None and note.reason in FAILURES else None
+        told = contest or refused
+        return (
+            Standing("Proven", used.reason) if told is None else Standing("Proven", told.reason, told.message)
+        )
     if note is not None and has_failed(template, record):
         cure = "" if "`wsr resume`" in note.message else " `wsr resume` tries it again."
         lost = _lost(scope, template, record)
@@ -58,11 +62,13 @@ def standing_of(scope: Scope, template: Template, record: ReleaseRecord | None) 
         shadow = record.shadows.get(template.name)
         return Standing("Missing") if shadow is None else Standing("Unproven", shadow.reason)
     sent = record.dispatches.get(template.name)
-    told = f"; whoever builds it was told (correlation id {sent.correlation_id})" if sent is not None else ""
+    to_whom = (
+        f"; whoever builds it was told (correlation id {sent.correlation_id})" if sent is not None else ""
+    )
     said = f" {note.message}" if note is not None else ""
     due = (each for each in outstanding.deliveries if each.template == template.name)
-    said += "".join(f" What is served cannot be read: {each.unread}" for each in due if each.unread)
-    text = f"No image of {record.version} has been delivered{told}.{said}"
+    said += "".join(f" What is served cannot be read: {each.unread.reason}" for each in due if each.unread)
+    text = f"No image of {record.version} has been delivered{to_whom}.{said}"
     return Standing("Awaited", Reason.AWAITING_DELIVERY, text)
 
 

@@ -128,6 +128,19 @@ async def test_absence_conflict_refusal_and_outage_are_told_apart(
             await nowhere.ping()
 
 
+async def test_an_image_is_listed_by_its_id_also_when_it_has_lost_every_tag(
+    host: DockerEngine, client: docker.DockerClient, base_image: str, docker_prefix: str
+) -> None:
+    name = f"{docker_prefix}tagged:1"
+    made, _ = client.images.build(fileobj=io.BytesIO(f"FROM {base_image}\nENV A=B\n".encode()), tag=name)
+    assert (await host.images())[name] == made.id
+    client.images.get(base_image).tag(name)
+    left = await host.images()
+    assert left[name] != made.id
+    assert left[str(made.id)] == made.id
+    client.images.remove(str(made.id))
+
+
 async def test_a_restart_policy_is_changed_in_every_state(
     host: DockerEngine, base_image: str, docker_prefix: str
 ) -> None:

@@ -91,6 +91,21 @@ async def test_before_the_verdict_the_version_is_held(parts: Parts) -> None:
     )
 
 
+async def test_an_image_that_another_one_followed_meanwhile_fails_neither_that_one_nor_the_version(
+    parts: Parts,
+) -> None:
+    await begin(parts, verdict=None)
+    second = TemplateRecord(
+        image="r.example/greeter:0.1.1-b", image_id=f"sha256:{'2' * 64}", proven=True, built_time=NOON
+    )
+    await parts.records.amend("0.1.1", lambda current: current.delivered("greeter", second))
+    assert await fail(parts, THEIRS) == (
+        "failed: Exited: It exited. Another image of 0.1.1 has taken its place since."
+    )
+    kept = await parts.records.get("0.1.1")
+    assert (kept.verdict, kept.held_back) == (None, {})
+
+
 async def test_what_was_no_fault_of_the_image_is_tried_again_and_not_recorded(parts: Parts) -> None:
     await begin(parts, verdict=GOOD)
     with pytest.raises(Transient):

@@ -3,8 +3,9 @@
 import asyncio
 import random
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -67,9 +68,17 @@ class Stepped(Registry):
         await self.turn()
         return await super().artifact(reference)
 
-    async def put_artifact(self, reference: str, content: bytes, *, kind: str, file: str) -> str:
+    async def put_artifact(
+        self,
+        reference: str,
+        content: bytes,
+        *,
+        kind: str,
+        file: str,
+        annotations: Mapping[str, str] | None = None,
+    ) -> str:
         await self.turn()
-        return await super().put_artifact(reference, content, kind=kind, file=file)
+        return await super().put_artifact(reference, content, kind=kind, file=file, annotations=annotations)
 
     async def delete(self, repository: str, digest: str) -> None:
         await self.turn()
@@ -85,11 +94,19 @@ class Desk:
 
     @asynccontextmanager
     async def process(
-        self, writer: str, client: Stepped | None = None
+        self, writer: str, client: Stepped | None = None, *, ago: timedelta = timedelta()
     ) -> AsyncIterator[tuple[Stepped, RegistryRecords]]:
         async with client or Stepped(self.address) as registry:
             assert isinstance(registry, Stepped)
-            yield registry, RegistryRecords(registry, self.repository, writer=lambda: writer)
+            yield (
+                registry,
+                RegistryRecords(
+                    registry,
+                    self.repository,
+                    writer=lambda: writer,
+                    clock=lambda: datetime.now(UTC) - ago,
+                ),
+            )
 
     async def write(self, version: str, writer: str, template: str) -> None:
         """Have a whole process note that a template was proven."""
@@ -191,6 +208,34 @@ async def test_whoever_is_killed_before_any_request_takes_nothing_along_and_clea
         )
         if deletes:
             assert await desk.copies(version) == [], f"killed before request {number}"
+
+
+@pytest.mark.parametrize(("hours", "is_dead"), [(23, False), (25, True)])
+async def test_what_a_writer_left_that_never_comes_back_goes_after_a_day_and_what_it_said_stays(
+    desk: Desk, hours: int, *, is_dead: bool, deletes: bool
+) -> None:
+    left = 0
+    for number in range(2, await desk.requests() + 1, 3 if deletes else 6):
+        version = f"0.1.{number}"
+        await desk.begin(version)
+        ago = timedelta(hours=hours)
+        dying = Stepped(desk.address, stop_at=number)
+        async with desk.process(WRITERS[0], dying, ago=ago) as (_, records):
+            writing = asyncio.create_task(prove(records, version, "lost"))
+            stopped = asyncio.create_task(dying.stopped.wait())
+            await asyncio.wait({stopped, writing}, return_when=asyncio.FIRST_COMPLETED)
+            stopped.cancel()
+            dying.killed = True
+            dying.go_on.set()
+            await asyncio.gather(writing, return_exceptions=True)
+        said = f"{version}.writer-{WRITERS[0]}" in await desk.copies(version)
+        await desk.write(version, WRITERS[1], "later")
+        after = await desk.copies(version)
+        if deletes and is_dead:
+            assert after == [], f"killed before request {number}"
+        left += len(after)
+        assert await desk.proven(version) >= ({"lost", "later"} if said else {"later"})
+    assert bool(left) == (not (deletes and is_dead))
 
 
 async def _one_after_the_other(desk: Desk, version: str, first: int, second: int, *, kill: bool) -> None:

@@ -245,6 +245,9 @@ def test_a_delivered_image_that_is_deleted_is_told_and_the_next_one_taken_over(
         assert (standing["state"], standing["reason"]) == ("Awaited", "ImageGone")
         assert f"@{delivered[name]}, was deleted from the registry. " in standing["message"]
         assert words in standing["message"]
+        repository, _, tag = desk.wsr("image", name).out.strip().rpartition(":")
+        assert not tag.startswith(f"{version}-"), "new workspaces get an earlier image that is there"
+        assert Registry(repository).digest(tag) not in {"", delivered[name]}
 
     again = ci.push(version, *OTHERS, tag=version)
     desk.run()

@@ -226,13 +226,20 @@ def test_what_was_held_back_keeps_its_tag_and_is_built_again_for_whoever_asks(pl
     old = before[0].partition("-")[0]
     assert again.lines(f"tag {old}: because this image passed and lacks its tag$")
     assert place.image("polite") == before
+    place.of("polite").delete(before[1])
+    assert not desk.run().lines("because|ImageMissing"), "what is gone can have no tag"
+    (polite,) = (each for each in desk.status()["templates"] if each["name"] == "polite")
+    assert (
+        f"Its image in use, {place.of('polite').repository}:{before[0]}@{before[1]}, was deleted"
+        in polite["message"]
+    )
+    assert before[0] not in desk.wsr("image", "polite").out
 
     desk.annotate("rebuild", '{"polite": "once more"}')
     assert desk.run().lines(f"cascade {version} .*: because polite: Requested$")
     assert not desk.run().lines("because"), "one request asks for one build"
     assert desk.wsr("resume").out == f"The next pass tries polite of {version} again.\n"
     assert desk.run().lines(f"cascade {version} .*: because polite: ")
-    assert place.image("polite") == before
     desk.edit("templates/polite/Dockerfile", broken, "ENV ADAPTER_MODULE=adapter")
     desk.run()
     assert place.image("polite")[0].startswith(f"{version}-")

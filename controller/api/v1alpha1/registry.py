@@ -15,7 +15,8 @@ class Pruning(Document):
     candidates_older_than_days: Annotated[int, Field(ge=1, le=3_650)]
     """How old a candidate must be: an image of a version that was neither published nor judged Good and that is neither
     wanted nor run, or one that stood in at the gate for a version that is public by now. A full build goes with the last
-    candidate on it. A digest that another tag or a kept record names stays, and so does a candidate of unknown age."""
+    candidate on it. A digest that another tag or a kept record names stays, and so does a candidate of unknown age.
+    Wheels stay: each is the only copy of the bytes that a record stands for."""
 
 
 class Registry(Document):

@@ -7,8 +7,8 @@ it, never ahead of it.
 
 from __future__ import annotations
 
+from controller.plan.known_good import image_for_new, images_for_new, last_known_good
 from controller.plan.state._classify import classify
-from controller.plan.state._good import image_for_new, images_for_new, last_known_good
 from controller.plan.state._states import (
     Absent,
     Blocked,

@@ -15,9 +15,9 @@ from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
 from controller.plan.delivery import Delivery, deliveries, retagged
 from controller.plan.fleet import Fleet, LeftOut, sort_fleet
 from controller.plan.gate import Gate, look
+from controller.plan.known_good import good_newest_first, last_known_good, may_be_run
 from controller.plan.monotonic import refusal
 from controller.plan.outcome import came_after
-from controller.plan.state._good import good_newest_first, last_known_good, may_be_run
 from controller.plan.state._states import (
     Absent,
     Blocked,
@@ -55,7 +55,7 @@ def classify(
     record = records.get(spec.version)
     if record is not None and not _superseded(record, observation.source):
         if record.failed and record.verdict is not None:
-            return _failed(document, record, record.verdict, observation)
+            return _failed(document, record, record.verdict, observation, history)
         if record.published_time is not None or spec.package.publish == "Operator":
             refused = _refused(document, record, observation)
             return refused or _with_record(document, record, observation, history)
@@ -118,7 +118,11 @@ def _index_unread(index: Unknown | None) -> Blocked:
 
 
 def _failed(
-    document: WorkspaceRuntime, record: ReleaseRecord, verdict: Verdict, observation: Observation
+    document: WorkspaceRuntime,
+    record: ReleaseRecord,
+    verdict: Verdict,
+    observation: Observation,
+    history: Sequence[HistoryEntry],
 ) -> State:
     message = f"{verdict.message.rstrip('.')}. Version {record.version} is held; `wsr resume` tries it again."
     records = observation.records.value if isinstance(observation.records, Known) else {}
@@ -129,11 +133,14 @@ def _failed(
     if fallback is None or document.spec.rollout.on_failure == "Pause":
         return Held(verdict.reason, message)
     fallback = fallback.without([name for name, each in fallback.templates.items() if not may_be_run(each)])
-    targets, images = observation.targets, observation.images
+    targets = observation.targets
+    images = observation.images.value if isinstance(observation.images, Known) else {}
     fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
-    moves = naming(document, record, images.value) if isinstance(images, Known) else ()
-    kept = tuple(move for move in moves if move.template in fallback.templates)
-    return Held(verdict.reason, message, fallback, fleet, _templates(kept), kept)
+    moves = tuple(move for move in naming(document, record, images) if move.template in fallback.templates)
+    _, contests = lagging(document, fallback, records, images, history, held=True)
+    theirs = tuple(each for each in contests if not each.concerns(moves))
+    outstanding = Outstanding(contests=theirs)
+    return Held(verdict.reason, message, fallback, fleet, _templates(moves), moves, outstanding=outstanding)
 
 
 def _templates(moves: Iterable[TagMove]) -> tuple[str, ...]:

@@ -17,28 +17,6 @@ from controller.plan.tags import Contest
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """People or a guard stopped this version.
-
-    `fallback` is the release that targets return to; None when they stay as they are. `fleet` is measured against
-    it, and None while the targets cannot be read. `retagged` are the templates whose moving tags still name the
-    failed release, `moves` these tags.
-    """
-
-    reason: str
-    message: str
-    fallback: ReleaseRecord | None = None
-    fleet: Fleet | None = None
-    retagged: tuple[str, ...] = ()
-    moves: tuple[TagMove, ...] = ()
-
-    @property
-    def by_owner(self) -> bool:
-        """Whether it was the object's owner who stopped all work, by `suspend` or by a hold on the object."""
-        return self.reason in {Reason.SUSPENDED, Reason.HELD}
-
-
-@dataclass(frozen=True, slots=True)
 class Blocked:
     """The next step depends on something that cannot be read now.
 
@@ -57,6 +35,45 @@ class Blocked:
         if unread is None:
             return cls(source, "it was not read")
         return cls(source, unread.reason, unread.stalled, unread.awaited)
+
+
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """What only somebody else can settle of a released version; it keeps nothing else waiting, and nobody fights for it.
+
+    `deliveries` is what is due of images that somebody else builds, `contests` are moving tags that somebody else moved,
+    `unread` is why it cannot be told which images some templates have, or what they are to follow, while all others go on.
+    """
+
+    deliveries: tuple[Delivery, ...] = ()
+    contests: tuple[Contest, ...] = ()
+    unread: Blocked | None = None
+
+
+NOTHING_OUTSTANDING = Outstanding()
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """People or a guard stopped this version.
+
+    `fallback` is the release that targets return to; None when they stay as they are. `fleet` is measured against
+    it, and None while the targets cannot be read. `retagged` are the templates whose moving tags still name the
+    failed release, `moves` these tags; `outstanding` are tags that somebody else moved from the `fallback`'s images.
+    """
+
+    reason: str
+    message: str
+    fallback: ReleaseRecord | None = None
+    fleet: Fleet | None = None
+    retagged: tuple[str, ...] = ()
+    moves: tuple[TagMove, ...] = ()
+    outstanding: Outstanding = field(default=NOTHING_OUTSTANDING, kw_only=True)
+
+    @property
+    def by_owner(self) -> bool:
+        """Whether it was the object's owner who stopped all work, by `suspend` or by a hold on the object."""
+        return self.reason in {Reason.SUSPENDED, Reason.HELD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +110,6 @@ class Unpublished:
 
     record: ReleaseRecord
     untagged: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Outstanding:
-    """What only somebody else can settle of a released version; it keeps nothing else waiting, and nobody fights for it.
-
-    `deliveries` is what is due of images that somebody else builds, `contests` are moving tags that somebody else moved,
-    `unread` is why it cannot be told which images some templates have, or what they are to follow, while all others go on.
-    """
-
-    deliveries: tuple[Delivery, ...] = ()
-    contests: tuple[Contest, ...] = ()
-    unread: Blocked | None = None
-
-
-NOTHING_OUTSTANDING = Outstanding()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,5 +157,5 @@ State = Held | Blocked | Absent | Unbuilt | Unproven | Unpublished | Released
 
 
 def outstanding_of(state: State) -> Outstanding:
-    """Return what only somebody else can settle; nothing before a version is public, or while one is held."""
-    return state.outstanding if isinstance(state, Released) else NOTHING_OUTSTANDING
+    """Return what only somebody else can settle; nothing before a version is public."""
+    return state.outstanding if isinstance(state, Released | Held) else NOTHING_OUTSTANDING

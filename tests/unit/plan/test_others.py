@@ -132,6 +132,22 @@ def test_without_an_image_the_version_is_untested_and_stays(gate: str) -> None:
     assert (failure.reason, failure.retry_time) == ("Untested", None)
 
 
+def test_where_the_moving_tag_was_deleted_a_version_is_tried_on_the_image_in_use() -> None:
+    delivered_before = template_record("0.1.0", "greeter", image=f"{IMAGE}:0.1.0-nogit-0", image_id=NEW)
+    before = released("0.1.0", templates={**released("0.1.0").templates, "greeter": delivered_before})
+    deleted = {f"{IMAGE}:latest": ""}
+    world = seen(before, released(**UNPUBLISHED), images=deleted)
+    for gate in ("Required", "AllowUntested"):
+        state = classify(asked(gate), world)
+        assert isinstance(state, Unbuilt)
+        assert [(build.template, build.base) for build in state.builds] == [("greeter", NEW)]
+    note = told(asked(), world).templates[1].note
+    assert note is not None
+    assert note.startswith(f"the gate tries 0.1.1 on {IMAGE}:0.1.0-nogit-0; then team/greeter is told")
+    gone = seen(before, released(**UNPUBLISHED), images={**deleted, f"{IMAGE}:0.1.0-nogit-0": ""})
+    assert isinstance(classify(asked(), gone), Unproven)
+
+
 def test_untested_may_be_allowed() -> None:
     nothing = seen(released(**UNPUBLISHED), images={f"{IMAGE}:latest": ""})
     assert isinstance(classify(asked("AllowUntested"), nothing), Unpublished)

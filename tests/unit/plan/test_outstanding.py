@@ -14,7 +14,7 @@ from controller.model.plan import Dispatch, Failure, Judge, Plan, Progress, Prom
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord
 from controller.model.target import Target
 from controller.plan.decide import AWAITED_RETRY, BACKSTOP, BLOCKED_RETRY, decide
-from controller.plan.outcome import held_back_in_fleet, judged_time, with_good
+from controller.plan.outcome import held_back_in_fleet, judged_time, rolled_image, with_good
 from controller.plan.state import (
     Contested,
     Held,
@@ -216,7 +216,10 @@ def delivered_late(**changes: Any) -> ReleaseRecord:  # noqa: ANN401 -- any fiel
 
 def failed_in_fleet(record: ReleaseRecord) -> HeldBack | None:
     template = asked(**FOLLOW).spec.templates[1]
-    return held_back_in_fleet(record, template, "ws-2 did not come up.", now=NOON + 2 * MINUTE)
+    image = rolled_image(record, "greeter", LATE.identity)
+    if image is None:
+        return None
+    return held_back_in_fleet(record, template, image, "ws-2 did not come up.", now=NOON + 2 * MINUTE)
 
 
 def test_what_is_delivered_after_the_verdict_and_fails_in_the_fleet_is_held_back_alone() -> None:
@@ -278,7 +281,8 @@ def test_a_failure_of_what_the_verdict_speaks_for_is_no_matter_of_one_template(r
 def test_an_image_of_our_own_is_never_held_back_by_the_fleet_alone() -> None:
     template = asked().spec.templates[0]
     echo = released().templates["echo"].model_copy(update={"built_time": NOON + MINUTE})
-    assert held_back_in_fleet(released(templates={"echo": echo}), template, "No.", now=NOON) is None
+    judged = released(templates={"echo": echo})
+    assert held_back_in_fleet(judged, template, echo, "No.", now=NOON) is None
 
 
 def test_a_version_is_judged_once_more_when_the_fleet_runs_what_was_delivered_late() -> None:

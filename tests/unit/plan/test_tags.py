@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 import pytest
 
-from controller.api.status import HistoryEntry
+from controller.api.status import HistoryEntry, Status
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observed import Known
 from controller.model.plan import Judge, Progress, Promote, TagMove
@@ -12,6 +12,8 @@ from controller.model.record import ReleaseRecord
 from controller.plan.decide import decide
 from controller.plan.state import Absent, Contested, Held, State, Unpromoted, UpToDate, classify
 from controller.plan.tags import Contest, given
+from controller.status.scope import Scope
+from controller.status.summarize import summarize
 from tests.unit.simulator.ground import document
 from tests.unit.simulator.nouns import (
     image,
@@ -270,6 +272,37 @@ def test_a_failed_early_release_gives_its_tags_back() -> None:
     state = classify(asked, observation(record(), failed, images=Known(images)))
     assert isinstance(state, Held)
     assert state.moves == (TagMove("echo", "next", image("0.2.0rc1", "echo")),)
+
+
+def test_a_tag_that_somebody_moved_is_told_while_a_version_that_failed_is_held() -> None:
+    """`wsr resume` lets that version go on, so it is no cure for the tag meanwhile."""
+    failed = record("0.1.1", verdict=verdict("Failed", minute=5, reason="RolloutFailed"))
+    asked = document("0.1.1", templates=templates())
+    images = {**served(set_before(), failed, latest="0.1.0"), TAG: FOREIGN}
+    world = observation(set_before(), failed, images=Known(images))
+    state = classify(asked, world)
+    assert isinstance(state, Held)
+    (only,) = state.outstanding.contests
+    assert (only.reason, only.tag) == ("TagMoved", TAG)
+    plan = decide(asked, state, Progress(), NOON, targets=world.targets, records=world.records)
+    assert plan.actions == ()
+    made = summarize(Scope(asked, 1, world, state, plan, Progress()), Status(), NOON)
+    for type_ in ("Ready", "Stalled"):
+        condition = made.condition(type_)
+        assert condition is not None
+        assert (condition.reason, condition.message) == (
+            "RolloutFailed",
+            (
+                "It is failed. Version 0.1.1 is held; `wsr resume` tries it again."
+                f" {TAG} was moved by somebody else: it stands for {FOREIGN}, which is no image of this object."
+                " It is left alone."
+            ),
+        )
+    ours = {**images, TAG: image("0.1.1", "echo")}
+    state = classify(asked, observation(set_before(), failed, images=Known(ours)))
+    assert isinstance(state, Held)
+    assert state.outstanding.contests == ()
+    assert state.moves == (TagMove("echo", "latest", image("0.1.1", "echo")),)
 
 
 # --- the package

@@ -52,8 +52,8 @@ from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from controller.plan.budget import allowed
 from controller.plan.full_builds import answered
-from controller.plan.outcome import held_back_by, held_back_in_fleet, with_failed, with_passed
-from controller.plan.state import classify, outstanding_of
+from controller.plan.outcome import held_back_by, held_back_in_fleet, rolled_image, with_failed, with_passed
+from controller.plan.state import Held, classify, outstanding_of
 from controller.plan.steering import steered
 from controller.plan.tags import given
 from tests.unit.simulator.others import Others
@@ -587,7 +587,8 @@ class Machine:
         version = document.spec.version
         if "records" in self.unread or version not in self.records:
             return
-        contests = outstanding_of(classify(document, self.observe(document), history)).contests
+        state = classify(document, self.observe(document), history)
+        contests = () if isinstance(state, Held) else outstanding_of(state).contests
         self.records[version] = given(self.records[version].resumed(self.now()), contests)
         self.theirs -= {each.tag for each in contests}
 
@@ -733,7 +734,11 @@ class Machine:
         box.succession = None
         record = self.records[action.version]
         text = f"{box.name} did not come up with {record.version} and is back on its old image."
-        cause = held_back_in_fleet(record, self._template(document, action.template), text, now=self.now())
+        image = rolled_image(record, action.template, action.image_id or "")
+        if image is None:
+            return "failed: another image has taken its place since"
+        template = self._template(document, action.template)
+        cause = held_back_in_fleet(record, template, image, text, now=self.now())
         if cause is not None:
             self.records[action.version] = record.holding_back(action.template, cause)
         elif record.verdict is not None and record.verdict.value == "Good":

@@ -368,7 +368,7 @@ def _tag_of_the_held_back(stage: Stage) -> list[Event]:
 
 def _no_image_yet(stage: Stage) -> list[Event]:
     template = stage.whole.store.document.spec.templates[1]
-    del stage.machine.images[f"{template.image}:latest"]
+    stage.machine.delete(stage.machine.images[f"{template.image}:latest"])
     first = "somebody pushes an image of greeter"
     return [stage.at(60.0, first, lambda: stage.machine.deliver(template, None, edition=2))]
 

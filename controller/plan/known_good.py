@@ -31,6 +31,7 @@ def may_be_run(image: TemplateRecord) -> bool:
 
 
 def good_newest_first(records: Mapping[str, ReleaseRecord]) -> list[ReleaseRecord]:
+    """Return the records that were judged Good with their images in use, the one judged last first."""
     good = [
         (record.verdict.time, record)
         for record in records.values()
