@@ -40,7 +40,7 @@ test: .venv/synced ## lint and every suite, with the seconds of each
 	@rm -f $(SUITE_SECONDS)
 	@mkdir -p build && nice -n 19 $(BIN)/python -m tests.cluster.build --helm >build/cluster.log 2>&1 & # tests of it wait for its end
 	@$(SIDE_BY_SIDE) timed-lint timed-workspace timed-workspace-wheel
-	@$(BIN)/pytest -n auto --dist loadgroup -m "not long" tests
+	@$(BIN)/pytest -n auto -m "not long" tests
 
 timed-lint:
 	@$(TIMED) lint $(MAKE) lint
