@@ -16,12 +16,14 @@ _MOST_WORKERS = 6
 _CLUSTER = (
     "tests/cluster/",
     "tests/contract/charts/test_installed",
+    "tests/contract/charts/test_operator",
     "tests/contract/images/test_our_images",
     "tests/contract/kubernetes/",
     "tests/integration/jobs/",
     "tests/integration/probe/test_probe_pods",
     "tests/integration/workloads/",
     "tests/e2e/test_operator",
+    "tests/e2e/test_rights",
     "tests/e2e/test_workloads",
 )
 """Where tests begin that need one: it takes a quarter of a processor even when it is idle."""
