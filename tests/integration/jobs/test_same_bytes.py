@@ -48,12 +48,9 @@ async def test_a_package_has_the_same_bytes_and_leaves_no_artifact(
     there = await ground.jobs().run(_package(ground.work, "there"), progress=ground.said.append)
     here = await subprocesses.run(_package(ground.work, "here"))
     assert there.outcome is Outcome.DONE
-    assert {**there.facts, "wheel": 0, "sdist": 0, "seconds": 0} == {
-        **here.facts,
-        "wheel": 0,
-        "sdist": 0,
-        "seconds": 0,
-    }
+    # Which other Pythons it was proven with, and how long it took, depend on the machine.
+    same = there.facts.keys() - {"wheel", "sdist", "seconds", "provenOn"}
+    assert {key: there.facts[key] for key in same} == {key: here.facts[key] for key in same}
     made = _digests(ground.work / "there" / "dist")
     assert len(made) == 2
     assert made == _digests(ground.work / "here" / "dist")
