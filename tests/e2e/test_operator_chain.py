@@ -25,6 +25,7 @@ from tests.parts.git_repository import GitRepository
 from tests.parts.leftovers import remove_leftovers
 from tests.parts.played_node import PlayedNode
 from tests.parts.small_wheel import SmallWheel
+from tests.parts.stand_in_image import stand_in_image
 
 HERE = Path(__file__).parent
 TEMPLATE = HERE / "templates" / "plain"
@@ -83,7 +84,12 @@ def built(cluster: Cluster, engine: str, base_image: str, tmp_path: Path) -> Bui
 @pytest.fixture
 def images(cluster: Cluster, engine: str, base_image: str) -> dict[str, str]:
     """What the operator's pods run from, as its environment names it."""
-    return {"WSR_BUILDER_IMAGE": push_builder_image(cluster, engine, base_image)}
+    with stand_in_image(engine, base_image) as operators:
+        own = cluster.push_from_engine(engine, operators, "base/operator:1")
+    return {
+        "WSR_BUILDER_IMAGE": push_builder_image(cluster, engine, base_image),
+        "WSR_OPERATOR_IMAGE": own,
+    }
 
 
 @pytest.fixture
