@@ -125,7 +125,7 @@ def _document(cluster: Cluster, ground: Operated, built: Built, source: str) -> 
                 "name": "plain",
                 "image": ground.repository,
                 "startDeadlineSeconds": 60,
-                "probe": {"model": "None"},
+                "probe": {"model": "None", "securityContext": {"runAsUser": 1000}},
                 "build": {"git": {**git, "path": "templates/plain"}, "args": {"BASE_IMAGE": built.base}},
             }
         ],
@@ -175,6 +175,7 @@ def _workspace(name: str, image: str) -> JsonObject:
     }
 
 
+@pytest.mark.long
 async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
     cluster: Cluster, ground: Operated, built: Built, images: dict[str, str], tmp_path: Path
 ) -> None:
