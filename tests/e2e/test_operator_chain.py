@@ -175,7 +175,6 @@ def _workspace(name: str, image: str) -> JsonObject:
     }
 
 
-@pytest.mark.long
 async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
     cluster: Cluster, ground: Operated, built: Built, images: dict[str, str], tmp_path: Path
 ) -> None:
