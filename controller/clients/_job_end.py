@@ -71,18 +71,20 @@ def standing(job: Json | None, pods: Iterable[Json], *, image: str, now: datetim
         now: the time.
     """
     pods = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
-    for pod in reversed(pods):
-        if (ended := _ended(pod)) is not None:
-            return ended
-    if job is None:
-        return Lost("lost its Job: somebody deleted it")
     newest = pods[-1] if pods else None
-    lost = _lost(newest, now) if newest is not None else None
-    failed = _condition(job, "Failed")
+    ended = next(filter(None, map(_ended, reversed(pods))), None)
+    if isinstance(ended, Ended):
+        return ended
+    if job is None:
+        return ended or Lost("lost its Job: somebody deleted it")
+    lost = ended or (_lost(newest, now) if newest is not None else None)
+    failed = _condition(job, "Failed") or _condition(job, "FailureTarget")
     if failed is not None:
         if failed.get("reason") == "DeadlineExceeded":
             return Lost(f"ran longer than {job['spec']['activeDeadlineSeconds']} s and was ended")
         return lost or Lost("lost its pod: somebody deleted it")
+    if ended is not None:
+        return Working(waits="its Job to say why it ended")
     if lost is not None:
         return lost
     if _condition(job, "Complete") is not None:
@@ -90,6 +92,11 @@ def standing(job: Json | None, pods: Iterable[Json], *, image: str, now: datetim
     if job["metadata"].get("deletionTimestamp"):
         return Lost("lost its Job: somebody deleted it")
     return _working(newest, image)
+
+
+def is_of(pod: Json, uid: str) -> bool:
+    """Tell whether a pod is that of the Job with this uid: one of an earlier Job of the name may still be going."""
+    return any(each["uid"] == uid for each in pod["metadata"].get("ownerReferences") or ())
 
 
 def is_taken(job: Json) -> bool:

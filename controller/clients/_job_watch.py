@@ -9,7 +9,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final
 
-from controller.clients._job_end import Ended, Lost, Working, standing
+from controller.clients._job_end import Ended, Lost, Working, is_of, standing
 from controller.clients._job_spec import CONTAINER, RUN_LABEL, JobPlace
 from controller.clients.kube import JOBS, PODS, JsonObject, KubeCluster, Listed, Place, Resource
 from controller.clients.kube_follow import follow
@@ -37,6 +37,7 @@ class WatchedJob:
         self._progress = progress
         self._seen: dict[Resource, dict[str, JsonObject]] = {}
         self._changed = asyncio.Event()
+        self._uid = ""
         self._log: asyncio.Task[None] | None = None
         self._now = asyncio.get_running_loop().time
         self._started = self._usable = self._now()
@@ -107,7 +108,9 @@ class WatchedJob:
 
     def _standing(self) -> Ended | Lost | Working:
         job = next(iter(self._seen[JOBS].values()), None)
-        return standing(job, self._seen[PODS].values(), image=self._place.image, now=datetime.now(UTC))
+        self._uid = job["metadata"]["uid"] if job is not None else self._uid
+        pods = [pod for pod in self._seen[PODS].values() if is_of(pod, self._uid)]
+        return standing(job, pods, image=self._place.image, now=datetime.now(UTC))
 
     async def _follow(self, resource: Resource) -> None:
         label = f"{RUN_LABEL}={self._name}"

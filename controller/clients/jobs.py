@@ -19,7 +19,7 @@ from builder.login import Login, credentials_of
 from builder.packing import fetch, packed, send
 from builder.problems import Refused
 from controller.api.v1alpha1 import Registry
-from controller.clients._job_end import Ended, Lost, Working, is_taken, standing
+from controller.clients._job_end import Ended, Lost, Working, is_of, is_taken, standing
 from controller.clients._job_spec import (
     RUN_LABEL,
     TAKEN,
@@ -143,7 +143,8 @@ class JobRuns:
         except NotFound:
             return False
         pods = await self._cluster.list(PODS, self._place.namespace, labels=f"{RUN_LABEL}={name}")
-        seen = standing(found, pods.items, image=self._place.image, now=datetime.now(UTC))
+        ours = [pod for pod in pods.items if is_of(pod, found["metadata"]["uid"])]
+        seen = standing(found, ours, image=self._place.image, now=datetime.now(UTC))
         match seen:
             case Working():
                 return not is_taken(found)
