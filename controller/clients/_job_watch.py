@@ -118,18 +118,11 @@ class WatchedJob:
             async for told in news:
                 if isinstance(told, Listed):
                     self._seen[resource] = {item["metadata"]["uid"]: item for item in told.items}
-                elif told.kind == "DELETED":
-                    self._gone(resource, told.object)
-                else:
+                elif told.kind == "DELETED" and resource is JOBS:
+                    self._seen[resource].pop(told.object["metadata"]["uid"], None)
+                else:  # of a pod that is deleted its last words, or why it went, still count
                     self._seen[resource][told.object["metadata"]["uid"]] = told.object
                 self._changed.set()
-
-    def _gone(self, resource: Resource, last: JsonObject) -> None:
-        """Forget a deleted object, but not what a pod left as its last words."""
-        self._seen[resource].pop(last["metadata"]["uid"], None)
-        ending = standing(None, [last], image="", now=datetime.now(UTC)) if resource is PODS else None
-        if isinstance(ending, Ended):
-            self._seen[resource][last["metadata"]["uid"]] = last
 
     async def _ask_why_no_pod(self) -> None:
         """Ask the server what it says to the pod that the Job does not get; what it refuses is raised."""
