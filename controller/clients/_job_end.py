@@ -78,11 +78,13 @@ def standing(job: Json | None, pods: Iterable[Json], *, image: str, now: datetim
     if job is None:
         return ended or Lost("lost its Job: somebody deleted it")
     lost = ended or (_lost(newest, now) if newest is not None else None)
-    failed = _condition(job, "Failed") or _condition(job, "FailureTarget")
+    failed = _condition(job, "Failed")
+    failing = failed or _condition(job, "FailureTarget")
+    if failing is not None and failing.get("reason") == "DeadlineExceeded":
+        return Lost(f"ran longer than {job['spec']['activeDeadlineSeconds']} s and was ended")
     if failed is not None:
-        if failed.get("reason") == "DeadlineExceeded":
-            return Lost(f"ran longer than {job['spec']['activeDeadlineSeconds']} s and was ended")
-        return lost or Lost("lost its pod: somebody deleted it")
+        why = _disrupted(newest) if newest is not None else None
+        return lost or Lost(why or "lost its pod: somebody deleted it")
     if ended is not None:
         return Working(waits="its Job to say why it ended")
     if lost is not None:

@@ -140,7 +140,7 @@ async def test_a_run_whose_pod_is_evicted_says_so(ground: Ground, at_work: Run) 
         )
 
     said = await _lost(ground, ground.jobs(), at_work, evict)
-    assert said.startswith("builder publish lost its pod, which was evicted: ")
+    assert said.startswith("builder publish lost its pod, which was evicted: "), said
 
 
 async def test_a_hung_run_is_ended_at_its_deadline(ground: Ground, at_work: Run) -> None:
