@@ -72,7 +72,7 @@ def standing(job: Json | None, pods: Iterable[Json], *, image: str, now: datetim
     """
     pods = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")))
     newest = pods[-1] if pods else None
-    ended = next(filter(None, map(_ended, reversed(pods))), None)
+    ended = next((each for each in map(_ended, reversed(pods)) if each is not None), None)
     if isinstance(ended, Ended):
         return ended
     if job is None:
