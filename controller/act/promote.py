@@ -126,9 +126,8 @@ async def _follow(  # noqa: PLR0913 -- which tag, to which image, and where that
 
 def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:
     for move in action.moves:
-        template = record.templates[move.template]
-        tags = tuple(sorted({*template.tags, move.tag}))
-        record = record.with_template(move.template, template.model_copy(update={"tags": tags}))
+        template = record.templates[move.template].tagged(move.tag, expected=move.expected)
+        record = record.with_template(move.template, template)
     return record
 
 

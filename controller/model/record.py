@@ -166,6 +166,11 @@ class TemplateRecord(RecordPart):
         """Return this image as one that moving tags may be taken for from `digest`."""
         return self.model_copy(update={"taken": tuple(sorted({*self.taken, digest}))})
 
+    def tagged(self, tag: str, *, expected: str) -> TemplateRecord:
+        """Return this image as the one that a moving tag stands for, which was taken from `expected`: that is given once."""
+        tags = tuple(sorted({*self.tags, tag}))
+        return self.model_copy(update={"tags": tags, "taken": tuple(sorted({*self.taken} - {expected}))})
+
     def following(self, earlier: TemplateRecord | None) -> TemplateRecord:
         """Return this image as the one that follows `earlier`; the very image that was proven before stays proven."""
         if earlier is None:

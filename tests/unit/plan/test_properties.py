@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from packaging.version import Version
 
@@ -320,7 +320,35 @@ def ends_well(whole: Life, result: Result) -> None:
         assert still == [], "the rollback left somebody behind"
 
 
+MOVED_AGAIN = Scenario(
+    boxes=[],
+    happenings=[
+        Happening(44.0, "stranger", "echo"),
+        Happening(57.0, "resume"),
+        Happening(62.0, "stranger", "echo"),
+    ],
+    rollout={
+        "maxUnavailable": 1,
+        "onFailure": "Rollback",
+        "drain": {"timeoutSeconds": 5, "onTimeout": "Wait"},
+    },
+    rebuild_on=["Version"],
+    greeter={"gate": "Required", "build": {"directory": "greeter"}},
+    takes=None,
+    labelled=False,
+    bad_builds=set(),
+    bad_at_gate=set(),
+    bad_in_fleet=set(),
+    crashes=frozenset(),
+    lose_state=False,
+    mishaps=0,
+    seed=1,
+)
+"""A tag that its owner had taken back, and that the stranger moves to the very same image again."""
+
+
 @given(scenarios)
+@example(MOVED_AGAIN)
 @settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 def test_every_sequence_ends_up_to_date_or_in_a_stated_stall(scenario: Scenario) -> None:
     run(lived(scenario))

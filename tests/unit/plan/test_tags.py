@@ -121,6 +121,15 @@ def test_what_the_owner_gave_is_taken_and_nothing_else() -> None:
     assert contest(state_with(f"sha256:{'e' * 64}", mine))[0] == "TagMoved"
 
 
+def test_what_the_owner_gave_is_taken_once() -> None:
+    given = template_record("0.1.0", "echo", tags=("latest",), taken=(FOREIGN,))
+    taken = given.tagged("latest", expected=FOREIGN)
+    mine = set_before(templates={**set_before().templates, "echo": taken})
+    assert contest(state_with(FOREIGN, mine))[0] == "TagMoved", (
+        "who moves it again to the same image is not fought"
+    )
+
+
 def test_what_belongs_to_another_object_is_not_given_with_the_rest() -> None:
     contests = [
         Contest("echo", TAG, FOREIGN, "TagMoved", ""),

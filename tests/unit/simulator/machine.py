@@ -596,10 +596,8 @@ class Machine:
         """Note which tags were set, as whoever asks later whether they are ours needs it."""
         for move in action.moves:
             record = self.records[action.version]
-            template = record.templates[move.template]
-            tags = tuple(sorted({*template.tags, move.tag}))
-            tagged = record.with_template(move.template, template.model_copy(update={"tags": tags}))
-            self.records[action.version] = tagged
+            template = record.templates[move.template].tagged(move.tag, expected=move.expected)
+            self.records[action.version] = record.with_template(move.template, template)
 
     def _judge(self, document: WorkspaceRuntime, action: Judge) -> Steps:
         assert action.version == document.spec.version
