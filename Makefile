@@ -38,7 +38,7 @@ images: .venv/synced ## make the images of operator and builder and push them: T
 
 test: .venv/synced ## lint and every suite, with the seconds of each
 	@rm -f $(SUITE_SECONDS)
-	@mkdir -p build && nice -n 19 $(BIN)/python -m tests.cluster.build --helm >build/cluster.log 2>&1 & # tests of it wait for its end
+	@mkdir -p build && $(BIN)/python -m tests.cluster.build --helm >build/cluster.log 2>&1 & # tests of it wait for its end
 	@$(SIDE_BY_SIDE) timed-lint timed-workspace timed-workspace-wheel
 	@$(BIN)/pytest -n auto -m "not long" tests
 

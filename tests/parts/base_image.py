@@ -3,6 +3,7 @@
 Where no registry with the official image is reachable, nothing can be built without this.
 """
 
+import fcntl
 import hashlib
 import io
 import os
@@ -48,8 +49,11 @@ def ensure_base_image(endpoint: str, *, tag: str = BASE_IMAGE, official: str = _
     """
     client = docker.DockerClient(base_url=endpoint, timeout=600)
     try:
-        if not _present(client, tag) and not _pulled(endpoint, official, tag):
-            _make(client, tag)
+        with (cache_dir("base-image") / "lock").open("w") as lock:
+            # One for all: made anew, it would have another digest under the hands of whoever uses it already.
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not _present(client, tag) and not _pulled(endpoint, official, tag):
+                _make(client, tag)
     except DockerException as error:
         raise PartError(f"The engine at {endpoint} could not get base image {tag}: {error}") from error
     finally:
