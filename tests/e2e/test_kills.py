@@ -82,7 +82,7 @@ def assert_ended(rollout: Scene, step: str, version: str) -> None:
 
 
 def test_a_replacement_whose_template_left_the_document_is_taken_back(rollout: Scene) -> None:
-    assert_ended(rollout, "StartNew", "0.1.0")
+    assert_ended(rollout, "StopOld", "0.1.0")
 
 
 @pytest.mark.long

@@ -11,6 +11,11 @@ _UNDER_WAY = ("", "wsr-next-", "wsr-prev-")
 _UNNAMED = re.compile(r"[0-9a-f]{64}")
 
 
+def image_names(client: docker.DockerClient) -> list[str]:
+    """The names of all images. Rows, not `images.list()`: that inspects each one, and fails over what goes meanwhile."""
+    return [name for row in client.api.images() for name in row["RepoTags"] or ()]
+
+
 def remove_leftovers(endpoint: str, prefix: str) -> None:
     """Remove containers with their volumes without a name, then networks, volumes and image tags that start with `prefix`.
 

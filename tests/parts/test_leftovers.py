@@ -9,7 +9,7 @@ import docker
 import pytest
 from docker.errors import NotFound
 
-from tests.parts.leftovers import remove_leftovers
+from tests.parts.leftovers import image_names, remove_leftovers
 from tests.parts.registry import running_registry
 
 
@@ -42,7 +42,7 @@ def names(client: docker.DockerClient, prefix: str) -> set[str]:
     found = [container.name for container in client.containers.list(all=True, ignore_removed=True)]
     found += [network.name for network in client.networks.list()]
     found += [volume.name for volume in client.volumes.list()]
-    found += [tag for image in client.images.list() for tag in image.tags]
+    found += image_names(client)
     return {name for name in found if name and prefix in name}
 
 

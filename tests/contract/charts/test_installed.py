@@ -45,7 +45,7 @@ class Release:
 
 @pytest.fixture(scope="module")
 def release(cluster: Cluster) -> Iterator[Release]:
-    install = ("upgrade", "--install", "--take-ownership", "--wait", "--timeout=60s")
+    install = ("upgrade", "--install", "--take-ownership", "--force-conflicts", "--wait", "--timeout=60s")
     with cluster.namespace("molecule") as namespace:
         cluster.helm(*install, "crds", str(CRDS), "-n", namespace)
         options = ("--set", "replicas=1,uninstall.releaseObjects=false")

@@ -52,7 +52,16 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
     with cluster.namespace("molecule") as namespace, cluster.namespace("agents") as targets:
         for each in (namespace, targets):
             cluster.kubectl("label", "namespace", each, "pod-security.kubernetes.io/enforce=restricted")
-        install = ("upgrade", "--install", "--take-ownership", "--wait", "--timeout=100s", "-n", namespace)
+        install = (
+            "upgrade",
+            "--install",
+            "--take-ownership",
+            "--force-conflicts",
+            "--wait",
+            "--timeout=100s",
+            "-n",
+            namespace,
+        )
         cluster.helm(*install, "crds", str(CRDS))
         values = f"image.repository={image},image.digest={digest},targetNamespaces={{{targets}}}"
         cluster.helm(*install, "workspace-runtime", str(OPERATOR), "--set", values)

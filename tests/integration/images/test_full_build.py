@@ -15,6 +15,7 @@ import pytest
 from builder.contract import template_inputs_sha256
 from tests.integration.images.conftest import SITE, Built
 from tests.integration.images.small import DOCKERFILE, Ended, Run
+from tests.parts.leftovers import image_names
 from tests.parts.small_wheel import SmallWheel, make_wheel
 
 InImage = Callable[..., str]
@@ -50,7 +51,7 @@ def test_nothing_of_how_the_wheel_got_in_stays_in_the_image(
     told = json.dumps([seen.attrs, seen.history()])
     assert index["url"].split("/")[2] not in told
     assert "wsr" not in told.replace("wsr-base/python", "")
-    names = [tag for other in docker.DockerClient(base_url=engine).images.list() for tag in other.tags]
+    names = image_names(docker.DockerClient(base_url=engine))
     assert not [name for name in names if name.startswith(image.rpartition(":")[0] + ":building-")]
 
 
@@ -137,7 +138,7 @@ def test_an_image_whose_runtime_was_changed_afterwards_is_refused(
     ended = _failing(run, entry, new_wheel)
     assert ended.report["reason"] == "WrongRuntime"
     assert "0.1.1 with other files than the candidate's" in ended.report["message"]
-    names = [tag for image in docker.DockerClient(base_url=engine).images.list() for tag in image.tags]
+    names = image_names(docker.DockerClient(base_url=engine))
     assert not [name for name in names if name.startswith(f"{entry['image']}:")]
 
 

@@ -99,8 +99,9 @@ async def test_the_settings_are_those_of_the_running_candidate(
         host, mounts = facts["HostConfig"], facts["Mounts"]
         assert not host["PortBindings"]
         assert (facts["Config"]["User"], host["Memory"], host["NanoCpus"]) == ("1234", 128 << 20, 500_000_000)
-        assert [(mount["Type"], mount["Destination"], mount["RW"]) for mount in mounts] == [
-            ("volume", "/configs", True)
+        assert sorted((mount["Type"], mount["Destination"], mount["RW"]) for mount in mounts) == [
+            ("volume", "/configs", True),
+            ("volume", "/kept", True),
         ]
         assert "FAULT=hangs" in facts["Config"]["Env"]
         assert f"VERSION={VERSION}" in facts["Config"]["Env"]
