@@ -68,7 +68,7 @@ lint-types:
 	@$(BIN)/mypy controller builder tests tools/images
 
 lint-workspace:
-	@cd workspace && ../$(BIN)/mypy .
+	@cd workspace && ../$(BIN)/mypy --cache-dir ../.mypy_cache/workspace . # in the folder it would be hashed with it
 
 lint-imports:
 	@$(BIN)/lint-imports
