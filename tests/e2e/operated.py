@@ -272,7 +272,9 @@ def is_current(state: Mapping[str, Any]) -> bool:
 
 def defined(cluster: Cluster) -> None:
     """Have the cluster know the kind."""
-    cluster.kubectl("apply", "--server-side", "-f", str(_ROOT / "crds" / "workspaceruntime.yaml"))
+    cluster.kubectl(
+        "apply", "--server-side", "--force-conflicts", "-f", str(_ROOT / "crds" / "workspaceruntime.yaml")
+    )
     cluster.kubectl("wait", "--for=condition=Established", "crd/workspaceruntimes.runtime.molecule.ai")
 
 

@@ -26,7 +26,7 @@ TAKEN = "taken"
 def defined(cluster: Cluster) -> None:
     """The definition as it is committed, taken and served."""
     text = (ROOT / "crds" / "workspaceruntime.yaml").read_text()
-    cluster.kubectl("apply", "--server-side", "-f", "-", stdin=text)
+    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=text)
     name = yaml.safe_load(text)["metadata"]["name"]
     cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"crd/{name}")
     _until_served(cluster)

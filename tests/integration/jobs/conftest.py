@@ -31,7 +31,13 @@ def builder_image(cluster: Cluster, engine: str, base_image: str) -> str:
 
 @pytest.fixture(scope="session")
 def crd(cluster: Cluster) -> None:
-    cluster.kubectl("apply", "--server-side", "-f", str(REPOSITORY / "crds" / "workspaceruntime.yaml"))
+    cluster.kubectl(
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "-f",
+        str(REPOSITORY / "crds" / "workspaceruntime.yaml"),
+    )
     cluster.kubectl("wait", "--for=condition=Established", "crd/workspaceruntimes.runtime.molecule.ai")
 
 
