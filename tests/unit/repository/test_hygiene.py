@@ -62,7 +62,8 @@ def makefile_targets() -> dict[str, str]:
 def shell_lines(document: str) -> list[list[str]]:
     text = (ROOT / document).read_text()
     blocks = re.findall(r"^```(?:sh|bash|console)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    whole = [block.replace("\\\n", " ") for block in blocks]  # a line may go on in the next one
+    lines = [line.removeprefix("$ ") for block in whole for line in block.splitlines()]
     lines += re.findall(r"`(wsr [^`\n]+)`", text)
     return [shlex.split(line, comments=True) for line in lines if line.strip()]
 
