@@ -10,7 +10,6 @@ import asyncio
 import base64
 import contextlib
 import json
-import platform
 import uuid
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,8 +27,6 @@ SILENCE_SECONDS: Final = 600
 """A push or pull may say nothing while it works on one large layer."""
 RUN_SECONDS: Final = 120
 _NEWEST_API: Final = (1, 47)
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
-"""What images call what the kernel calls otherwise."""
 
 
 class EngineError(Exception):
@@ -251,12 +248,6 @@ class Engine:
             raise EngineUnavailable(
                 f"The Docker Engine at {self.endpoint} does not answer: {error!r}. Start it, or name another one."
             ) from error
-
-
-def machine_platform() -> str:
-    """Return the platform of the programs that run here, as `linux/amd64`."""
-    machine = platform.machine()
-    return f"linux/{_ARCHITECTURES.get(machine, machine)}"
 
 
 def _path(image: str) -> str:

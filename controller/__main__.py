@@ -127,7 +127,6 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             state=settings.state_dir,
             secrets=secrets or made or Path(),
             builder_image=builder_image,
-            may_execute=may_execute,
             may_review=may_review,
         )
         return asyncio.run(serve(options, settings, known))

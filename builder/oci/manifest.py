@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import hashlib
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
@@ -48,6 +49,10 @@ def expect_digest(what: str, wanted: str | None, found: str) -> None:
         )
 
 
+_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
+"""What images and clusters call what the kernel calls otherwise."""
+
+
 def canonical_json(document: object) -> bytes:
     """Return JSON whose bytes depend on the content only, so that equal documents have equal digests."""
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
@@ -70,6 +75,12 @@ class Platform:
             case [os, architecture, variant] if os and architecture and variant:
                 return cls(os, architecture, variant)
         raise ValueError(f"{text!r} is not a platform: expected for example linux/amd64")
+
+    @classmethod
+    def here(cls) -> Self:
+        """Return that of the programs that run here."""
+        machine = platform.machine()
+        return cls("linux", _ARCHITECTURES.get(machine, machine))
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:

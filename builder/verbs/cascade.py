@@ -19,7 +19,7 @@ from builder.cascade import Cascade
 from builder.cascade_inputs import CascadeInputs
 from builder.contract import Outcome, Report
 from builder.derived import LayerReader
-from builder.engine import Engine, EngineUnavailable, machine_platform
+from builder.engine import Engine, EngineUnavailable
 from builder.foreign import Foreign
 from builder.full_builds import FullBuilds
 from builder.login import Login, credentials_of
@@ -126,7 +126,7 @@ async def _remote_stores(
 
     writing = await access(registry.docker_config)
     reading = await access(registry.pull_config) if registry.pull_config else None
-    platform = Platform.parse(await engine.platform() if engine else machine_platform())
+    platform = Platform.parse(await engine.platform()) if engine else Platform.here()
     own = RemoteStore(writing, engine, platform=platform, reading=reading)
 
     @cache

@@ -14,7 +14,7 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.checkouts import Checkout
 from controller.clients.parts import Parts
-from controller.clients.registry_config import registry_access, secret_folders
+from controller.clients.registry_config import registry_access, registry_hosts, secret_folders
 from controller.clients.runs import Run
 from controller.clients.template_failure import failure_of, to_correct
 from controller.model.errors import NotFound, PartlyFailed, Problem, Terminal, Transient
@@ -191,7 +191,9 @@ async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the
         "wheelSha256": record.wheel.sha256,
         "contentSha256": record.content_sha256,
         "mode": spec.registry.mode,
-        "registry": registry_access(spec.registry, parts.settings, hosts=_hosts(document), folder=folder),
+        "registry": registry_access(
+            spec.registry, parts.settings, hosts=registry_hosts(document), folder=folder
+        ),
         "index": {"url": spec.package.index.simple_url, "caFile": _index_ca(parts, document)},
         "templates": [
             await _template(
@@ -383,11 +385,6 @@ def _with_templates(
     for name, cause in held.items():
         record = record.holding_back(name, cause)
     return record
-
-
-def _hosts(document: WorkspaceRuntime) -> frozenset[str]:
-    images = (template.image for template in document.spec.templates)
-    return frozenset(image.split("/", 1)[0] for image in (*images, document.spec.registry.artifacts))
 
 
 def _index_ca(parts: Parts, document: WorkspaceRuntime) -> str | None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from builder.oci import Blob
 from builder.packing import PLACE
 from controller.api.names import GROUP
+from controller.clients._kube_objects import RESTRICTED_CONTAINER, RESTRICTED_POD
 from controller.clients.runs import Run
 
 CONTAINER: Final = "builder"
@@ -116,11 +117,7 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONUNBUFFERED", "value": "1"}],  # noqa: S108 -- the pod's own
         "workingDir": "/tmp",  # noqa: S108 -- the same
         "resources": dict(place.resources),
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": {**RESTRICTED_CONTAINER, "readOnlyRootFilesystem": True},
         "volumeMounts": [
             {"name": "work", "mountPath": str(place.work)},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- the same
@@ -136,11 +133,10 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": {
-            "runAsNonRoot": True,
+            **RESTRICTED_POD,
             "runAsUser": _USER,
             "runAsGroup": _USER,
             "fsGroup": _USER,
-            "seccompProfile": {"type": "RuntimeDefault"},
         },
         "tolerations": [
             {

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from controller.api.names import API_VERSION, KIND
+
 JsonObject = dict[str, Any]
+
+
+def age_of(found: Mapping[str, Any]) -> int:
+    """Return a number that is larger for every newer state of an object, and of objects of its kind (KEP-5504)."""
+    return int(found["metadata"]["resourceVersion"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,28 @@ PODS: Final = Resource("v1", "pods", "Pod")
 NAMESPACES: Final = Resource("v1", "namespaces", "Namespace")
 JOBS: Final = Resource("batch/v1", "jobs", "Job")
 SECRETS: Final = Resource("v1", "secrets", "Secret")
+
+
+RESTRICTED_POD: Final = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+"""What the level `restricted` of Pod Security asks of a pod."""
+RESTRICTED_CONTAINER: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+"""And of each of its containers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An object of ours, and what is made for it goes with."""
+
+    namespace: str
+    name: str
+    uid: str
+    api_version: str = API_VERSION
+    kind: str = KIND
+
+    @property
+    def reference(self) -> dict[str, str]:
+        """An owner reference: what carries it goes with the object."""
+        return {"apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": self.uid}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.api.names import API_VERSION, KIND, LABEL_PROBE, LABEL_TEMPLATE
+from controller.api.names import LABEL_PROBE, LABEL_TEMPLATE
+from controller.clients._kube_objects import RESTRICTED_CONTAINER, RESTRICTED_POD, Owner
 from controller.model.probe import CONFIGS, ProbeOrder, ProbeSettings, candidate_environment
 
 Json = dict[str, Any]
@@ -28,28 +29,11 @@ _STAND_IN_RESOURCES: Final = {
     "requests": {"cpu": "50m", "memory": "64Mi"},
     "limits": {"cpu": "1", "memory": "256Mi"},
 }
-_RESTRICTED: Final = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeOwner:
-    """The object whose candidates are proven: they are booted in its namespace, and go with it."""
-
-    namespace: str
-    name: str
-    uid: str
-    api_version: str = API_VERSION
-    kind: str = KIND
-
-    @property
-    def labels(self) -> dict[str, str]:
-        """What its probes carry."""
-        return {LABEL_PROBE: self.name}
-
-    @property
-    def reference(self) -> Json:
-        """An owner reference: what carries it goes with the object."""
-        return {"apiVersion": self.api_version, "kind": self.kind, "name": self.name, "uid": self.uid}
+def probe_labels(owner: Owner) -> dict[str, str]:
+    """Return what the probes of an object carry; they are booted in its namespace."""
+    return {LABEL_PROBE: owner.name}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +58,14 @@ class Making:
     pull_secret: str | None
 
 
-def probe_pod(order: ProbeOrder, owner: ProbeOwner, place: ProbePlace, making: Making) -> Json:
+def probe_pod(order: ProbeOrder, owner: Owner, place: ProbePlace, making: Making) -> Json:
     """Return the pod for `order`."""
     settings = order.settings
     limit = PLACING_SECONDS + order.start_deadline_seconds + 2 * order.turn_deadline_seconds + _SLACK_SECONDS
     return {
         "metadata": {
             "name": making.name,
-            "labels": {**owner.labels, LABEL_TEMPLATE: order.template},
+            "labels": {**probe_labels(owner), LABEL_TEMPLATE: order.template},
             "ownerReferences": [owner.reference],
         },
         "spec": {
@@ -96,7 +80,7 @@ def probe_pod(order: ProbeOrder, owner: ProbeOwner, place: ProbePlace, making: M
                 "nameservers": ["127.0.0.1"],
                 "options": [{"name": "timeout", "value": "1"}, {"name": "attempts", "value": "1"}],
             },
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": RESTRICTED_POD,
             **({"imagePullSecrets": [{"name": making.pull_secret}]} if making.pull_secret else {}),
             **({"nodeSelector": _nodes(order.platform)} if order.platform else {}),
             "initContainers": [_stand_in(settings, place, making.authorized)],
@@ -135,7 +119,7 @@ def _stand_in(settings: ProbeSettings, place: ProbePlace, authorized: str) -> Js
         },
         "resources": _STAND_IN_RESOURCES,
         "securityContext": {
-            **_RESTRICTED,
+            **RESTRICTED_CONTAINER,
             "runAsUser": _NOBODY,
             "runAsGroup": _NOBODY,
             "readOnlyRootFilesystem": True,
@@ -169,7 +153,11 @@ def _candidate(order: ProbeOrder) -> Json:
         ],
         "ports": [{"containerPort": settings.port}],
         "resources": {"limits": limits},
-        "securityContext": {**_RESTRICTED, "readOnlyRootFilesystem": settings.read_only_root, **user},
+        "securityContext": {
+            **RESTRICTED_CONTAINER,
+            "readOnlyRootFilesystem": settings.read_only_root,
+            **user,
+        },
         "volumeMounts": mounts,
     }
 
@@ -184,7 +172,7 @@ def _volumes(settings: ProbeSettings) -> list[Json]:
     return volumes
 
 
-def probe_policy(owner: ProbeOwner, place: ProbePlace, *, port: int) -> Json:
+def probe_policy(owner: Owner, place: ProbePlace, *, port: int) -> Json:
     """Return what lets the object's probes reach nothing, and be reached at `port` and the stand-in's by us alone.
 
     What a pod says to itself, as the candidate to its model, no policy looks at.
@@ -194,11 +182,11 @@ def probe_policy(owner: ProbeOwner, place: ProbePlace, *, port: int) -> Json:
     return {
         "metadata": {
             "name": f"wsr-probe-{owner.name}",
-            "labels": owner.labels,
+            "labels": probe_labels(owner),
             "ownerReferences": [owner.reference],
         },
         "spec": {
-            "podSelector": {"matchLabels": owner.labels},
+            "podSelector": {"matchLabels": probe_labels(owner)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{**callers, "ports": ports}],
             "egress": [],

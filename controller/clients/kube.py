@@ -27,6 +27,8 @@ from controller.clients._kube_objects import (
     JOBS,
     NAMESPACES,
     PODS,
+    RESTRICTED_CONTAINER,
+    RESTRICTED_POD,
     SECRETS,
     STATEFUL_SETS,
     Call,
@@ -34,8 +36,10 @@ from controller.clients._kube_objects import (
     Event,
     JsonObject,
     Listed,
+    Owner,
     Place,
     Resource,
+    age_of,
 )
 from controller.clients.executed import ExecResult
 from controller.model.errors import Terminal
@@ -45,6 +49,8 @@ __all__ = [
     "JOBS",
     "NAMESPACES",
     "PODS",
+    "RESTRICTED_CONTAINER",
+    "RESTRICTED_POD",
     "SECRETS",
     "STATEFUL_SETS",
     "Conflict",
@@ -55,8 +61,10 @@ __all__ = [
     "JsonObject",
     "KubeCluster",
     "Listed",
+    "Owner",
     "Place",
     "Resource",
+    "age_of",
 ]
 
 _CALL_SECONDS: Final = 30.0

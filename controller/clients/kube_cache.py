@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final
 
-from controller.clients.kube import Conflict, JsonObject, KubeCluster, Listed, Place, Resource
+from controller.clients.kube import Conflict, JsonObject, KubeCluster, Listed, Place, Resource, age_of
 from controller.clients.kube_follow import follow
 from controller.clients.label_selector import pairs_of, selects
 
@@ -39,7 +39,7 @@ class _Shelf:
 
     def replace(self, listed: Listed) -> None:
         """Hold what was listed, and of what is newer only that."""
-        newer = [each for each in self.objects.values() if _age(each) > int(listed.version)]
+        newer = [each for each in self.objects.values() if age_of(each) > int(listed.version)]
         self.objects, self._carrying = {}, defaultdict(set)
         for each in (*listed.items, *newer):
             self.put(each)
@@ -58,7 +58,7 @@ class _Shelf:
         known = self.objects.get(_name(found))
         if known is None:
             return True
-        if _age(known) > _age(found):
+        if age_of(known) > age_of(found):
             return False
         del self.objects[_name(found)]
         for pair in _labels(known).items():
@@ -140,11 +140,6 @@ class KubeCache:
         shelf = self._shelves.get((at.resource, at.namespace or ""))
         if shelf is not None:
             shelf.put(found)
-
-
-def _age(found: JsonObject) -> int:
-    # Resource versions of one kind are numbers that grow (KEP-5504).
-    return int(found["metadata"]["resourceVersion"])
 
 
 def _name(found: JsonObject) -> str:

@@ -64,6 +64,13 @@ class Parts:
         """What a builder run is told of the engine, where there is one."""
         return (f"--engine={self.engine.endpoint}",) if self.engine else ()
 
+    async def watch_news(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever what actions wait for has changed; runs until cancelled."""
+        while True:
+            await self.news.wait()
+            self.news.clear()
+            wake()
+
     @contextmanager
     def waiting(self, key: str) -> Iterator[Callable[[str], None]]:
         """Give what takes a line about what the action with this key waits for; it is forgotten when the block ends."""

@@ -23,14 +23,14 @@ from controller.clients._probe_pod import (
     MODEL_ADDRESS,
     PLACING_SECONDS,
     Making,
-    ProbeOwner,
     ProbePlace,
+    probe_labels,
     probe_pod,
     probe_policy,
 )
 from controller.clients._probe_pod_status import PodSight, read_pod
 from controller.clients.candidate import ModelSide, Sight
-from controller.clients.kube import PODS, KubeCluster, Place, Resource
+from controller.clients.kube import PODS, KubeCluster, Owner, Place, Resource
 from controller.clients.pod_stand_in import PodStandIn, new_word
 from controller.clients.pods import pod_url
 from controller.clients.to_the_end import to_its_end
@@ -40,7 +40,7 @@ from controller.model.workload import FIELD_MANAGER, digest_of
 from controller.model_server.script import Script
 from controller.model_server.ticket import Ticket
 
-__all__ = ["PodCandidate", "PodPlace", "ProbeOwner", "ProbePlace", "pod_candidate"]
+__all__ = ["PodCandidate", "PodPlace", "ProbePlace", "pod_candidate"]
 
 _POLICIES: Final = Resource("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy")
 _FIRST_PAUSE_SECONDS: Final = 0.1
@@ -55,7 +55,7 @@ class PodPlace:
     """Where the candidates of one object are booted; `say` takes lines about what a pod waits for."""
 
     cluster: KubeCluster
-    owner: ProbeOwner
+    owner: Owner
     place: ProbePlace
     say: Callable[[str], None]
 
@@ -102,7 +102,7 @@ async def _remove(where: PodPlace, name: str, creation: asyncio.Task[object]) ->
 
 async def _remove_leftovers(where: PodPlace, order: ProbeOrder) -> None:
     """Remove probes of this template and object that a killed run left; one template is probed once at a time."""
-    labels = {**where.owner.labels, LABEL_TEMPLATE: order.template}
+    labels = {**probe_labels(where.owner), LABEL_TEMPLATE: order.template}
     selector = ",".join(f"{name}={value}" for name, value in labels.items())
     for pod in (await where.cluster.list(PODS, where.owner.namespace, labels=selector)).items:
         metadata = pod["metadata"]

@@ -76,19 +76,21 @@ def pull_credentials(registry: Registry, settings: Settings, *, image: str) -> M
 def access_of(document: WorkspaceRuntime, settings: Settings, *, reading: bool) -> RegistryAccess:
     """Return how to reach the document's registry; raises Terminal as `registry_secret`."""
     registry = document.spec.registry
-    hosts = {
-        name.split("/", 1)[0]
-        for name in (registry.artifacts, *(each.image for each in document.spec.templates))
-    }
     return RegistryAccess(
         host=registry.artifacts.split("/", 1)[0],
         insecure=registry.insecure,
         ca_file=settings.ca_file(registry.ca_secret_name, field=REGISTRY_CA),
-        secret=registry_secret(registry, settings, hosts=frozenset(hosts), reading=reading),
+        secret=registry_secret(registry, settings, hosts=registry_hosts(document), reading=reading),
         ghcr=settings.ghcr,
         docker_config=settings.docker_config,
         helper_environment=settings.child_environment,
     )
+
+
+def registry_hosts(document: WorkspaceRuntime) -> frozenset[str]:
+    """Return the registries that a document names."""
+    images = (document.spec.registry.artifacts, *(template.image for template in document.spec.templates))
+    return frozenset(image.split("/", 1)[0] for image in images)
 
 
 def registry_secret(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from controller.api.names import API_VERSION, KIND
 from controller.api.status import Status
-from controller.clients.kube import KubeCluster, Place, Resource
+from controller.clients.kube import KubeCluster, Owner, Place, Resource
 from controller.model.workload import FIELD_MANAGER
 from controller.operator.inbox import Inbox
 
@@ -31,7 +30,7 @@ class ImageNames:
         images = {template.name: template.image for template in status.templates if template.image}
         if images == self._told:
             return
-        owner = {"apiVersion": API_VERSION, "kind": KIND, "name": self._inbox.name, "uid": self._inbox.uid}
+        owner = Owner(self._inbox.namespace, self._inbox.name, self._inbox.uid).reference
         place = Place(CONFIG_MAPS, self._inbox.namespace, f"{self._inbox.name}-images")
         body = {"metadata": {"name": place.name, "ownerReferences": [owner]}, "data": images}
         await self._cluster.apply(place, body, manager=FIELD_MANAGER, force=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from controller.api.names import GROUP
-from controller.clients.kube import JsonObject
+from controller.clients.kube import JsonObject, age_of
 
 
 class Inbox:
@@ -41,7 +41,7 @@ class Inbox:
 
     def put(self, delivered: JsonObject) -> None:
         """Take a state of the object; an older one than was seen, or one of another object, changes nothing."""
-        if delivered["metadata"]["uid"] != self.uid or _age(delivered) < _age(self.latest):
+        if delivered["metadata"]["uid"] != self.uid or age_of(delivered) < age_of(self.latest):
             return
         before, self.latest = self.latest, delivered
         if _asked(before) != _asked(delivered):
@@ -56,11 +56,6 @@ class Inbox:
 def generation_of(found: Mapping[str, Any]) -> int:
     """Return which edit of the spec an object is at."""
     return int(found["metadata"].get("generation", 0))
-
-
-def _age(found: Mapping[str, Any]) -> int:
-    # Resource versions of one object are numbers that grow (KEP-5504).
-    return int(found["metadata"]["resourceVersion"])
 
 
 def _asked(found: Mapping[str, Any]) -> tuple[object, ...]:

@@ -56,7 +56,6 @@ class Options:
     state: Path
     secrets: Path
     builder_image: str | None = None
-    may_execute: bool = False
     may_review: bool = False
     """Whether it may ask the cluster whose token it was shown: without that right nobody may call the admin endpoint."""
 
@@ -70,7 +69,7 @@ async def serve(options: Options, settings: Settings, known: dict[str, frozenset
     kubeconfig = settings.kubeconfig if settings.kubeconfig and settings.kubeconfig.exists() else None
     vitals, metrics = Vitals(), Metrics()
     fleet = Fleet(vitals)
-    opening = KubeCluster(kubeconfig, may_execute=options.may_execute, answered=metrics.asked)
+    opening = KubeCluster(kubeconfig, may_execute=settings.exec_in_pods, answered=metrics.asked)
     async with opening as cluster, AsyncExitStack() as stack:
         guard = ClusterGuard(cluster, options.namespaces[0]) if options.may_review else _ADMIN_OFF
         hooks = settings.secret_of_hooks() if settings.hook_secret else None

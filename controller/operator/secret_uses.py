@@ -8,6 +8,7 @@ from enum import StrEnum
 from urllib.parse import urlsplit
 
 from controller.api.v1alpha1 import Git, WorkspaceRuntime
+from controller.clients.registry_config import registry_hosts
 from controller.settings import INDEX_CA, INDEX_CREDENTIALS, REGISTRY_CA, SIGNING_KEY
 
 _USUAL_PORTS = {"http": 80, "https": 443, "ssh": 22}
@@ -88,12 +89,6 @@ def _of_targets(document: WorkspaceRuntime) -> Iterator[SecretUse]:
             field = f"spec.targets.workloads[{number}].controlTokenSecretName"
             hosts = frozenset(f"{namespace}.pod" for namespace in entry.namespaces)
             yield SecretUse(field, name, Purpose.CONTROL, hosts)
-
-
-def registry_hosts(document: WorkspaceRuntime) -> frozenset[str]:
-    """Return the registries that a document names."""
-    images = (document.spec.registry.artifacts, *(template.image for template in document.spec.templates))
-    return frozenset(image.partition("/")[0] for image in images)
 
 
 def host_of(address: str) -> str:

@@ -11,30 +11,25 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from controller.api.names import API_VERSION, KIND
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.checkouts import Checkouts
 from controller.clients.index import index_client
 from controller.clients.jobs import JobPlace, JobRuns, job_access
-from controller.clients.kube import KubeCluster
+from controller.clients.kube import KubeCluster, Owner
 from controller.clients.kube_cache import KubeCache
 from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.parts import Parts
-from controller.clients.pod_candidate import ProbeOwner
-from controller.clients.registry import Registry
-from controller.clients.registry_config import access_of
+from controller.clients.registry_config import registry_hosts
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import BuilderRuns, Runs
 from controller.model.observation import Observation
 from controller.model.plan import Action, Replace
 from controller.model.target import Target
-from controller.observe.bases import RegistryBases
-from controller.operator.secret_uses import registry_hosts
 from controller.plan.steering import steered
 from controller.reconcile.cluster_targets import ClusterTargets, workspaces_in
-from controller.reconcile.image_facts import ImageFacts, registries
 from controller.reconcile.pod_prover import PodProver, place_of
-from controller.reconcile.release_world import ReleaseWorld
+from controller.reconcile.registries import open_registries
+from controller.reconcile.release_world import ReleaseWorld, release_world
 from controller.settings import GitHubPlace, Settings
 
 BUILDS_AT_ONCE: Final = 2
@@ -97,13 +92,7 @@ class ClusterWorld:
         """Call `wake` whenever a target or what an action waits for may have changed; runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.targets.watch(document, wake))
-            group.create_task(self._watch_news(wake))
-
-    async def _watch_news(self, wake: Callable[[], None]) -> None:
-        while True:
-            await self.parts.news.wait()
-            self.parts.news.clear()
-            wake()
+            group.create_task(self.parts.watch_news(wake))
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
         return steered(document, await self.targets.observe(document))
@@ -132,12 +121,12 @@ async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncI
     spec, settings = document.spec, around.settings
     async with AsyncExitStack() as stack:
         index = await stack.enter_async_context(index_client(document, settings))
-        access = access_of(document, settings, reading=True)
-        registry = await stack.enter_async_context(Registry(access))
-        bases = RegistryBases(registries(access, registry, stack))
-        writing = await stack.enter_async_context(Registry(access_of(document, settings, reading=False)))
+        opened = await open_registries(document, settings, stack)
         records = RegistryRecords(
-            writing, spec.registry.artifacts, cache=around.folder / "blobs", writer=lambda: around.writer
+            opened.writing,
+            spec.registry.artifacts,
+            cache=around.folder / "blobs",
+            writer=lambda: around.writer,
         )
         runs = await stack.enter_async_context(_runs(document, around))
         checkouts = Checkouts(around.folder, around.folder / "checkouts", settings)
@@ -147,7 +136,7 @@ async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncI
             index=index,
             records=records,
             runs=runs,
-            prover=_prover(document, around),
+            prover=PodProver(around.cluster, _owner(document, around), place_of(settings), say=around.say),
             settings=settings,
             folder=around.folder,
             checkouts=checkouts,
@@ -157,9 +146,7 @@ async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncI
         workspaces = await stack.enter_async_context(asking)
         cache = KubeCache(around.cluster)
         targets = ClusterTargets(cache, KubeWorkloads(cache), workspaces)
-        yield ClusterWorld(
-            ReleaseWorld(parts, registry, ImageFacts(parts, registry, bases), writing), targets
-        )
+        yield ClusterWorld(release_world(parts, opened), targets)
 
 
 @asynccontextmanager
@@ -169,19 +156,16 @@ async def _runs(document: WorkspaceRuntime, around: Surroundings) -> AsyncIterat
         async with aclosing(Runs(around.settings.child_environment, parallel=BUILDS_AT_ONCE)) as runs:
             yield runs
         return
-    metadata, registry = document.metadata, document.spec.registry
-    owner = {"apiVersion": API_VERSION, "kind": KIND, "name": metadata.name, "uid": around.uid}
+    owner = _owner(document, around)
     place = JobPlace(
-        namespace=metadata.namespace, owner=owner, image=around.builder_image, work=around.folder
+        namespace=owner.namespace, owner=owner.reference, image=around.builder_image, work=around.folder
     )
-    access = job_access(registry, around.settings, hosts=registry_hosts(document))
+    access = job_access(document.spec.registry, around.settings, hosts=registry_hosts(document))
     yield JobRuns(around.cluster, place, access)
 
 
-def _prover(document: WorkspaceRuntime, around: Surroundings) -> PodProver:
-    metadata = document.metadata
-    owner = ProbeOwner(metadata.namespace, metadata.name, around.uid)
-    return PodProver(around.cluster, owner, place_of(around.settings), say=around.say)
+def _owner(document: WorkspaceRuntime, around: Surroundings) -> Owner:
+    return Owner(document.metadata.namespace, document.metadata.name, around.uid)
 
 
 def settings_of_object(settings: Settings, *, secrets: Path) -> Settings:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
-from controller.clients.registry import DEFAULT_PLATFORM, Registry, RegistryAccess
+from controller.clients.registry import DEFAULT_PLATFORM, Registry
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.record import FullBuild, ReleaseRecord
@@ -98,19 +97,3 @@ class ImageFacts:
             )
         labels = (await self.parts.docker.inspect_image(image))["Config"].get("Labels")
         return labels or {}
-
-
-def registries(
-    access: RegistryAccess, own: Registry, stack: AsyncExitStack
-) -> Callable[[str], Awaitable[Registry]]:
-    """Return what opens the registry of a host, once: others than our own over TLS, with what is known for just them."""
-    opened = {access.host: own}
-
-    async def registry_of(host: str) -> Registry:
-        if host not in opened:
-            secret = access.secret if ".dockerconfigjson" in access.secret else {}
-            foreign = replace(access, host=host, insecure=False, ca_file=None, secret=secret)
-            opened[host] = await stack.enter_async_context(Registry(foreign))
-        return opened[host]
-
-    return registry_of

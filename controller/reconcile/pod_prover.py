@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Callable
 from typing import Final
 
+from builder.oci import Platform
 from controller.act.probe import probe
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Registry
-from controller.clients.kube import KubeCluster, Resource
-from controller.clients.pod_candidate import PodPlace, ProbeOwner, ProbePlace, pod_candidate
+from controller.clients.kube import KubeCluster, Owner, Resource
+from controller.clients.pod_candidate import PodPlace, ProbePlace, pod_candidate
 from controller.clients.pods import USUAL_URL
 from controller.model.errors import Terminal
 from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed
 from controller.settings import Settings
 
 _NODES: Final = Resource("v1", "nodes", "Node")
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
-"""What clusters and images call what the kernel calls otherwise."""
 
 
 def place_of(settings: Settings) -> ProbePlace:
@@ -42,7 +40,7 @@ class PodProver:
     def __init__(
         self,
         cluster: KubeCluster,
-        owner: ProbeOwner,
+        owner: Owner,
         place: ProbePlace,
         *,
         say: Callable[[str], None] = lambda _: None,
@@ -52,8 +50,7 @@ class PodProver:
 
     async def platform(self) -> str:
         """See `Prover`: what the nodes have, and of several what this process runs on."""
-        machine = platform.machine()
-        own = _ARCHITECTURES.get(machine, machine)
+        own = Platform.here().architecture
         try:
             nodes = await self._where.cluster.list(_NODES)
         except Terminal:  # who is bound to namespaces may not ask; but one node has this process

@@ -89,10 +89,8 @@ class LoopRefresher:
                 pulled.append(template.name)
             except Problem as problem:
                 errors[template.name] = str(problem)
-        failed = tuple(errors)
-        if not recreate:
-            return Refreshed(tuple(pulled), failed, errors=errors)
-        return await self._recreated(Refreshed(tuple(pulled), failed, errors=errors), templates)
+        fetched = Refreshed(tuple(pulled), failed=tuple(errors), errors=errors)
+        return await self._recreated(fetched, templates) if recreate else fetched
 
     async def _recreated(self, fetched: Refreshed, templates: tuple[str, ...]) -> Refreshed:
         self._ended.clear()

@@ -49,6 +49,7 @@ from controller.plan.tags import all_tags
 from controller.reconcile.gate import gate
 from controller.reconcile.image_facts import ImageFacts
 from controller.reconcile.readings import Readings
+from controller.reconcile.registries import Registries
 
 Records = Observed[Mapping[str, ReleaseRecord]]
 ReleaseAction = Adopt | Cascade | Dispatch | Judge | Package | Probe | Promote | Prune | Publish | Tag
@@ -248,6 +249,15 @@ class ReleaseWorld:
     async def _index(self, document: WorkspaceRuntime, now: datetime) -> Observed[ServedPackage]:
         reading = read_package(self.parts.index, document.spec.package.name, now=now)
         return await self.readings.observed("index", reading, now)
+
+
+def release_world(parts: Parts, opened: Registries | None) -> ReleaseWorld:
+    """Return the world of these clients; `opened` are the registries of Remote mode, None in Engine mode."""
+    if opened is None:
+        return ReleaseWorld(parts, None, ImageFacts(parts, None, None))
+    return ReleaseWorld(
+        parts, opened.reading, ImageFacts(parts, opened.reading, opened.bases), opened.writing
+    )
 
 
 def _is_served(record: ReleaseRecord, template: str, images: Mapping[str, str]) -> bool:

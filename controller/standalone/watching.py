@@ -16,7 +16,7 @@ async def watch(world: StandaloneWorld, document: WorkspaceRuntime, file: Path, 
     async with asyncio.TaskGroup() as group:
         group.create_task(_watch_file(file, wake))
         group.create_task(_watch_engine(world, wake))
-        group.create_task(_watch_news(world.parts.news, wake))
+        group.create_task(world.parts.watch_news(wake.set))
         if world.cluster is not None:
             group.create_task(world.cluster.watch(document, wake.set))
 
@@ -37,13 +37,6 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
         facts = file.stat()
         return (facts.st_ino, facts.st_mtime_ns, facts.st_size)
     return None
-
-
-async def _watch_news(news: asyncio.Event, wake: asyncio.Event) -> None:
-    while True:
-        await news.wait()
-        news.clear()
-        wake.set()
 
 
 async def _watch_engine(world: StandaloneWorld, wake: asyncio.Event) -> None:

@@ -18,20 +18,17 @@ from controller.clients.engine_records import EngineRecords
 from controller.clients.index import PackageIndex, index_client
 from controller.clients.parts import Parts
 from controller.clients.records import RecordStore
-from controller.clients.registry import Registry
-from controller.clients.registry_config import access_of
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
 from controller.model.observation import Observation
 from controller.model.plan import Action, Replace
 from controller.model.target import Target
-from controller.observe.bases import RegistryBases
 from controller.observe.docker_hosts import Sightings
 from controller.observe.docker_hosts import observe as observe_targets
 from controller.plan.steering import steered
 from controller.reconcile.docker_prover import DockerProver
-from controller.reconcile.image_facts import ImageFacts, registries
-from controller.reconcile.release_world import ReleaseWorld
+from controller.reconcile.registries import open_registries
+from controller.reconcile.release_world import ReleaseWorld, release_world
 from controller.reconcile.roll import roll
 from controller.settings import Settings
 from controller.standalone.writer import WriterName
@@ -133,19 +130,15 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
         )
         index = await stack.enter_async_context(client)
         records: RecordStore
-        registry = writing = bases = None
+        opened = None
         if spec.registry.mode == "Engine":
             records = EngineRecords(engine, spec.registry.artifacts, cache=folder / "blobs")
         else:
-            access = access_of(document, settings, reading=True)
-            registry = await stack.enter_async_context(Registry(access))
-            bases = RegistryBases(registries(access, registry, stack))
-            writing = registry
-            if needs.writing:
-                access = access_of(document, settings, reading=False)
-                writing = await stack.enter_async_context(Registry(access))
+            opened = await open_registries(document, settings, stack, writing=needs.writing)
             writer = stack.enter_context(closing(WriterName(folder)))
-            records = RegistryRecords(writing, spec.registry.artifacts, cache=folder / "blobs", writer=writer)
+            records = RegistryRecords(
+                opened.writing, spec.registry.artifacts, cache=folder / "blobs", writer=writer
+            )
         runs = await stack.enter_async_context(
             aclosing(Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
         )
@@ -162,11 +155,10 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
             checkouts=checkouts,
             say=say,
         )
-        facts = ImageFacts(parts, registry, bases)
         cluster = None
         if spec.targets.workloads:
             # The library of clusters takes two seconds to import, and need not be installed.
             from controller.reconcile.cluster_targets import open_cluster  # noqa: PLC0415 -- see above
 
             cluster = await stack.enter_async_context(open_cluster(settings, package=spec.package.name))
-        yield StandaloneWorld(ReleaseWorld(parts, registry, facts, writing), cluster)
+        yield StandaloneWorld(release_world(parts, opened), cluster)

@@ -46,7 +46,7 @@ async def _append(base: Reference, reference: Reference) -> str:
     tar = _layer()
     layer = Blob(MediaType.DOCKER_LAYER, gzip.compress(tar, compresslevel=1, mtime=0))
     async with Client(insecure=True) as client:
-        manifest = await client.image(base, Platform.parse("linux/amd64"))
+        manifest = await client.image(base, Platform.here())
         config = json.loads(await client.blob(base, manifest.config))
         config["rootfs"]["diff_ids"].append(sha256_digest(tar))
         config["history"] = [*config.get("history", []), {"created_by": "the builder"}]

@@ -4,17 +4,15 @@ import asyncio
 import gzip
 import io
 import json
-import platform
 import tarfile
 from pathlib import Path
 
 import docker
 from docker.errors import DockerException
 
-from builder.oci import Blob, Client, MediaType, Reference, canonical_json, sha256_digest
+from builder.oci import Blob, Client, MediaType, Platform, Reference, canonical_json, sha256_digest
 from tests.parts.ground import PartError
 
-_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """What images call what the kernel calls otherwise."""
 
 
@@ -55,7 +53,7 @@ def push_from_engine(engine: str, image: str, reference: str) -> str:
 async def _push(reference: Reference, program: Path) -> None:
     tar = _layer(program)
     config = {
-        "architecture": _ARCHITECTURES.get(platform.machine(), platform.machine()),
+        "architecture": Platform.here().architecture,
         "os": "linux",
         "config": {"Entrypoint": [f"/{program.name}"]},
         "rootfs": {"type": "layers", "diff_ids": [sha256_digest(tar)]},

@@ -1,16 +1,15 @@
 """The images of operator and builder, as users get them, in a registry of the tests."""
 
 import asyncio
-import platform
 from pathlib import Path
 
-from builder.oci import Client, Reference
+from builder.oci import Client, Platform, Reference
 from tests.parts.base_image import debian_mirror
 from tests.parts.ground import cache_dir, need, uv
 from tools.images.image import Image, Programs, make_image
 from tools.images.recipes import RECIPES, SUITE
 
-ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+ARCHITECTURE = Platform.here().architecture
 
 
 def our_image(name: str, *, cache: Path | None = None) -> Image:

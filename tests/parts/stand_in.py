@@ -1,7 +1,6 @@
 """Images of the small stand-in runtime: one per version, fault and extra instructions, built in the engine on demand."""
 
 import hashlib
-import io
 import secrets
 import tarfile
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import docker
 
+from tests.parts.build_context import build_context
 from tests.parts.leftovers import remove_leftovers
 
 _PROGRAM = Path(__file__).with_name("stand_in_runtime.py")
@@ -56,21 +56,16 @@ class StandIns:
         return self._built[key]
 
     def _build(self, dockerfile: str, reference: str) -> None:
-        context = io.BytesIO()
-        with tarfile.open(fileobj=context, mode="w") as tar:
-            for name, data in (
-                ("Dockerfile", dockerfile.encode()),
-                ("molecule-runtime", _PROGRAM.read_bytes()),
-            ):
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(data), 0o755
-                tar.addfile(entry, io.BytesIO(data))
-        context.seek(0)
+        context = build_context(dockerfile, {"molecule-runtime": _PROGRAM}, filter=_executable)
         for line in self._client.api.build(
             fileobj=context, custom_context=True, tag=reference, rm=True, decode=True
         ):
             if "error" in line:
                 raise RuntimeError(f"building {reference}: {line['error']}")
+
+
+def _executable(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    return entry.replace(mode=0o755)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """An image that the stand-in model beside a candidate runs from: our own code and what it imports, as the operator's has both."""
 
 import importlib.util
-import io
 import secrets
 import tarfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import docker
 
+from tests.parts.build_context import build_context
 from tests.parts.ground import REPOSITORY
 
 _IMPORTED = (
@@ -30,15 +30,8 @@ _DOCKERFILE = "FROM {base}\nCOPY site /opt/site\nENV PYTHONPATH=/opt/site\nUSER 
 @contextmanager
 def stand_in_image(engine: str, base: str) -> Iterator[str]:
     """Give the name of that image in an engine."""
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        for place in (REPOSITORY / "controller", *map(_place, _IMPORTED)):
-            tar.add(place, f"site/{place.name}", filter=_without_byte_code)
-        file = _DOCKERFILE.format(base=base).encode()
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(file)
-        tar.addfile(entry, io.BytesIO(file))
-    context.seek(0)
+    places = {f"site/{place.name}": place for place in (REPOSITORY / "controller", *map(_place, _IMPORTED))}
+    context = build_context(_DOCKERFILE.format(base=base), places, filter=_without_byte_code)
     name = f"wsr-probe-tests/model:{secrets.token_hex(4)}"
     client = docker.DockerClient(base_url=engine, timeout=300)
     try:

@@ -8,20 +8,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import platform
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
 
-from builder.oci import Client, DockerConfig, Reference, RegistryError
+from builder.oci import Client, DockerConfig, Platform, Reference, RegistryError
 from tools.images.debian import DebianFailed
 from tools.images.image import Programs, make_image
 from tools.images.python_packages import ROOT, PackagesFailed
 from tools.images.recipes import RECIPES, SUITE
-
-_ARCHITECTURES: Final = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
 def main() -> int:
@@ -50,8 +46,9 @@ def main() -> int:
 
 
 async def _push(name: str, programs: Programs, given: argparse.Namespace) -> str:
-    architecture = _ARCHITECTURES.get(platform.machine(), platform.machine())
-    image = make_image(RECIPES[name], ROOT / "build" / "images", programs, architecture=architecture)
+    image = make_image(
+        RECIPES[name], ROOT / "build" / "images", programs, architecture=Platform.here().architecture
+    )
     folder = os.environ.get("DOCKER_CONFIG")
     credentials = DockerConfig((Path(folder) if folder else Path.home() / ".docker") / "config.json")
     async with Client(credentials, insecure=given.insecure) as client:

@@ -1,8 +1,6 @@
 """The candidate image of the probe's tests."""
 
-import io
 import secrets
-import tarfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from controller.clients.docker import DockerEngine
 from controller.clients.stand_in import StandIn
 from tests.cluster.cluster import Cluster
 from tests.integration.probe.pods import Images, Place, place_in
+from tests.parts.build_context import build_context
 from tests.parts.pod_proxy import pod_proxy
 from tests.parts.stand_in_image import stand_in_image
 
@@ -24,15 +23,8 @@ _DOCKERFILE = (
 @pytest.fixture(scope="session")
 def candidate(engine: str, base_image: str) -> Iterator[str]:
     """Id of an image whose process is `agent.py`."""
-    context = io.BytesIO()
-    with tarfile.open(fileobj=context, mode="w") as tar:
-        for program in ("agent.py", "model_client.py"):
-            tar.add(Path(__file__).with_name(program), program)
-        file = _DOCKERFILE.format(base=base_image).encode()
-        entry = tarfile.TarInfo("Dockerfile")
-        entry.size = len(file)
-        tar.addfile(entry, io.BytesIO(file))
-    context.seek(0)
+    programs = {name: Path(__file__).with_name(name) for name in ("agent.py", "model_client.py")}
+    context = build_context(_DOCKERFILE.format(base=base_image), programs)
     name = f"wsr-probe-tests/agent:{secrets.token_hex(4)}"
     client = docker.DockerClient(base_url=engine, timeout=300)
     try:

@@ -9,8 +9,8 @@ from typing import Any
 
 from controller.api.names import LABEL_PROBE
 from controller.api.v1alpha1 import Registry
-from controller.clients.kube import PODS, KubeCluster, Resource
-from controller.clients.pod_candidate import ProbeOwner, ProbePlace
+from controller.clients.kube import PODS, KubeCluster, Owner, Resource
+from controller.clients.pod_candidate import ProbePlace
 from controller.model.errors import NotFound
 from controller.model.probe import ProbeFailed, ProbeOrder, ProbePassed, ProbeSettings
 from controller.model.workload import digest_of
@@ -35,7 +35,7 @@ class Place:
     """One object's namespace, and the prover that works for it."""
 
     cluster: KubeCluster
-    owner: ProbeOwner
+    owner: Owner
     images: Images
     url: str
     said: list[str] = field(default_factory=list)
@@ -99,7 +99,7 @@ async def place_in(cluster: Cluster, namespace: str, images: Images, url: str) -
     """Give an object of a namespace; any kind of object will do to own probes."""
     async with KubeCluster(cluster.kubeconfig, context=cluster.context) as client:
         made = await client.create(CONFIG_MAPS, namespace, {"metadata": {"name": "molecule-runtime"}})
-        owner = ProbeOwner(namespace, "molecule-runtime", made["metadata"]["uid"], "v1", "ConfigMap")
+        owner = Owner(namespace, "molecule-runtime", made["metadata"]["uid"], "v1", "ConfigMap")
         yield Place(client, owner, images, url)
         with contextlib.suppress(NotFound):
             await client.delete(CONFIG_MAPS, namespace, owner.name)

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from controller.clients._probe_pod import Json, Making, ProbeOwner, ProbePlace, probe_pod, probe_policy
+from controller.clients._kube_objects import Owner
+from controller.clients._probe_pod import Json, Making, ProbePlace, probe_pod, probe_policy
 from controller.model.probe import ProbeOrder, ProbeSettings
 
-OWNER = ProbeOwner("agents", "molecule-runtime", "a-uid")
+OWNER = Owner("agents", "molecule-runtime", "a-uid")
 PLACE = ProbePlace("registry.example/operator@sha256:1", "http://{podIP}:{port}")
 REFERENCE = {
     "apiVersion": "runtime.molecule.ai/v1alpha1",
