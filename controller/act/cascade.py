@@ -19,15 +19,9 @@ from controller.clients.runs import Run
 from controller.clients.template_failure import failure_of, to_correct
 from controller.model.errors import NotFound, PartlyFailed, Problem, Terminal, Transient
 from controller.model.plan import Cascade, TemplateBuild
-from controller.model.record import (
-    Artifact,
-    ForeignBuild,
-    FullBuild,
-    HeldBack,
-    PlatformImage,
-    ReleaseRecord,
-    TemplateRecord,
-)
+from controller.model.record import HeldBack, ReleaseRecord
+from controller.model.record_part import Artifact
+from controller.model.template_record import ForeignBuild, FullBuild, PlatformImage, TemplateRecord
 from controller.plan.full_builds import last_full_build, last_platforms
 from controller.settings import INDEX_CA
 

@@ -14,7 +14,8 @@ from controller.clients.runs import Run
 from controller.clients.signing import signed
 from controller.model.errors import NotFound
 from controller.model.plan import Package
-from controller.model.record import Artifact, ReleaseRecord
+from controller.model.record import ReleaseRecord
+from controller.model.record_part import Artifact
 
 
 async def package(parts: Parts, document: WorkspaceRuntime, action: Package) -> str:

@@ -16,7 +16,8 @@ from controller.clients.registry_config import pull_credentials, registry_access
 from controller.clients.runs import Run
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.model.plan import Promote, Tag
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import TemplateRecord
 
 NO_COMMIT = "nogit"
 """Stands for the template's commit in a tag when its folder is not a clean git work tree, or whoever built it does not

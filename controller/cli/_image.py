@@ -11,7 +11,8 @@ from controller.api.v1alpha1 import Template
 from controller.model.errors import Terminal, Transient
 from controller.model.observation import Observation
 from controller.model.observed import Unknown
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import TemplateRecord
 from controller.plan.state import images_for_new
 from controller.plan.unread import is_gone, unread
 from controller.standalone.session import open_session

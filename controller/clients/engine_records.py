@@ -10,7 +10,8 @@ from pathlib import Path
 from controller.clients.docker import DockerEngine
 from controller.clients.records import FileCache, artifact_of, read_record, verify
 from controller.model.errors import NotFound
-from controller.model.record import Artifact, ReleaseRecord
+from controller.model.record import ReleaseRecord
+from controller.model.record_part import Artifact
 
 
 class EngineRecords:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Protocol
 
 from controller.model.errors import Terminal
-from controller.model.record import CORRUPT, Artifact, ReleaseRecord
+from controller.model.record import CORRUPT, ReleaseRecord
+from controller.model.record_part import Artifact
 
 
 def artifact_of(name: str, content: bytes) -> Artifact:

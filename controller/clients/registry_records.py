@@ -40,8 +40,9 @@ from controller.clients.record_reader import (
 from controller.clients.records import FileCache, artifact_of, verify
 from controller.clients.registry import Registry
 from controller.model.errors import NotFound, Problem, Terminal, Transient
-from controller.model.record import CORRUPT, Artifact, ReleaseRecord
+from controller.model.record import CORRUPT, ReleaseRecord
 from controller.model.record_merge import merged, succeeding
+from controller.model.record_part import Artifact
 
 FILE_TYPE: Final = "application/vnd.molecule.workspace-runtime.file.v1"
 CHANGE_TYPE: Final = "application/vnd.molecule.workspace-runtime.change.v1"

@@ -9,8 +9,9 @@ from typing import Any
 from controller.model.delivery import DeliveredImage
 from controller.model.observed import Observed, Unknown
 from controller.model.package import ServedPackage
-from controller.model.record import ReleaseRecord, TemplateInputs
+from controller.model.record import ReleaseRecord
 from controller.model.target import Target
+from controller.model.template_record import TemplateInputs
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from controller.model.delivery import DeliveredImage
-from controller.model.record import TemplateInputs
+from controller.model.template_record import TemplateInputs
 
 
 @dataclass(frozen=True, slots=True)

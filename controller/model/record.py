@@ -8,194 +8,21 @@ not know are carried through unchanged.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, AwareDatetime, Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from controller.api.version import checked_version
 from controller.model.envelope import Envelope
 from controller.model.errors import Terminal
-from controller.model.record_part import RecordPart
+from controller.model.record_part import Artifact, Moment, RecordPart, Sha256, utc
+from controller.model.template_record import TemplateRecord
 
 CORRUPT: Final = "RecordCorrupt"
 """The reason of a record that cannot be read."""
 
-
-def _utc(moment: datetime) -> datetime:
-    return moment.astimezone(UTC)
-
-
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-"""A SHA-256 as 64 lower-case hex digits."""
-Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
-"""A digest as registries and engines write it."""
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
-"""A time in UTC; a time without zone is refused."""
 RecordedVersion = Annotated[str, AfterValidator(checked_version)]
-
-
-class Artifact(RecordPart):
-    """One file whose bytes are kept beside the records: a wheel, an sdist, an inventory. `size` is in bytes."""
-
-    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$")]
-    sha256: Sha256
-    size: Annotated[int, Field(ge=0)]
-
-
-class TemplateInputs(RecordPart):
-    """What a template's folder and build arguments hold, part by part; records of earlier releases have no parts.
-
-    `sha256` is that of all of it, `rest_sha256` that of all but Dockerfile and requirements.txt. `requirements` are the
-    lines of the latter, none when there are too many to tell. `bases` are the images that the Dockerfile starts from,
-    as it names them, that of its last stage first.
-    """
-
-    sha256: str
-    dockerfile_sha256: str
-    requirements_sha256: str | None = None
-    requirements: tuple[str, ...] = ()
-    rest_sha256: str
-    bases: tuple[str, ...] = ()
-
-
-class FullBuild(RecordPart):
-    """The image that Append puts its layer on, and the hash of what it was built from."""
-
-    image: str
-    digest: Digest
-    inputs_sha256: Sha256
-    inputs: TemplateInputs | None = None
-    """The parts of what it was built from; None: an earlier release made it."""
-    bases: dict[str, Digest] | None = None
-    """The digests of the images that it was built on, by name; None: an earlier release made it."""
-    commit: str | None = None
-    """The commit of the template's repository that it was built from; None where that is a folder of a machine."""
-    request: str | None = None
-    """The newest request for a new build that it answers."""
-    inventory: Artifact | None = None
-    """What is installed in it, as a file kept beside the records; None: derived from the image when needed."""
-    pruned_time: Moment | None = None
-    """When it was deleted, since nothing that is kept was built on it."""
-    left_time: Moment | None = None
-    """When it was to be deleted and turned out to be needed by what no record names."""
-
-
-class ForeignBuild(RecordPart):
-    """A full build that somebody else made and pushed, as it was when the image was put on it."""
-
-    image: str
-    digest: Digest
-    inventory: Artifact | None = None
-
-
-class PlatformImage(RecordPart):
-    """The image of one platform in an index. `full_build` is None for the platform that is built here."""
-
-    digest: Digest
-    image_id: Digest
-    full_build: ForeignBuild | None = None
-
-
-class TemplateRecord(RecordPart):
-    """One template's image of this version."""
-
-    image: str
-    """The reference that was built: the candidate's, and after the gate the immutable one."""
-    digest: Digest | None = None
-    """The digest of the manifest, or of the index; None where no registry is involved."""
-    image_id: Digest | None = None
-    """The digest of the image's configuration, as an engine names it: of an index the one that was booted here."""
-    platforms: dict[str, PlatformImage] = Field(default_factory=dict)
-    """The images of an index by platform; empty when the image is for one platform only."""
-    full_build: FullBuild | None = None
-    commit: str | None = None
-    """What whoever built the image says it was built from; None for one that was built here."""
-    reason: str = ""
-    """Why the image was built: the change, in words what was `before` and what is `after`, as far as known."""
-    before: str | None = None
-    after: str | None = None
-    proven: bool = False
-    """True when this very image booted and answered at the gate."""
-    built_time: Moment | None = None
-    """When this image was recorded; None in records of earlier releases."""
-    tags: tuple[str, ...] = ()
-    """The moving tags that were set to this image, or to one of the version that it follows."""
-    taken: tuple[Digest, ...] = ()
-    """Images that moving tags may be taken from, although somebody else put them there: their owner said so. Earlier
-    releases noted those here, too, that this one follows."""
-    followed: tuple[Digest, ...] = ()
-    """All images of the same version that this one follows: a moving tag may have been left at any of them."""
-    boot_seconds: Annotated[float, Field(ge=0)] | None = None
-    memory_bytes: Annotated[int, Field(ge=0)] | None = None
-    pruned_time: Moment | None = None
-    """When this candidate was deleted. One built later is another one."""
-    left_time: Moment | None = None
-    """When it was to be deleted and turned out to be needed by what no record names: a tag, or a container."""
-    previous: TemplateRecord | None = None
-    """The proven image of the same version that this one follows; it stays in use until this one is proven."""
-
-    @property
-    def identity(self) -> str:
-        """What names these very bytes where images live: the manifest's digest, else the image id."""
-        return self.digest or self.image_id or ""
-
-    @property
-    def exact(self) -> str:
-        """A name for these very bytes, by digest in a registry and by id in an engine: a tag may be somebody else's by now."""
-        repository = self.image.rpartition(":")[0]
-        return f"{repository}@{self.digest}" if self.digest else self.image_id or self.image
-
-    @property
-    def is_candidate(self) -> bool:
-        """Whether it has no immutable tag yet."""
-        return ":candidate-" in self.image
-
-    @property
-    def pruned(self) -> bool:
-        """Whether this candidate was deleted and not built again since."""
-        built, given_up = self.built_time, self.pruned_time
-        return built is not None and given_up is not None and built <= given_up
-
-    @property
-    def in_use(self) -> TemplateRecord | None:
-        """The newest image that passed the gate: this one, else the one that it follows, else none."""
-        return self if self.proven else self.previous
-
-    def giving(self, digest: str) -> TemplateRecord:
-        """Return this image as one that moving tags may be taken for from `digest`."""
-        return self.model_copy(update={"taken": tuple(sorted({*self.taken, digest}))})
-
-    def tagged(self, tag: str, *, expected: str) -> TemplateRecord:
-        """Return this image as the one that a moving tag stands for, which was taken from `expected`: that is given once."""
-        tags = tuple(sorted({*self.tags, tag}))
-        return self.model_copy(update={"tags": tags, "taken": tuple(sorted({*self.taken} - {expected}))})
-
-    def following(self, earlier: TemplateRecord | None) -> TemplateRecord:
-        """Return this image as the one that follows `earlier`; the very image that was proven before stays proven."""
-        if earlier is None:
-            return self
-        facts: dict[str, object] = {
-            "tags": earlier.tags,
-            "taken": earlier.taken,
-            "followed": tuple(sorted({*earlier.followed, earlier.identity} - {"", self.identity})),
-        }
-        for known in (earlier, earlier.previous):
-            if known is not None and known.proven and known.identity == self.identity:
-                facts |= {"proven": True, "previous": known.previous}
-                facts |= {"boot_seconds": known.boot_seconds, "memory_bytes": known.memory_bytes}
-                return self.model_copy(update=facts)
-        used = earlier.in_use
-        previous = used.model_copy(update={"previous": None}) if used is not None else None
-        return self.model_copy(update={**facts, "previous": previous})
-
-    @property
-    def digests(self) -> frozenset[str]:
-        """What an engine or node may call this image once it has it: of index, manifest or configuration."""
-        named = [self.digest, self.image_id]
-        for image in self.platforms.values():
-            named += [image.digest, image.image_id]
-        return frozenset(digest for digest in named if digest)
 
 
 class HeldBack(RecordPart):
@@ -331,7 +158,7 @@ class ReleaseRecord(RecordPart):
 
     def published(self, time: datetime) -> Self:
         """Return the record of the version as the index serves it since `time` (aware); who noted it first stays right."""
-        return self.model_copy(update={"published_time": self.published_time or _utc(time)})
+        return self.model_copy(update={"published_time": self.published_time or utc(time)})
 
     def judged(self, verdict: Verdict) -> Self:
         """Return the record with this verdict, dated after whatever was taken back, whosever clock said when."""
@@ -341,7 +168,7 @@ class ReleaseRecord(RecordPart):
     def _after_resumed(self, time: datetime, *others: datetime) -> datetime:
         """Return `time`, or the next moment after what it must follow when the clock that gave it is behind."""
         earlier = [each for each in (*others, self.resumed_time) if each is not None]
-        return max([_utc(time), *(each + timedelta(milliseconds=1) for each in earlier)])
+        return max([utc(time), *(each + timedelta(milliseconds=1) for each in earlier)])
 
     def resumed(self, now: datetime) -> Self:
         """Return the record of a version of which everything that failed, or was not answered, is tried again.
@@ -353,7 +180,7 @@ class ReleaseRecord(RecordPart):
             *(each.time for each in self.held_back.values()),
             *(each.sent_time for each in self.dispatches.values()),
         )
-        time = max([_utc(now), *notes, *([self.verdict.time] if self.verdict is not None else ())])
+        time = max([utc(now), *notes, *([self.verdict.time] if self.verdict is not None else ())])
         good = None if self.verdict is None or self.failed else self.verdict
         freed = {
             "held_back": {},

@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
-from controller.model.record import HeldBack, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import HeldBack, ReleaseRecord, Verdict
 from controller.model.record_part import RecordPart
+from controller.model.template_record import TemplateRecord
 
 P = TypeVar("P", bound=RecordPart)
 

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+
+def utc(moment: datetime) -> datetime:
+    """Return the same moment (aware) in UTC."""
+    return moment.astimezone(UTC)
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+"""A SHA-256 as 64 lower-case hex digits."""
+Digest = Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")]
+"""A digest as registries and engines write it."""
+Moment = Annotated[AwareDatetime, AfterValidator(utc)]
+"""A time in UTC; a time without zone is refused."""
 
 
 class RecordPart(BaseModel):
@@ -16,3 +32,11 @@ class RecordPart(BaseModel):
         populate_by_name=True,
         serialize_by_alias=True,
     )
+
+
+class Artifact(RecordPart):
+    """One file whose bytes are kept beside the records: a wheel, an sdist, an inventory. `size` is in bytes."""
+
+    file: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+!-]*$")]
+    sha256: Sha256
+    size: Annotated[int, Field(ge=0)]

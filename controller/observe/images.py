@@ -9,7 +9,7 @@ from controller.clients.docker import DockerEngine
 from controller.clients.registry import Registry
 from controller.model.errors import NotFound, Problem
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.record import TemplateRecord
+from controller.model.template_record import TemplateRecord
 
 Look = Callable[[Collection[str]], Awaitable[Mapping[str, Observed[str | None]]]]
 """Tells of references, each with a tag or a digest, which digest they stand for; None for what is not there."""

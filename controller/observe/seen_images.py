@@ -12,7 +12,7 @@ from controller.clients.bounded import bounded
 from controller.clients.records import RecordStore
 from controller.model.errors import Problem
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.record import FullBuild
+from controller.model.template_record import FullBuild
 
 ReadLabels = Callable[[], Awaitable[Mapping[str, str]]]
 """Returns the labels of one image, named by its digest or id."""

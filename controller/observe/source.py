@@ -11,7 +11,7 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Build, Source
 from controller.clients.checkouts import Checkouts
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.record import TemplateInputs
+from controller.model.template_record import TemplateInputs
 
 
 async def read_source(checkouts: Checkouts, source: Source, version: str, *, now: datetime) -> Observed[str]:

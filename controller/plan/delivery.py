@@ -17,7 +17,8 @@ from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
 from controller.model.plan import Action, Dispatch, Failure, Probe, Tag
-from controller.model.record import Dispatched, HeldBack, ReleaseRecord, TemplateRecord
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord
+from controller.model.template_record import TemplateRecord
 from controller.plan.gate import FAILURES
 from controller.plan.unread import is_there, unread
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from controller.model.record import FullBuild, PlatformImage, ReleaseRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import FullBuild, PlatformImage
 
 
 def last_full_build(template: str, version: str, records: Mapping[str, ReleaseRecord]) -> FullBuild | None:

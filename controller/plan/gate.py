@@ -14,7 +14,8 @@ from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import TemplateBuild
-from controller.model.record import HeldBack, ReleaseRecord, TemplateRecord
+from controller.model.record import HeldBack, ReleaseRecord
+from controller.model.template_record import TemplateRecord
 from controller.plan.changes import build_needed, question_of
 from controller.plan.known_good import images_for_new
 from controller.plan.unread import is_there, unread

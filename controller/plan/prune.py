@@ -10,8 +10,9 @@ from typing import Final, Literal
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observed import Known
 from controller.model.plan import OldCandidate, Prune
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
 from controller.model.target import Target
+from controller.model.template_record import TemplateRecord
 from controller.plan.full_builds import last_full_build
 
 PRUNED_AT_ONCE: Final = 20

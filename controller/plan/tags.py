@@ -17,7 +17,8 @@ from controller.api.names import ANNOTATION_TAKE_OVER
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.plan import TagMove
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import TemplateRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from controller.api.v1alpha1 import Template
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import TemplateRecord
 
 
 def unread(template: Template, record: ReleaseRecord | None, observation: Observation) -> str | None:

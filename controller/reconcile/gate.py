@@ -14,7 +14,8 @@ from controller.model.delivery import DeliveredImage
 from controller.model.errors import Terminal
 from controller.model.plan import Probe
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import TemplateRecord
 from controller.plan.outcome import held_back_by, with_failed, with_passed
 from controller.reconcile.probe_order import order_of
 

@@ -13,7 +13,8 @@ from controller.clients.parts import Parts
 from controller.clients.registry import DEFAULT_PLATFORM, Registry
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.record import FullBuild, ReleaseRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import FullBuild
 from controller.observe.bases import RegistryBases, read_engine_bases
 from controller.observe.seen_images import SeenImages
 from controller.plan.full_builds import last_full_build

@@ -38,8 +38,9 @@ from controller.model.plan import (
     Publish,
     Tag,
 )
-from controller.model.record import ReleaseRecord, TemplateInputs
+from controller.model.record import ReleaseRecord
 from controller.model.target import Target
+from controller.model.template_record import TemplateInputs
 from controller.observe.deliveries import Seen, read_deliveries
 from controller.observe.images import read_engine_images, read_first_images, read_registry_image
 from controller.observe.index import read_package

@@ -20,7 +20,8 @@ from controller.api.status import (
 )
 from controller.api.v1alpha1 import Template
 from controller.model.observed import Known, Unknown
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import TemplateRecord
 from controller.plan.changes import changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
 from controller.plan.fleet import Fleet, sort_fleet

@@ -8,7 +8,8 @@ import pytest
 
 from controller.clients.records import RecordStore
 from controller.model.errors import NotFound
-from controller.model.record import Artifact, ReleaseRecord, Verdict
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.record_part import Artifact
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 

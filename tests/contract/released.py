@@ -10,7 +10,8 @@ import yaml
 from builder.oci import Client, Descriptor, MediaType, Reference, canonical_json, sha256_digest
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
-from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.template_record import TemplateRecord
 from controller.plan.changes.labels import labels_of
 from tests.contract.record_promises import NOON, record
 

@@ -14,8 +14,9 @@ from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.model.errors import Terminal, Transient
 from controller.model.plan import Replace
-from controller.model.record import TemplateRecord, Verdict
+from controller.model.record import Verdict
 from controller.model.replacement import Cause, RolledBack
+from controller.model.template_record import TemplateRecord
 from controller.reconcile.roll import concluded
 from tests.contract.record_promises import NOON, record
 

@@ -16,7 +16,7 @@ from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.model.errors import Transient
 from controller.model.observed import Known, Unknown
-from controller.model.record import FullBuild
+from controller.model.template_record import FullBuild
 from controller.observe.bases import INTERVAL, RegistryBases, familiar, read_engine_bases
 from controller.observe.seen_images import SeenImages
 from tests.contract.lying_proxy import LyingProxy, lying_proxy

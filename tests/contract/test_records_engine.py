@@ -10,7 +10,7 @@ import pytest
 from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
 from controller.model.errors import NotFound, Terminal, Transient
-from controller.model.record import Artifact
+from controller.model.record_part import Artifact
 from tests.contract.record_promises import StorePromises, record
 
 

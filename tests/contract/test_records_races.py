@@ -14,7 +14,9 @@ from controller.clients.record_reader import RECORD_TYPE
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.model.errors import Terminal, Transient
-from controller.model.record import Artifact, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.record_part import Artifact
+from controller.model.template_record import TemplateRecord
 from tests.contract.record_promises import NOON, record
 
 

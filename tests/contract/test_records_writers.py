@@ -13,7 +13,7 @@ from controller.clients.record_reader import RECORD_TYPE
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import FILE_TYPE, RegistryRecords
 from controller.model.errors import NotFound, Terminal
-from controller.model.record import TemplateRecord
+from controller.model.template_record import TemplateRecord
 from tests.contract.record_promises import record
 from tests.parts.registry import running_registry, running_second_registry
 

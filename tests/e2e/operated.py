@@ -31,7 +31,8 @@ from controller.clients.kube import (
 )
 from controller.clients.kube_follow import follow
 from controller.model.errors import NotFound
-from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.template_record import TemplateRecord
 from controller.operator.store import OBJECTS
 from controller.plan.changes.labels import labels_of
 from controller.status.invariants import broken

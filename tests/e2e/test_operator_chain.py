@@ -15,7 +15,8 @@ from builder.verbs.package import package
 from controller.clients.kube import DEPLOYMENTS, NAMESPACES, PODS, JsonObject, KubeCluster, Place
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
-from controller.model.record import FullBuild, TemplateRecord, Verdict
+from controller.model.record import Verdict
+from controller.model.template_record import FullBuild, TemplateRecord
 from tests.cluster.builder_image import push_builder_image
 from tests.cluster.cluster import Cluster
 from tests.contract.record_promises import NOON, record

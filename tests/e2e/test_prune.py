@@ -7,7 +7,8 @@ from pathlib import Path
 
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
-from controller.model.record import FullBuild, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.template_record import FullBuild, TemplateRecord
 from tests.contract.record_promises import NOON, record
 from tests.contract.released import PUBLISHER, VERSIONS, document_of, keep, push, release
 from tests.e2e.wsr import Ended, Running

@@ -12,7 +12,8 @@ from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import TemplateBuild
-from controller.model.record import FullBuild, ReleaseRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import FullBuild
 from controller.plan.changes import (
     base_image,
     dockerfile,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from controller.model.record import FullBuild, ReleaseRecord, TemplateInputs, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import FullBuild, TemplateInputs, TemplateRecord
 
 SHORT: Final = 12
 """How many hex digits of a hash people are shown."""

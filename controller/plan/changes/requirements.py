@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from controller.api.v1alpha1 import Template
-from controller.model.record import TemplateInputs
+from controller.model.template_record import TemplateInputs
 from controller.plan.changes.change import Change, Question, listed, short
 
 REASON = "RequirementsChanged"

@@ -11,7 +11,8 @@ from controller.api.v1alpha1 import Spec, WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
 from controller.model.plan import TagMove
-from controller.model.record import ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.template_record import TemplateRecord
 from controller.plan.delivery import Delivery, deliveries, retagged
 from controller.plan.fleet import Fleet, LeftOut, sort_fleet
 from controller.plan.gate import Gate, look

@@ -33,7 +33,8 @@ from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.model.errors import Terminal
 from controller.model.plan import Prune
-from controller.model.record import FullBuild, PlatformImage, ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import FullBuild, PlatformImage, TemplateRecord
 from controller.plan.prune import pruning
 from tests.parts.registry import running_registry
 from tests.unit.simulator.ground import document

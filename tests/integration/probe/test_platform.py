@@ -15,7 +15,8 @@ from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
 from controller.model.plan import Probe
-from controller.model.record import ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
+from controller.model.template_record import TemplateRecord
 from controller.reconcile.docker_prover import DockerProver
 from controller.reconcile.gate import gate
 from controller.settings import Settings

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from controller.model.container import ContainerState
-from controller.model.record import PlatformImage
 from controller.model.target import Phase, Target
+from controller.model.template_record import PlatformImage
 from controller.plan.budget import allowed
 from controller.plan.fleet import Fleet, may_go_now, sort_fleet, why_stale
 from tests.unit.simulator.ground import document

@@ -12,7 +12,8 @@ from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.plan import Dispatch, Plan, Probe, Progress, Promote, Replace, Tag
-from controller.model.record import Dispatched, FullBuild, HeldBack, ReleaseRecord, TemplateRecord
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord
+from controller.model.template_record import FullBuild, TemplateRecord
 from controller.plan.decide import AWAITED_RETRY, decide
 from controller.plan.preview import Preview, preview
 from controller.plan.state import (

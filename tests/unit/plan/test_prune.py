@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observed import Known
 from controller.model.plan import Action, Failure, OldCandidate, Progress, Prune
-from controller.model.record import FullBuild, PlatformImage, ReleaseRecord, TemplateRecord
+from controller.model.record import ReleaseRecord
 from controller.model.target import Phase, Target
+from controller.model.template_record import FullBuild, PlatformImage, TemplateRecord
 from controller.plan.decide import decide
 from controller.plan.fleet import sort_fleet
 from controller.plan.prune import PRUNED_AT_ONCE, old_candidates, pruning

@@ -6,7 +6,8 @@ import pytest
 
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.probe import ModelUse, ProbeOrder
-from controller.model.record import Artifact, ReleaseRecord
+from controller.model.record import ReleaseRecord
+from controller.model.record_part import Artifact
 from controller.reconcile.probe_order import order_of
 from tests.unit.simulator.ground import document
 

@@ -15,7 +15,9 @@ from controller.api.v1alpha1 import Signing
 from controller.clients.signing import Provenance, check, signed
 from controller.model.envelope import Envelope, Signature
 from controller.model.errors import Terminal
-from controller.model.record import Artifact, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.record_part import Artifact
+from controller.model.template_record import TemplateRecord
 from controller.settings import Settings
 
 A, B, C, D, E, F = (letter * 64 for letter in "abcdef")

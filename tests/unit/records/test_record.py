@@ -8,16 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from controller.model.errors import Terminal
-from controller.model.record import (
-    Dispatched,
-    ForeignBuild,
-    HeldBack,
-    PlatformImage,
-    ReleaseRecord,
-    TemplateRecord,
-    Verdict,
-)
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord, Verdict
 from controller.model.record_merge import merged
+from controller.model.template_record import ForeignBuild, PlatformImage, TemplateRecord
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

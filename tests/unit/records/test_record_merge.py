@@ -5,8 +5,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.model.record import Artifact, Dispatched, HeldBack, ReleaseRecord, TemplateRecord, Verdict
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord, Verdict
 from controller.model.record_merge import merged, succeeding
+from controller.model.record_part import Artifact
+from controller.model.template_record import TemplateRecord
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
 IMAGE = "registry.example/echo"

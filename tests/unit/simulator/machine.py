@@ -38,18 +38,11 @@ from controller.model.plan import (
     TemplateBuild,
 )
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
-from controller.model.record import (
-    Artifact,
-    Dispatched,
-    FullBuild,
-    HeldBack,
-    ReleaseRecord,
-    TemplateInputs,
-    TemplateRecord,
-    Verdict,
-)
+from controller.model.record import Dispatched, HeldBack, ReleaseRecord, Verdict
+from controller.model.record_part import Artifact
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
+from controller.model.template_record import FullBuild, TemplateInputs, TemplateRecord
 from controller.plan.budget import allowed
 from controller.plan.full_builds import answered
 from controller.plan.outcome import held_back_by, held_back_in_fleet, rolled_image, with_failed, with_passed

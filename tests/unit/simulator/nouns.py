@@ -8,16 +8,11 @@ from controller.model.container import ContainerState
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
 from controller.model.package import IndexFile, Release, ServedPackage
-from controller.model.record import (
-    Artifact,
-    FullBuild,
-    ReleaseRecord,
-    TemplateInputs,
-    TemplateRecord,
-    Verdict,
-)
+from controller.model.record import ReleaseRecord, Verdict
+from controller.model.record_part import Artifact
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
+from controller.model.template_record import FullBuild, TemplateInputs, TemplateRecord
 from tests.unit.simulator.ground import TEMPLATES, sha
 from tests.unit.simulator.machine import image_id, parts_of
 from tests.unit.simulator.virtual_time import NOON
