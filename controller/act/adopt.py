@@ -11,9 +11,9 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
 from controller.clients.signing import signed
+from controller.model.actions import Adopt
 from controller.model.errors import Terminal, Transient
 from controller.model.package import IndexFile
-from controller.model.plan import Adopt
 from controller.model.record import ReleaseRecord
 
 

@@ -17,8 +17,8 @@ from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_access, registry_hosts, secret_folders
 from controller.clients.runs import Run
 from controller.clients.template_failure import failure_of, to_correct
+from controller.model.actions import Cascade, TemplateBuild
 from controller.model.errors import NotFound, PartlyFailed, Problem, Terminal, Transient
-from controller.model.plan import Cascade, TemplateBuild
 from controller.model.record import HeldBack, ReleaseRecord
 from controller.model.record_part import Artifact
 from controller.model.template_record import ForeignBuild, FullBuild, PlatformImage, TemplateRecord

@@ -8,8 +8,8 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.github import GitHub
 from controller.clients.parts import Parts
+from controller.model.actions import Dispatch
 from controller.model.errors import Terminal
-from controller.model.plan import Dispatch
 from controller.model.record import Dispatched
 from controller.settings import Settings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from controller.clients.parts import Parts
-from controller.model.plan import Judge
+from controller.model.actions import Judge
 from controller.model.record import Verdict
 from controller.plan.outcome import judged_time, with_good
 

@@ -12,8 +12,8 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
 from controller.clients.signing import signed
+from controller.model.actions import Package
 from controller.model.errors import NotFound
-from controller.model.plan import Package
 from controller.model.record import ReleaseRecord
 from controller.model.record_part import Artifact
 

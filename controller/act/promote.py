@@ -14,8 +14,8 @@ from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials, registry_access, secret_folders
 from controller.clients.runs import Run
+from controller.model.actions import Promote, Tag
 from controller.model.errors import NotFound, Terminal, Transient
-from controller.model.plan import Promote, Tag
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord
 

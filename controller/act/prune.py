@@ -11,8 +11,8 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.docker import Conflict, DockerEngine
 from controller.clients.records import RecordStore
 from controller.clients.registry import Registry
+from controller.model.actions import OldCandidate, Prune
 from controller.model.errors import NotFound
-from controller.model.plan import OldCandidate, Prune
 from controller.model.record import ReleaseRecord
 from controller.plan.prune import old_candidates
 

@@ -16,8 +16,8 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.identity import identity_token
 from controller.clients.parts import Parts
 from controller.clients.runs import Run
+from controller.model.actions import Publish
 from controller.model.errors import Terminal, Transient
-from controller.model.plan import Publish
 from controller.model.record import ReleaseRecord
 from controller.settings import INDEX_CA, INDEX_CREDENTIALS
 

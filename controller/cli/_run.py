@@ -18,7 +18,7 @@ from controller.admin.health import Health
 from controller.api.status import Status
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
-from controller.model.plan import Action, Cascade, Prune, Replace
+from controller.model.actions import Action, Cascade, Prune, Replace
 from controller.plan.state import Blocked
 from controller.reconcile.loop import NotYet, Pass, Reconciler, Result, Stalled
 from controller.reconcile.observers import Observers

@@ -9,8 +9,8 @@ from typing import Final, Literal
 
 from controller.api.conditions import ConditionType
 from controller.api.status import Condition, Status
+from controller.model.actions import Action
 from controller.model.errors import Problem, Waiting
-from controller.model.plan import Action
 from controller.operator.store import Superseded
 from controller.operator.vitals import Vitals
 from controller.reconcile.loop import Pass

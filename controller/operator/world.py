@@ -22,8 +22,8 @@ from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_hosts
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import BuilderRuns, Runs
+from controller.model.actions import Action, Replace
 from controller.model.observation import Observation
-from controller.model.plan import Action, Replace
 from controller.model.target import Target
 from controller.plan.steering import steered
 from controller.reconcile.cluster_targets import ClusterTargets, workspaces_in

@@ -6,23 +6,21 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from controller.api.v1alpha1 import WorkspaceRuntime
-from controller.model.observed import Known, Observed, Unknown
-from controller.model.plan import (
+from controller.model.actions import (
     Action,
     Adopt,
     Cascade,
-    Failure,
     Judge,
     Package,
-    Plan,
     Probe,
-    Progress,
     Promote,
     Prune,
     Publish,
     Replace,
     Tag,
 )
+from controller.model.observed import Known, Observed, Unknown
+from controller.model.plan import Failure, Plan, Progress
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.delivery import answer_due, is_overdue

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Dispatch as Told
 from controller.api.v1alpha1 import Spec, Template
+from controller.model.actions import Action, Dispatch, Probe, Tag
 from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.plan import Action, Dispatch, Failure, Probe, Tag
+from controller.model.plan import Failure
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord
 from controller.model.template_record import TemplateRecord
 from controller.plan.gate import FAILURES

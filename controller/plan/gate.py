@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.model.actions import TemplateBuild
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import TemplateBuild
 from controller.model.record import HeldBack, ReleaseRecord
 from controller.model.template_record import TemplateRecord
 from controller.plan.changes import build_needed, question_of

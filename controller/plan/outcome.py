@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template
-from controller.model.plan import Probe
+from controller.model.actions import Probe
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
 from controller.model.record import HeldBack, ReleaseRecord, Verdict
 from controller.model.template_record import TemplateRecord

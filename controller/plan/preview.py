@@ -11,9 +11,9 @@ from typing import Any
 
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import OldCandidate
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.plan import OldCandidate
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.fleet import Fleet, guarded, sort_fleet

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import OldCandidate, Prune
 from controller.model.observed import Known
-from controller.model.plan import OldCandidate, Prune
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.model.template_record import TemplateRecord

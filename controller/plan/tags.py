@@ -16,7 +16,7 @@ from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_TAKE_OVER
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
-from controller.model.plan import TagMove
+from controller.model.actions import TagMove
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord
 

@@ -7,21 +7,20 @@ from datetime import datetime
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
-from controller.model.observed import Observed, Unknown
-from controller.model.plan import (
+from controller.model.actions import (
     Action,
     Adopt,
     Cascade,
-    Failure,
     Judge,
     Package,
     Probe,
-    Progress,
     Promote,
     Publish,
     Replace,
     Tag,
 )
+from controller.model.observed import Observed, Unknown
+from controller.model.plan import Failure, Progress
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.delivery import deliver, undelivered

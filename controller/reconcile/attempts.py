@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from controller.model.actions import Action, Cascade
 from controller.model.errors import PartlyFailed, Problem, Terminal, Transient, Waiting
-from controller.model.plan import Action, Cascade, Failure
+from controller.model.plan import Failure
 from controller.reconcile.stages import stage_of
 
 FIRST_RETRY_SECONDS: Final = 1.0

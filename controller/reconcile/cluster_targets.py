@@ -17,9 +17,9 @@ from controller.clients.kube_cache import KubeCache
 from controller.clients.kube_workloads import CLAIMS, KubeWorkloads
 from controller.clients.parts import Parts
 from controller.clients.pods import USUAL_URL, PodWorkspaces
+from controller.model.actions import Replace
 from controller.model.errors import Problem, Terminal
 from controller.model.observed import Unknown
-from controller.model.plan import Replace
 from controller.model.replacement import ReplaceResult
 from controller.model.roll import RollOrder
 from controller.model.target import Barred, Target

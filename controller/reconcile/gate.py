@@ -10,9 +10,9 @@ from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_REBUILD
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
+from controller.model.actions import Probe
 from controller.model.delivery import DeliveredImage
 from controller.model.errors import Terminal
-from controller.model.plan import Probe
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord

@@ -16,10 +16,11 @@ from typing import Final, Protocol
 
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Action, Probe, Prune, Replace
 from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.plan import Action, Plan, Probe, Progress, Prune, Replace
+from controller.model.plan import Plan, Progress
 from controller.plan.decide import decide
 from controller.plan.state import Held, State, UpToDate, classify, outstanding_of
 from controller.reconcile.attempts import Attempts, back_off

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from controller.model.plan import Action
+from controller.model.actions import Action
 from controller.reconcile.loop import Pass
 
 

@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.model.actions import Action, Replace
 from controller.model.errors import Problem, Transient, Waiting
-from controller.model.plan import Action, Replace
 from controller.reconcile.loop import ObjectStore, Pass
 
 Fetch = Callable[[WorkspaceRuntime, Template, str], Awaitable[object]]

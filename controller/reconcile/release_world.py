@@ -22,11 +22,7 @@ from controller.act.publish import publish
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry import Registry
-from controller.model.delivery import DeliveredImage
-from controller.model.observation import Observation
-from controller.model.observed import Known, Observed, Unknown
-from controller.model.package import ServedPackage
-from controller.model.plan import (
+from controller.model.actions import (
     Adopt,
     Cascade,
     Dispatch,
@@ -38,6 +34,10 @@ from controller.model.plan import (
     Publish,
     Tag,
 )
+from controller.model.delivery import DeliveredImage
+from controller.model.observation import Observation
+from controller.model.observed import Known, Observed, Unknown
+from controller.model.package import ServedPackage
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.model.template_record import TemplateInputs

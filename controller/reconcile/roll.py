@@ -10,8 +10,8 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
+from controller.model.actions import Replace
 from controller.model.errors import NotFound, Terminal, Transient, Waiting
-from controller.model.plan import Replace
 from controller.model.record import Verdict
 from controller.model.replacement import (
     Boundary,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from controller.api.conditions import Reason
+from controller.model.actions import Action, Adopt, Cascade, Dispatch, Package, Probe, Publish, Replace, Tag
 from controller.model.errors import Waiting
-from controller.model.plan import Action, Adopt, Cascade, Dispatch, Package, Probe, Publish, Replace, Tag
 
 
 def stage_of(action: Action, error: Exception | None = None) -> Reason:

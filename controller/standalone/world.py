@@ -20,8 +20,8 @@ from controller.clients.parts import Parts
 from controller.clients.records import RecordStore
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
+from controller.model.actions import Action, Replace
 from controller.model.observation import Observation
-from controller.model.plan import Action, Replace
 from controller.model.target import Target
 from controller.observe.docker_hosts import Sightings
 from controller.observe.docker_hosts import observe as observe_targets

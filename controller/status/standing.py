@@ -7,8 +7,9 @@ from typing import Literal
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template
+from controller.model.actions import Action, Tag
 from controller.model.observed import Known
-from controller.model.plan import Action, Failure, Tag
+from controller.model.plan import Failure
 from controller.model.record import ReleaseRecord
 from controller.plan.delivery import deleted_text
 from controller.plan.gate import FAILURES, has_failed

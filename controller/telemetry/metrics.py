@@ -18,8 +18,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from controller.api.status import Status
+from controller.model.actions import Action, Adopt, Cascade, Package, Promote, Publish, Tag
 from controller.model.errors import Terminal
-from controller.model.plan import Action, Adopt, Cascade, Package, Promote, Publish, Tag
 from controller.plan.state import State, UpToDate
 from controller.reconcile.loop import Pass
 

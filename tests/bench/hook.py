@@ -15,9 +15,9 @@ import yaml
 from builder.oci import Blob, Client, MediaType, Reference, canonical_json, sha256_digest
 from controller.admin.server import Address, Loop, serving
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Action
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import Action
 from controller.reconcile.loop import Reconciler
 from controller.standalone.session import open_session
 from controller.standalone.world import StandaloneWorld

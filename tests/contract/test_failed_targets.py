@@ -12,8 +12,8 @@ from controller.api.v1alpha1 import Template
 from controller.clients.parts import Parts
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
+from controller.model.actions import Replace
 from controller.model.errors import Terminal, Transient
-from controller.model.plan import Replace
 from controller.model.record import Verdict
 from controller.model.replacement import Cause, RolledBack
 from controller.model.template_record import TemplateRecord

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from controller.api.names import ANNOTATION_REBUILD
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.model.actions import TemplateBuild
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import TemplateBuild
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import FullBuild
 from controller.plan.changes import (

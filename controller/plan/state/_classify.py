@@ -8,9 +8,9 @@ from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_HOLD
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Spec, WorkspaceRuntime
+from controller.model.actions import TagMove
 from controller.model.observation import Observation
 from controller.model.observed import Known, Observed, Unknown
-from controller.model.plan import TagMove
 from controller.model.record import ReleaseRecord, Verdict
 from controller.model.template_record import TemplateRecord
 from controller.plan.delivery import Delivery, deliveries, retagged

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 
 from controller.api.conditions import Reason
+from controller.model.actions import TagMove, TemplateBuild
 from controller.model.observed import Unknown
 from controller.model.package import Release
-from controller.model.plan import TagMove, TemplateBuild
 from controller.model.record import ReleaseRecord
 from controller.plan.delivery import Delivery
 from controller.plan.fleet import Fleet

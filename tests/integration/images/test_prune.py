@@ -31,8 +31,8 @@ from controller.clients.engine_records import EngineRecords
 from controller.clients.record_reader import RECORD_TYPE
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
+from controller.model.actions import Prune
 from controller.model.errors import Terminal
-from controller.model.plan import Prune
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import FullBuild, PlatformImage, TemplateRecord
 from controller.plan.prune import pruning

@@ -14,7 +14,7 @@ from controller.clients.parts import Parts
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import Runs
-from controller.model.plan import Probe
+from controller.model.actions import Probe
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord
 from controller.reconcile.docker_prover import DockerProver

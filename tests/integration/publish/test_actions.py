@@ -22,8 +22,8 @@ from controller.clients.engine_records import EngineRecords
 from controller.clients.index import PackageIndex
 from controller.clients.parts import Parts
 from controller.clients.runs import Runs
+from controller.model.actions import Adopt, Package, Publish
 from controller.model.errors import NotFound, Terminal, Transient
-from controller.model.plan import Adopt, Package, Publish
 from controller.model.record import ReleaseRecord
 from controller.reconcile.docker_prover import DockerProver
 from controller.reconcile.image_facts import ImageFacts

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from controller.api.v1alpha1 import Template
+from controller.model.actions import TemplateBuild
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import TemplateBuild
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord
 from controller.plan.changes import build_needed, change_of, changes_of, cure_of, update_of

@@ -5,23 +5,21 @@ from typing import Any
 
 import pytest
 
-from controller.model.observed import Known
-from controller.model.plan import (
+from controller.model.actions import (
     Action,
     Adopt,
     Cascade,
-    Failure,
     Judge,
     Package,
-    Plan,
     Probe,
-    Progress,
     Promote,
     Publish,
     Replace,
     Tag,
     TemplateBuild,
 )
+from controller.model.observed import Known
+from controller.model.plan import Failure, Plan, Progress
 from controller.model.target import Phase, Target
 from controller.plan.decide import AWAITED_RETRY, BACKSTOP, BLOCKED_RETRY, PROBES_AT_ONCE, decide
 from controller.plan.fleet import sort_fleet

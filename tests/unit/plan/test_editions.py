@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 
 from controller.api.status import Status
+from controller.model.actions import Judge, Replace
 from controller.model.observed import Known, Unknown
-from controller.model.plan import Judge, Progress, Replace
+from controller.model.plan import Progress
 from controller.plan.outcome import came_after, held_back_in_fleet, rolled_image
 from controller.plan.state import classify, image_for_new
 from controller.status.scope import Scope

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Dispatch, Probe, Promote, Replace, Tag
 from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import Dispatch, Plan, Probe, Progress, Promote, Replace, Tag
+from controller.model.plan import Plan, Progress
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord
 from controller.model.template_record import FullBuild, TemplateRecord
 from controller.plan.decide import AWAITED_RETRY, decide

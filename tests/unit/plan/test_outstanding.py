@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Dispatch, Judge, Promote, Replace
 from controller.model.delivery import DeliveredImage
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import Dispatch, Failure, Judge, Plan, Progress, Promote, Replace
+from controller.model.plan import Failure, Plan, Progress
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord
 from controller.model.target import Target
 from controller.plan.decide import AWAITED_RETRY, BACKSTOP, BLOCKED_RETRY, decide

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Action, OldCandidate, Prune
 from controller.model.observed import Known
-from controller.model.plan import Action, Failure, OldCandidate, Progress, Prune
+from controller.model.plan import Failure, Progress
 from controller.model.record import ReleaseRecord
 from controller.model.target import Phase, Target
 from controller.model.template_record import FullBuild, PlatformImage, TemplateRecord

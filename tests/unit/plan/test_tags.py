@@ -6,8 +6,9 @@ import pytest
 
 from controller.api.status import HistoryEntry, Status
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Judge, Promote, TagMove
 from controller.model.observed import Known
-from controller.model.plan import Judge, Progress, Promote, TagMove
+from controller.model.plan import Progress
 from controller.model.record import ReleaseRecord
 from controller.plan.decide import decide
 from controller.plan.state import Absent, Contested, Held, State, Unpromoted, UpToDate, classify

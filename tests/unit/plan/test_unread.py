@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Judge, Promote, Replace
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.plan import Judge, Progress, Promote, Replace
+from controller.model.plan import Progress
 from controller.model.record import ReleaseRecord
 from controller.plan.decide import BLOCKED_RETRY, decide
 from controller.plan.preview import preview

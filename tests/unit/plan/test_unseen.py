@@ -1,9 +1,10 @@
 """A namespace that cannot be seen keeps its own targets from being known, and nobody else's from going on."""
 
 from controller.api.conditions import Reason
+from controller.model.actions import Promote, Replace
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.plan import Progress, Promote, Replace
+from controller.model.plan import Progress
 from controller.model.target import Barred, Target
 from controller.plan.decide import decide
 from controller.plan.fleet import sort_fleet

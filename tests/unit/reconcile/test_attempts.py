@@ -4,8 +4,9 @@ from datetime import timedelta
 
 import pytest
 
+from controller.model.actions import Adopt, Cascade, Judge, Publish, Replace, TemplateBuild
 from controller.model.errors import NotFound, PartlyFailed, Terminal, Transient, Waiting
-from controller.model.plan import Adopt, Cascade, Failure, Judge, Publish, Replace, TemplateBuild
+from controller.model.plan import Failure
 from controller.reconcile.attempts import LAST_RETRY_SECONDS, Attempts, back_off
 from tests.unit.simulator.virtual_time import NOON
 

@@ -11,9 +11,9 @@ import pytest
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Action, Cascade, Judge, Package, Probe, Prune, Publish, Replace, Tag
 from controller.model.errors import Terminal, Transient, Waiting
 from controller.model.observation import Observation
-from controller.model.plan import Action, Cascade, Judge, Package, Probe, Prune, Publish, Replace, Tag
 from controller.plan.state import Unproven
 from controller.reconcile.loop import REREAD_ALL_AFTER, Done, NotYet, Pass, Reconciler, Result, Stalled
 from tests.unit.simulator.ground import Life, life

@@ -8,10 +8,10 @@ from typing import Any
 
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.model.actions import Action, Adopt, Judge, Package, Probe, Promote, Publish, Replace, Tag
 from controller.model.errors import Transient
 from controller.model.observation import Observation
 from controller.model.observed import Unknown
-from controller.model.plan import Action, Adopt, Judge, Package, Probe, Promote, Publish, Replace, Tag
 from controller.plan.state import State, classify
 from controller.reconcile.loop import Pass, Reconciler, Result, StoredObject
 from controller.status.invariants import broken

@@ -16,13 +16,7 @@ from packaging.version import Version
 from controller.api.conditions import Reason
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
-from controller.model.container import ContainerState
-from controller.model.delivery import DeliveredImage
-from controller.model.errors import PartlyFailed, Terminal, Transient, Waiting
-from controller.model.observation import Observation
-from controller.model.observed import Known, Observed, Unknown
-from controller.model.package import IndexFile, Release, ServedPackage
-from controller.model.plan import (
+from controller.model.actions import (
     Action,
     Adopt,
     Cascade,
@@ -37,6 +31,12 @@ from controller.model.plan import (
     Tag,
     TemplateBuild,
 )
+from controller.model.container import ContainerState
+from controller.model.delivery import DeliveredImage
+from controller.model.errors import PartlyFailed, Terminal, Transient, Waiting
+from controller.model.observation import Observation
+from controller.model.observed import Known, Observed, Unknown
+from controller.model.package import IndexFile, Release, ServedPackage
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
 from controller.model.record import Dispatched, HeldBack, ReleaseRecord, Verdict
 from controller.model.record_part import Artifact

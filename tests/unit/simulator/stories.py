@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from controller.model.plan import Action, Cascade, Replace
+from controller.model.actions import Action, Cascade, Replace
 from controller.reconcile.loop import Done, Pass, Result
 from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, life
 from tests.unit.simulator.machine import Machine, sha

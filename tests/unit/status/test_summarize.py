@@ -8,10 +8,11 @@ import pytest
 
 from controller.api.conditions import Reason
 from controller.api.status import Status
+from controller.model.actions import Cascade
 from controller.model.container import ContainerState
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.plan import Cascade, Failure, Progress
+from controller.model.plan import Failure, Progress
 from controller.model.target import Barred
 from controller.plan.decide import decide
 from controller.plan.state import classify

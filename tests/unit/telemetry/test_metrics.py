@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.model.actions import Package, Publish
 from controller.model.errors import Terminal, Transient
-from controller.model.plan import Package, Publish
 from controller.telemetry.metrics import Metrics
 from tests.unit.simulator.ground import Life, life
 from tests.unit.simulator.virtual_time import now, run, seconds
