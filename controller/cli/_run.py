@@ -20,9 +20,10 @@ from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
 from controller.model.actions import Action, Cascade, Prune, Replace
 from controller.plan.state import Blocked
-from controller.reconcile.loop import NotYet, Pass, Reconciler, Result, Stalled
+from controller.reconcile.loop import Reconciler
 from controller.reconcile.observers import Observers
 from controller.reconcile.refresh import LoopRefresher
+from controller.reconcile.result import NotYet, Pass, Result, Stalled
 from controller.reconcile.roll import fetched
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import sole_runner

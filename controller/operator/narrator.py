@@ -13,7 +13,7 @@ from controller.model.actions import Action
 from controller.model.errors import Problem, Waiting
 from controller.operator.store import Superseded
 from controller.operator.vitals import Vitals
-from controller.reconcile.loop import Pass
+from controller.reconcile.result import Pass
 from controller.telemetry.log import FACTS
 
 LOG: Final = logging.getLogger("controller.operator")

@@ -17,7 +17,7 @@ from controller.clients.kube import Conflict, JsonObject, KubeCluster, Place, Re
 from controller.model.errors import Terminal, Transient
 from controller.model.workload import FIELD_MANAGER
 from controller.operator.inbox import Inbox, generation_of
-from controller.reconcile.loop import StoredObject
+from controller.reconcile.protocols import StoredObject
 
 OBJECTS: Final = Resource(API_VERSION, PLURAL, KIND)
 _WRITES: Final = 5

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
@@ -20,94 +20,17 @@ from controller.model.actions import Action, Probe, Prune, Replace
 from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
-from controller.model.plan import Plan, Progress
+from controller.model.plan import Progress
 from controller.plan.decide import decide
 from controller.plan.state import Held, State, UpToDate, classify, outstanding_of
 from controller.reconcile.attempts import Attempts, back_off
+from controller.reconcile.protocols import ObjectStore, StoredObject, World
+from controller.reconcile.result import Done, NotYet, Pass, Result, Stalled
 from controller.status.scope import Scope
 from controller.status.summarize import summarize
 
 OWN_NOISE_SECONDS: Final = 1.0
 REREAD_ALL_AFTER: Final = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredObject:
-    """The document as it is asked for now, its generation, and the status last written for it."""
-
-    document: WorkspaceRuntime
-    generation: int
-    status: Status
-
-
-class ObjectStore(Protocol):
-    """Where the document comes from and the status goes to."""
-
-    async def read(self) -> StoredObject:
-        """Return the object as it is now. Raises Terminal when the document is not valid."""
-
-    async def write(self, status: Status) -> None:
-        """Keep `status`, completely or not at all."""
-
-
-class World(Protocol):
-    """What is outside: read at once, changed by actions."""
-
-    async def observe(
-        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
-    ) -> Observation:
-        """Read the world; with `earlier`, targets alone, and with `record` the record of the wanted version too.
-
-        A source that fails is Unknown.
-        """
-
-    async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
-        """Do one action to its end and return one line about it. Raises a Problem when it did not succeed."""
-
-    def waits(self) -> Mapping[str, str]:
-        """Return what actions under way wait for, one line each, by their keys."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One turn of the loop, as observers of progress see it."""
-
-    document: WorkspaceRuntime
-    state: State
-    plan: Plan
-    status: Status
-    unread: tuple[str, ...] = ()
-    """What could not be read, by what people call it."""
-    seconds: float = 0.0
-    """How long it took, from the first question to the written status."""
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What may run does so, or the milestone that was waited for is reached; targets on hold stay where they are."""
-
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class Stalled:
-    """Nothing moves until someone changes something."""
-
-    reason: str
-    message: str
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class NotYet:
-    """Only somebody else can bring it on, and nobody knows when."""
-
-    reason: str
-    message: str
-    status: Status
-
-
-Result = Done | Stalled | NotYet
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from controller.model.actions import Action
-from controller.reconcile.loop import Pass
+from controller.reconcile.result import Pass
 
 
 class Observer(Protocol):

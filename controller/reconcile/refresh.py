@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.actions import Action, Replace
 from controller.model.errors import Problem, Transient, Waiting
-from controller.reconcile.loop import ObjectStore, Pass
+from controller.reconcile.protocols import ObjectStore
+from controller.reconcile.result import Pass
 
 Fetch = Callable[[WorkspaceRuntime, Template, str], Awaitable[object]]
 """Gets an image to where targets start from it. Raises a Problem."""

@@ -21,7 +21,7 @@ from controller.api.load import InvalidDocument, load
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal
-from controller.reconcile.loop import StoredObject
+from controller.reconcile.protocols import StoredObject
 
 
 class _Saved(BaseModel):

@@ -21,7 +21,7 @@ from controller.api.status import Status
 from controller.model.actions import Action, Adopt, Cascade, Package, Promote, Publish, Tag
 from controller.model.errors import Terminal
 from controller.plan.state import State, UpToDate
-from controller.reconcile.loop import Pass
+from controller.reconcile.result import Pass
 
 _PASS_SECONDS: Final = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _STAGE_SECONDS: Final = (0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1_800, 3_600, 14_400, 86_400)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from packaging.version import Version
 
 from controller.plan.state import outstanding_of
-from controller.reconcile.loop import Done, NotYet, Result
+from controller.reconcile.result import Done, NotYet, Result
 from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, document, life, sha
 from tests.unit.simulator.life import MemoryStore, SimulatedWorld
 from tests.unit.simulator.machine import Machine

@@ -15,7 +15,8 @@ from controller.model.actions import Action, Cascade, Judge, Package, Probe, Pru
 from controller.model.errors import Terminal, Transient, Waiting
 from controller.model.observation import Observation
 from controller.plan.state import Unproven
-from controller.reconcile.loop import REREAD_ALL_AFTER, Done, NotYet, Pass, Reconciler, Result, Stalled
+from controller.reconcile.loop import REREAD_ALL_AFTER, Reconciler
+from controller.reconcile.result import Done, NotYet, Pass, Result, Stalled
 from tests.unit.simulator.ground import Life, life
 from tests.unit.simulator.life import MemoryStore, SimulatedWorld
 from tests.unit.simulator.machine import sha

@@ -13,7 +13,9 @@ from controller.model.errors import Transient
 from controller.model.observation import Observation
 from controller.model.observed import Unknown
 from controller.plan.state import State, classify
-from controller.reconcile.loop import Pass, Reconciler, Result, StoredObject
+from controller.reconcile.loop import Reconciler
+from controller.reconcile.protocols import StoredObject
+from controller.reconcile.result import Pass, Result
 from controller.status.invariants import broken
 from tests.unit.simulator.machine import Machine, Steps
 from tests.unit.simulator.virtual_time import now, seconds

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from controller.model.actions import Action, Cascade, Replace
-from controller.reconcile.loop import Done, Pass, Result
+from controller.reconcile.result import Done, Pass, Result
 from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, life
 from tests.unit.simulator.machine import Machine, sha
 from tests.unit.simulator.virtual_time import run, seconds
