@@ -32,16 +32,8 @@ from controller.model.replacement import (
     StillBusy,
 )
 from controller.plan.carry_over import next_spec, unfinished_networks, unsafe_shape
-from controller.plan.replacement import (
-    End,
-    Facts,
-    Failure,
-    Member,
-    Progress,
-    Step,
-    interim_names,
-    next_step,
-)
+from controller.plan.replacement import End, Failure, Progress, Step, interim_names, next_step
+from controller.plan.replacement_facts import Facts, Member
 from controller.plan.scrub import scrub
 from controller.plan.setback import failure_seen
 

@@ -16,7 +16,7 @@ from controller.model.container import ContainerState, ContainerSummary
 from controller.model.create_spec import CreateRecord
 from controller.model.errors import NotFound, Terminal, Transient
 from controller.plan.carry_over import unfinished_networks
-from controller.plan.replacement import Facts, Member
+from controller.plan.replacement_facts import Facts, Member
 from controller.plan.units import find_unit
 
 _ATTEMPTS: Final = 3

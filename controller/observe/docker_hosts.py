@@ -21,7 +21,8 @@ from controller.model.target import Phase, Succession, Target
 from controller.observe._sightings import Sightings
 from controller.plan.carry_over import unsafe_shape
 from controller.plan.owners import is_named, template_of
-from controller.plan.replacement import Member, interim_names
+from controller.plan.replacement import interim_names
+from controller.plan.replacement_facts import Member
 from controller.plan.units import Unit, find_units
 
 __all__ = ["Sightings", "observe"]

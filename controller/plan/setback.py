@@ -8,7 +8,8 @@ from typing import Final
 
 from controller.model.container import PREV_PREFIX, ContainerState
 from controller.model.replacement import Cause, WantedImage
-from controller.plan.replacement import Facts, Failure, Member, Progress, is_proven, stopped_by_somebody
+from controller.plan.replacement import Failure, Progress, is_proven, stopped_by_somebody
+from controller.plan.replacement_facts import Facts, Member
 
 _HOST_FAULTS: Final = re.compile(
     r"port is already allocated|address already in use|external connectivity|network \S+ not found"

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from controller.model.container import ContainerState
 from controller.model.create_spec import NEVER, CreateRecord, RestartPolicy, Succeeds
 from controller.model.replacement import Cause, WantedImage
-from controller.plan.replacement import End, Facts, Failure, Member, Progress, Step, next_step
+from controller.plan.replacement import End, Failure, Progress, Step, next_step
+from controller.plan.replacement_facts import Facts, Member
 from controller.plan.setback import failure_seen
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
