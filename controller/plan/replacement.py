@@ -10,7 +10,6 @@ label is the only record of the old one's restart policy and state.
 from __future__ import annotations
 
 import enum
-import signal
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -94,9 +93,6 @@ class End(enum.StrEnum):
     """A container that is not ours holds the name: nothing of anybody is touched."""
     GONE = "Gone"
     """No container of that name, or an interim one whose counterpart was removed."""
-
-
-_STOPPED_CODES = frozenset({0, 128 + signal.SIGKILL, 128 + signal.SIGTERM})
 
 
 @dataclass(frozen=True, slots=True)

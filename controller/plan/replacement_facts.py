@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,8 @@ from typing import Any
 
 from controller.model.container import ContainerState
 from controller.model.create_spec import CreateRecord, RestartPolicy, Succeeds
+
+_STOPPED_CODES = frozenset({0, 128 + signal.SIGKILL, 128 + signal.SIGTERM})
 
 
 @dataclass(frozen=True, slots=True)
