@@ -13,14 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from builder import __version__
-from builder.contract import (
-    CONSOLE_SCRIPT,
-    DEFAULT_MODULE,
-    DEFAULT_NAME,
-    Outcome,
-    PackageRun,
-    Report,
-)
+from builder.contract import CONSOLE_SCRIPT, DEFAULT_MODULE, DEFAULT_NAME, Outcome, PackageRun, Report
 from builder.problems import Complaint, Refused
 from builder.stages import collect, metadata, prove, rewrite
 from builder.stages._folder import check_folder, fill_folder
