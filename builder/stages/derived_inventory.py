@@ -5,22 +5,18 @@ It says what `inventory_script.py` says when that runs in the image, but for the
 
 from __future__ import annotations
 
-import base64
-import csv
-import hashlib
 import importlib.util
 import posixpath
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import Distribution
-from pathlib import PurePosixPath
 from typing import IO, Any, Final
 
 from packaging.utils import canonicalize_name
 
-from builder.inventory import Folder, Installed, Inventory, NotInventoried
+from builder.inventory import Folder, Inventory, NotInventoried
+from builder.stages._layer_installation import Installation, content_sha256, installed_of
 from builder.stages._layer_tree import FILE, FOLDER, Entry, Tree, Unreadable, read_layer
 
 __all__ = ["Entry", "derive_inventory", "layer_entries"]
@@ -80,12 +76,12 @@ def derive_inventory(
         paths=paths,
         folders=image.folder_facts(paths.values()),
         runtime_versions=tuple(sorted(found.version for found in mine)),
-        runtime_content_sha256=_content_sha256(mine[0]),
+        runtime_content_sha256=content_sha256(mine[0]),
         runtime_folders=tuple(folders),
         runtime_files=tuple(
             sorted(path for path in files if not path.startswith(tuple(f"{folder}/" for folder in folders)))
         ),
-        installed=_installed(everything),
+        installed=installed_of(everything),
     )
 
 
@@ -104,28 +100,6 @@ class _Place:
     @property
     def cache_tag(self) -> str:
         return f"cpython-3{self.minor}"
-
-
-class _Installation(Distribution):
-    """A distribution whose metadata lies in a layer."""
-
-    def __init__(self, tree: Tree, site: str, folder: str) -> None:
-        self._tree = tree
-        self._folder = f"{site}/{folder}"
-        self.site = site
-
-    def read_text(self, filename: str) -> str | None:
-        """Return a metadata file; an empty name is the file that takes a folder's place in old formats."""
-        facts = self._tree.find(f"{self._folder}/{filename}" if filename else self._folder)
-        return facts.content.decode(errors="replace") if facts and facts.kind == FILE else None
-
-    def locate_file(self, path: Any) -> Any:  # noqa: ANN401 -- the base class's signature
-        """Return where a file of it lies."""
-        return PurePosixPath(self.site) / path
-
-    def record(self) -> list[list[str]]:
-        """Return the lines of RECORD: path, hash and size; none in old formats."""
-        return [line for line in csv.reader((self.read_text("RECORD") or "").splitlines()) if line]
 
 
 class _Image:
@@ -171,15 +145,15 @@ class _Image:
         places = [f"{folder}/{kind}-packages" for folder in folders for kind in ("site", "dist")]
         return list(dict.fromkeys(self._tree.resolve(path) for path in places if self._tree.find(path)))
 
-    def distributions(self, site: str) -> Iterator[_Installation]:
+    def distributions(self, site: str) -> Iterator[Installation]:
         """Yield what is installed in one of these folders."""
         for name in self._tree.names(site):
             if _DISTRIBUTION.fullmatch(name):
-                found = _Installation(self._tree, site, name)
+                found = Installation(self._tree, site, name)
                 if any(found.read_text(file) for file in ("METADATA", "PKG-INFO", "")) and found.name:
                     yield found
 
-    def installed_files(self, found: _Installation) -> Iterator[str]:
+    def installed_files(self, found: Installation) -> Iterator[str]:
         """Yield the files of a distribution that are there, byte code of any interpreter included."""
         for line in found.record():
             folder, name = posixpath.split(posixpath.normpath(posixpath.join(found.site, line[0])))
@@ -284,28 +258,3 @@ class _Image:
 
 def _above(program: str) -> str:
     return posixpath.dirname(posixpath.dirname(program))
-
-
-def _installed(everything: Iterable[_Installation]) -> dict[str, Installed]:
-    installed: dict[str, Installed] = {}
-    for found in everything:
-        requires = tuple(found.requires or ())
-        installed.setdefault(canonicalize_name(found.name), Installed(found.version, requires))
-    return installed
-
-
-def _content_sha256(found: _Installation) -> str:
-    """Return the digest of the import package's files, as the project defines `contentSha256`, from their own record.
-
-    Empty when the record leaves out a file's hash.
-    """
-    lines = []
-    for path, digest, *_ in found.record():
-        top, nested, _ = path.partition("/")
-        if nested and top != ".." and not top.endswith(".dist-info") and not path.endswith(".pyc"):
-            kind, _, encoded = digest.partition("=")
-            if kind != "sha256":
-                return ""
-            lines.append((path, base64.urlsafe_b64decode(encoded + "=").hex()))
-    text = "".join(f"{digest} {path}\n" for path, digest in sorted(lines))
-    return hashlib.sha256(text.encode()).hexdigest()
