@@ -8,8 +8,9 @@ from typing import Final
 
 from builder.inventory import Inventory
 from builder.oci import Descriptor
+from builder.remote_store import RemoteStore
 from builder.stages.derived_inventory import Entry, derive_inventory, layer_entries
-from builder.stores import RemoteStore, StoredImage
+from builder.stores import StoredImage
 from builder.wheel import Wheel
 
 LAYERS_AT_ONCE: Final = 2

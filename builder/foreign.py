@@ -9,8 +9,9 @@ from builder.cascade_inputs import OtherPlatform, Template, Why
 from builder.derived import LayerReader
 from builder.inventory import Inventory, NotInventoried
 from builder.made import Base, platform_of
+from builder.remote_store import RemoteStore
 from builder.stages.layer import is_appended
-from builder.stores import RemoteStore, StoredImage
+from builder.stores import StoredImage
 from builder.wheel import Wheel
 
 

@@ -13,10 +13,11 @@ from builder.engine import Engine
 from builder.inventory import Inventory
 from builder.login import credentials_of
 from builder.oci import NotFound, Reference
+from builder.remote_store import RemoteStore
 from builder.stages.image import FullBuild, build_image
 from builder.stages.inventory import take_inventory
 from builder.stages.layer import Compiler
-from builder.stores import RemoteStore, Store, StoredImage
+from builder.stores import Store, StoredImage
 from builder.wheel import Wheel
 
 

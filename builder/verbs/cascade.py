@@ -28,7 +28,8 @@ from builder.npmconf import Npm
 from builder.oci import Client, Platform
 from builder.pipconf import Index
 from builder.problems import Refused, TryAgain
-from builder.stores import Access, EngineStore, RemoteStore, Store
+from builder.remote_store import Access, RemoteStore
+from builder.stores import EngineStore, Store
 from builder.verbs._arguments import Arguments
 from builder.wheel import Wheel
 from builder.workshop import EngineWorkshop, NoWorkshop, Workshop

@@ -21,8 +21,9 @@ from builder.oci import (
     canonical_json,
     sha256_digest,
 )
+from builder.remote_store import Access, RemoteStore
 from builder.stages.layer import Layer
-from builder.stores import Access, RemoteStore, StoredImage
+from builder.stores import StoredImage
 from tests.contract.lying_proxy import LyingProxy, lying_proxy
 from tests.parts.registry import running_registry
 from tests.parts.token_server import running_token_server
