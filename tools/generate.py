@@ -21,7 +21,8 @@ from builder.rules import RULES, Level
 from controller.api.annotations import MEANINGS
 from controller.api.crd import definition
 from controller.api.crd import schema as schema_of_crd
-from controller.api.meanings import CHANGES, CONDITIONS, REASONS, RUN_REASONS, TEMPLATE_STATES
+from controller.api.meanings import CHANGES, CONDITIONS, REASONS, TEMPLATE_STATES
+from controller.api.run_meanings import RUN_REASONS
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.cli.main import VERBS, wsr
 
