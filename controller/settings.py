@@ -5,21 +5,18 @@ A value that is read in two places ends up with two meanings; a test greps that 
 
 from __future__ import annotations
 
-import json
 import os
 import platform
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
-from controller.api.v1alpha1 import PLATFORM_PATTERN
+from controller import variables
 from controller.model.errors import Terminal
 from controller.secret_files import BasicCredentials, content_of, read_secret, read_token
+from controller.variables import GitHubPlace, IdentityIssuer
 
-_PLATFORM: Final = re.compile(PLATFORM_PATTERN)
 _OUR_SECRETS: Final = (
     "PYPI_TOKEN",
     "GHCR_USER",
@@ -42,28 +39,6 @@ SIGNING_KEY: Final = "spec.package.signing.keySecretName"
 
 
 @dataclass(frozen=True, slots=True)
-class GitHubPlace:
-    """Where GitHub is and what may be asked there; in a workflow the runner sets all but `release_token`."""
-
-    api_url: str = "https://api.github.com"
-    server_url: str = "https://github.com"
-    repository: str | None = None
-    """`OWNER/NAME`."""
-    token: str | None = field(default=None, repr=False)
-    """Reads pull requests; what it pushes starts no workflow."""
-    release_token: str | None = field(default=None, repr=False)
-    """Pushes a release's tag, so that the next workflow starts."""
-
-
-@dataclass(frozen=True, slots=True)
-class IdentityIssuer:
-    """Where the CI system gives this job identity tokens (OIDC), and the token to ask for them with."""
-
-    url: str
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """What the environment says."""
 
@@ -79,7 +54,7 @@ class Settings:
     """Where there is one, an upload without other credentials is that of a trusted publisher."""
     ghcr: BasicCredentials | None = None
     """Credentials for ghcr.io; None is anonymous."""
-    github: GitHubPlace = GitHubPlace()
+    github: GitHubPlace = field(default_factory=GitHubPlace)
     hook_secret: str | None = field(default=None, repr=False)
     """What callers of hooks must know, where Secret `hooks` does not say it."""
     admin_token: str | None = field(default=None, repr=False)
@@ -120,24 +95,24 @@ class Settings:
         secrets = given.get("WSR_SECRETS_DIR")
         docker_config = given.get("DOCKER_CONFIG")
         return cls(
-            state_dir=state_dir or _state_dir(given),
+            state_dir=state_dir or variables.state_dir(given),
             secrets_dir=secrets_dir or (Path(secrets) if secrets else None),
             pypi_token=given.get("PYPI_TOKEN"),
-            identity=_identity(given),
-            ghcr=_ghcr(given),
-            github=_github(given),
+            identity=variables.identity(given),
+            ghcr=variables.ghcr(given),
+            github=variables.github(given),
             hook_secret=given.get("WSR_HOOK_SECRET"),
             admin_token=given.get("WSR_ADMIN_TOKEN"),
             dispatch_token=given.get("TEMPLATE_DISPATCH_TOKEN"),
-            kubeconfig=_kubeconfig(given),
+            kubeconfig=variables.kubeconfig(given),
             workspace_url=given.get("WSR_WORKSPACE_URL"),
-            exec_in_pods=_switch(given, "WSR_EXEC"),
+            exec_in_pods=variables.switch(given, "WSR_EXEC"),
             operator_image=given.get("WSR_OPERATOR_IMAGE"),
-            probe_callers=_peers(given),
-            image_platform=_image_platform(given),
+            probe_callers=variables.peers(given),
+            image_platform=variables.image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
             docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),
-            docker_config=(Path(docker_config) if docker_config else _home(given) / ".docker")
+            docker_config=(Path(docker_config) if docker_config else variables.home(given) / ".docker")
             / "config.json",
             child_environment={
                 name: value for name, value in environment.items() if name not in _OUR_SECRETS
@@ -228,46 +203,6 @@ class Settings:
         return found
 
 
-def _state_dir(given: Mapping[str, str]) -> Path:
-    if own := given.get("WSR_STATE_DIR"):
-        return Path(own)
-    # The XDG base directory specification: a relative path is to be ignored.
-    if (xdg := given.get("XDG_STATE_HOME")) and Path(xdg).is_absolute():
-        return Path(xdg) / "wsr"
-    return _home(given) / ".local" / "state" / "wsr"
-
-
-def _kubeconfig(given: Mapping[str, str]) -> Path | None:
-    """Return the first file that KUBECONFIG names (several are not merged), else the usual one."""
-    if named := given.get("KUBECONFIG", "").split(os.pathsep)[0]:
-        return Path(named)
-    return Path(given["HOME"]) / ".kube" / "config" if "HOME" in given else None
-
-
-def _home(given: Mapping[str, str]) -> Path:
-    if home := given.get("HOME"):
-        return Path(home)
-    raise Terminal(
-        "Invalid",
-        "HOME is not set, so the folders for state and docker configuration are unknown.",
-        fix="Set HOME, or both WSR_STATE_DIR and DOCKER_CONFIG.",
-    )
-
-
-def _ghcr(given: Mapping[str, str]) -> BasicCredentials | None:
-    user, token = given.get("GHCR_USER"), given.get("GHCR_TOKEN")
-    if user and token:
-        return BasicCredentials(user, token)
-    if not user and not token:
-        return None
-    present, absent = ("GHCR_USER", "GHCR_TOKEN") if user else ("GHCR_TOKEN", "GHCR_USER")
-    raise Terminal(
-        "Invalid",
-        f"{present} is set, but {absent} is not.",
-        fix=f"Set {absent} as well, or unset {present} for anonymous access to ghcr.io.",
-    )
-
-
 def _long_enough(secret: str, what: str) -> str:
     if len(secret) < SHARED_SECRET_CHARACTERS:
         raise Terminal(
@@ -276,52 +211,3 @@ def _long_enough(secret: str, what: str) -> str:
             fix="Make one with: openssl rand -hex 32",
         )
     return secret
-
-
-def _github(given: Mapping[str, str]) -> GitHubPlace:
-    usual = GitHubPlace()
-    return GitHubPlace(
-        api_url=given.get("GITHUB_API_URL", usual.api_url).rstrip("/"),
-        server_url=given.get("GITHUB_SERVER_URL", usual.server_url).rstrip("/"),
-        repository=given.get("GITHUB_REPOSITORY"),
-        token=given.get("GITHUB_TOKEN"),
-        release_token=given.get("WSR_RELEASE_TOKEN"),
-    )
-
-
-def _identity(given: Mapping[str, str]) -> IdentityIssuer | None:
-    # GitHub sets both in a job with `id-token: write`, and neither in another.
-    url, token = given.get("ACTIONS_ID_TOKEN_REQUEST_URL"), given.get("ACTIONS_ID_TOKEN_REQUEST_TOKEN")
-    return IdentityIssuer(url, token) if url and token else None
-
-
-def _switch(given: Mapping[str, str], name: str) -> bool:
-    value = given.get(name, "off")
-    if value not in {"on", "off"}:
-        raise Terminal("Invalid", f"{name} is {value!r}.", fix="Write on or off.")
-    return value == "on"
-
-
-def _peers(given: Mapping[str, str]) -> Sequence[Mapping[str, Any]] | None:
-    if (text := given.get("WSR_PROBE_CALLERS")) is None:
-        return None
-    with suppress(ValueError):
-        peers = json.loads(text)
-        if isinstance(peers, list) and peers and all(isinstance(each, dict) for each in peers):
-            return peers
-    raise Terminal(
-        "Invalid",
-        f"WSR_PROBE_CALLERS is {text!r}, which is no list of the peers of a NetworkPolicy.",
-        fix='Write it as JSON, for example [{"namespaceSelector": {}, "podSelector": {"matchLabels": {"app": "operator"}}}].',
-    )
-
-
-def _image_platform(given: Mapping[str, str]) -> str | None:
-    value = given.get("MOLECULE_IMAGE_PLATFORM")
-    if value is not None and _PLATFORM.fullmatch(value) is None:
-        raise Terminal(
-            "Invalid",
-            f"MOLECULE_IMAGE_PLATFORM is {value!r}, which is no platform.",
-            fix="Write OS/ARCHITECTURE, for example linux/amd64.",
-        )
-    return value

@@ -19,8 +19,9 @@ from controller.model.errors import Terminal, Transient
 from controller.model.release import Change
 from controller.plan.release import INPUTS, TAG_PREFIX, Next, Nothing, Size, decide_release, newest_tag
 from controller.secret_files import read_token
-from controller.settings import GitHubPlace, Settings
+from controller.settings import Settings
 from controller.standalone.store import read_document
+from controller.variables import GitHubPlace
 
 _INDEX_SECONDS: Final = 60.0
 _PATTERN: Final = f"{TAG_PREFIX}*"

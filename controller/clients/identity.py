@@ -17,7 +17,7 @@ from yarl import URL
 
 from builder.index import cause_of
 from controller.model.errors import Terminal, Transient
-from controller.settings import IdentityIssuer
+from controller.variables import IdentityIssuer
 
 _ANSWER_SECONDS: Final = 30
 

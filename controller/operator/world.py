@@ -30,7 +30,8 @@ from controller.reconcile.cluster_targets import ClusterTargets, workspaces_in
 from controller.reconcile.pod_prover import PodProver, place_of
 from controller.reconcile.registries import open_registries
 from controller.reconcile.release_world import ReleaseWorld, release_world
-from controller.settings import GitHubPlace, Settings
+from controller.settings import Settings
+from controller.variables import GitHubPlace
 
 BUILDS_AT_ONCE: Final = 2
 _INHERITED: Final = (

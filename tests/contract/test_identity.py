@@ -9,7 +9,7 @@ from aiohttp.test_utils import TestServer
 
 from controller.clients.identity import identity_token
 from controller.model.errors import Problem, Terminal, Transient
-from controller.settings import IdentityIssuer
+from controller.variables import IdentityIssuer
 
 AUDIENCE, BEARER, TOKEN = "the-index", "asks-for-identities", "aaa.bbb.ccc"
 

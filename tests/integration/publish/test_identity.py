@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from controller.act.publish import publish
-from controller.settings import IdentityIssuer
+from controller.variables import IdentityIssuer
 from tests.contract.publishing import make_release
 from tests.contract.test_trusted_publishing import AUDIENCE, Mint, identity
 from tests.integration.publish.test_actions import Place, place, publication

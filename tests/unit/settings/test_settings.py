@@ -7,7 +7,8 @@ import pytest
 
 from controller.model.errors import Terminal
 from controller.secret_files import BasicCredentials, read_token
-from controller.settings import GitHubPlace, IdentityIssuer, Settings
+from controller.settings import Settings
+from controller.variables import GitHubPlace, IdentityIssuer
 
 HOME = {"HOME": "/home/me"}
 SECRETS = {"GHCR_USER": "me", "GHCR_TOKEN": "hush", "PYPI_TOKEN": "quiet"}
