@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller.api.conditions import Reason
-from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.act._cascade_inputs import Known, index_ca, write_inputs
+from controller.act._cascade_results import held_back, read_file, recorded, with_templates
+from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.checkouts import Checkout
 from controller.clients.parts import Parts
-from controller.clients.registry_config import registry_access, registry_hosts, secret_folders
+from controller.clients.registry_config import secret_folders
 from controller.clients.runs import Run
 from controller.clients.template_failure import failure_of, to_correct
 from controller.model.actions import Cascade, TemplateBuild
-from controller.model.errors import NotFound, PartlyFailed, Problem, Terminal, Transient
-from controller.model.record import HeldBack, ReleaseRecord
-from controller.model.record_part import Artifact
-from controller.model.template_record import ForeignBuild, FullBuild, PlatformImage, TemplateRecord
+from controller.model.errors import PartlyFailed, Problem, Transient
 from controller.plan.full_builds import last_full_build, last_platforms
-from controller.settings import INDEX_CA
 
 
 async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> str:
@@ -41,7 +36,7 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     folders, unreadable = await _folders(parts, document, builds.values(), log=folder / "out")
     readable = [build for name, build in builds.items() if name not in unreadable]
     known = {
-        name: _Known(
+        name: Known(
             last_full_build(name, record.version, records), last_platforms(name, record.version, records)
         )
         for name in builds
@@ -51,7 +46,7 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     away: Transient | None = None
     results: Mapping[str, Any] = {}
     if readable:
-        reads = await _inputs(
+        reads = await write_inputs(
             parts, document, readable, record=record, known=known, folders=folders, folder=folder
         )
         try:
@@ -61,9 +56,9 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
             away = transient
             if not await asyncio.to_thread(result_file.exists):
                 raise
-        results = json.loads(await _read(result_file))["templates"]
+        results = json.loads(await read_file(result_file))["templates"]
     made = {
-        name: await _recorded(
+        name: await recorded(
             parts,
             builds[name],
             result,
@@ -83,11 +78,11 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
     held = {
         name: note
         for name, cause in failed.items()
-        if (note := _held_back(document, builds[name], cause)) is not None
+        if (note := held_back(document, builds[name], cause)) is not None
     }
     await parts.amend(
         action.version,
-        lambda current: _with_templates(current, builds, made, held),
+        lambda current: with_templates(current, builds, made, held),
         wheel_sha256=record.wheel.sha256,
     )
     if away is not None:
@@ -130,166 +125,17 @@ async def _unread(template: str, source: Checkout, *, log: Path) -> Problem:
     return to_correct(f"Template {template}: {source.name} cannot be read or has no Dockerfile.", log=log)
 
 
-def _held_back(document: WorkspaceRuntime, build: TemplateBuild, cause: Problem) -> HeldBack | None:
-    """Return the note of a failure that stops nobody else; None for one that does."""
-    if not isinstance(cause, Terminal) or cause.reason != Reason.BUILD_FAILED:
-        return None
-    message = cause.message
-    if build.base is not None:
-        text = f"{message.rstrip('.')}. So this version cannot be tried on the image that is served now."
-        return HeldBack(reason=Reason.UNTESTED, message=text, refused=(build.base,), time=datetime.now(UTC))
-    gate = next(each.gate for each in document.spec.templates if each.name == build.template)
-    if gate != "AllowFailure":
-        return None
-    return HeldBack(
-        reason=Reason.BUILD_FAILED,
-        message=message,
-        refused=(build.inputs_sha256,),
-        request=build.request,
-        time=datetime.now(UTC),
-    )
-
-
 def _told(result: Mapping[str, Any]) -> str:
     children: Mapping[str, Any] = result.get("platforms") or {}
     bare = [f"without byte code for {name}" for name, child in children.items() if not child["byteCode"]]
     return ", ".join([str(result["built"]), *([f"for {' and '.join(children)}"] if children else []), *bare])
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
-    """What is recorded of a template's last images: our full build, and the images of an index by platform."""
-
-    full_build: FullBuild | None
-    platforms: Mapping[str, PlatformImage]
-
-
-async def _inputs(  # noqa: PLR0913 -- each is one part of the document that the run is given
-    parts: Parts,
-    document: WorkspaceRuntime,
-    builds: Iterable[TemplateBuild],
-    *,
-    record: ReleaseRecord,
-    known: Mapping[str, _Known],
-    folders: Mapping[str, Checkout],
-    folder: Path,
-) -> tuple[Path, ...]:
-    """Write the run's inputs, and return where they are and what they name, the document itself first."""
-    wheel = folder / record.wheel.file
-    await _write(wheel, await parts.records.get_blob(record.wheel))
-    spec = document.spec
-    templates = {template.name: template for template in spec.templates}
-    content: dict[str, Any] = {
-        "version": record.version,
-        "wheel": str(wheel),
-        "wheelSha256": record.wheel.sha256,
-        "contentSha256": record.content_sha256,
-        "mode": spec.registry.mode,
-        "registry": registry_access(
-            spec.registry, parts.settings, hosts=registry_hosts(document), folder=folder
-        ),
-        "index": {"url": spec.package.index.simple_url, "caFile": _index_ca(parts, document)},
-        "templates": [
-            await _template(
-                parts,
-                templates[build.template],
-                build,
-                known[build.template],
-                source=folders.get(build.template),
-                folder=folder,
-            )
-            for build in builds
-        ],
-    }
-    path = folder / "inputs.json"
-    await _write(path, json.dumps(content, indent=1).encode())
-    return (path, wheel, *map(Path, _named(content["templates"])))
-
-
-def _named(templates: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    """Yield the files and folders that the templates in a run's inputs name."""
-    for template in templates:
-        if "directory" in template:
-            yield template["directory"]
-        known = (template.get("fullBuild"), *(each["known"] for each in template.get("otherPlatforms", ())))
-        yield from (each["inventory"] for each in known if each and each["inventory"])
-
-
-async def _template(  # noqa: PLR0913 -- what is known of one template, and the run's own folder
-    parts: Parts,
-    template: Template,
-    build: TemplateBuild,
-    known: _Known,
-    *,
-    source: Checkout | None,
-    folder: Path,
-) -> dict[str, Any]:
-    platform, others = await parts.platforms(template.build)
-    if source is None:
-        served = f"{template.image}:{template.tags[0]}"
-        shadow = {"image": served, "digest": build.base}
-        return {"name": template.name, "image": template.image, "platform": platform, "shadowOf": shadow}
-    full_build = known.full_build
-    return {
-        "name": template.name,
-        "image": template.image,
-        "directory": str(source.folder),
-        "buildArgs": template.build.args,
-        "platform": platform,
-        "inputsSha256": build.inputs_sha256,
-        "rebuild": build.rebuild,
-        "fresh": build.fresh,
-        "bases": dict(build.bases),
-        "request": build.request or "",
-        "reason": build.reason,
-        "before": build.before,
-        "after": build.after,
-        "always": template.build.strategy == "Dockerfile",
-        "fullBuild": full_build
-        and {
-            "image": full_build.image,
-            "digest": full_build.digest,
-            "inputsSha256": full_build.inputs_sha256,
-            "inventory": await _inventory(
-                parts, full_build.inventory, folder / f"inventory-{template.name}.json"
-            ),
-        },
-        "otherPlatforms": [
-            {
-                "platform": other,
-                "fullBuild": template.build.full_build,
-                "known": await _foreign(
-                    parts, known.platforms.get(other), folder / f"inventory-{template.name}-{number}.json"
-                ),
-            }
-            for number, other in enumerate(others)
-        ],
-    }
-
-
-async def _foreign(parts: Parts, known: PlatformImage | None, file: Path) -> dict[str, str | None] | None:
-    if known is None or known.full_build is None:
-        return None
-    inventory = await _inventory(parts, known.full_build.inventory, file)
-    return {"digest": known.full_build.digest, "inventory": inventory}
-
-
-async def _inventory(parts: Parts, kept: Artifact | None, file: Path) -> str | None:
-    """Return where the kept inventory of a full build now is; None when it has to be taken anew."""
-    if kept is None:
-        return None
-    try:
-        await _write(file, await parts.records.get_blob(kept))
-    except NotFound:
-        return None
-    return str(file)
-
-
 def _run(
     parts: Parts, document: WorkspaceRuntime, action: Cascade, *, reads: tuple[Path, ...], folder: Path
 ) -> Run:
     arguments = (f"--inputs={reads[0]}", f"--out={folder / 'out'}", *parts.engine_arguments)
-    index_ca = _index_ca(parts, document)
+    ca = index_ca(parts, document)
     secrets = secret_folders(document.spec.registry, parts.settings)
     return Run(
         "cascade",
@@ -297,103 +143,5 @@ def _run(
         {"key": action.key},
         reads=reads,
         writes=(folder / "out",),
-        secrets=(*secrets, *((Path(index_ca).parent,) if index_ca else ())),
+        secrets=(*secrets, *((Path(ca).parent,) if ca else ())),
     )
-
-
-async def _recorded(  # noqa: PLR0913 -- what was asked for, what came of it, and what was known before
-    parts: Parts,
-    build: TemplateBuild,
-    result: Mapping[str, Any],
-    known: FullBuild | None,
-    *,
-    mode: str,
-    commit: str | None,
-) -> TemplateRecord:
-    platforms = {
-        name: await _platform(
-            parts, build, child, own=child["fullBuild"]["digest"] == result["fullBuild"]["digest"]
-        )
-        for name, child in (result.get("platforms") or {}).items()
-    }
-    kept = await _kept(parts, build, result["fullBuild"])
-    return TemplateRecord(
-        image=result["candidate"],
-        digest=result["digest"] if mode == "Remote" else None,
-        image_id=result["imageId"],
-        platforms=platforms,
-        full_build=_full_build_of(build, result, known, commit).model_copy(update={"inventory": kept}),
-        reason=result["reason"],
-        before=result["before"],
-        after=result["after"],
-        built_time=datetime.now(UTC),
-    )
-
-
-def _full_build_of(
-    build: TemplateBuild, result: Mapping[str, Any], known: FullBuild | None, commit: str | None
-) -> FullBuild:
-    """Return the full build that was used: the one that was known, or one of what the plan saw."""
-    full = result["fullBuild"]
-    if known is not None and known.digest == full["digest"]:
-        return known.model_copy(update={"image": full["image"]})
-    return FullBuild(
-        image=full["image"],
-        digest=full["digest"],
-        inputs_sha256=build.base.removeprefix("sha256:") if build.base else build.inputs_sha256,
-        inputs=build.inputs,
-        bases=result["bases"] or None,
-        commit=commit,
-        request=build.request,
-    )
-
-
-async def _platform(
-    parts: Parts, build: TemplateBuild, child: Mapping[str, Any], *, own: bool
-) -> PlatformImage:
-    full = child["fullBuild"]
-    foreign = None
-    if not own:
-        inventory = await _kept(parts, build, full)
-        foreign = ForeignBuild(image=full["image"], digest=full["digest"], inventory=inventory)
-    return PlatformImage(digest=child["digest"], image_id=child["imageId"], full_build=foreign)
-
-
-async def _kept(parts: Parts, build: TemplateBuild, full: Mapping[str, Any]) -> Artifact:
-    """Keep the inventory of a full build beside the records."""
-    content = await _read(Path(full["inventory"]))
-    return await parts.records.put_blob(f"inventory-{build.template}.json", content)
-
-
-def _with_templates(
-    record: ReleaseRecord,
-    builds: Mapping[str, TemplateBuild],
-    made: Mapping[str, TemplateRecord],
-    held: Mapping[str, HeldBack],
-) -> ReleaseRecord:
-    """Set the templates' images; what they follow stays in use until they are proven."""
-    for name, template in made.items():
-        shadow = builds[name].base is not None
-        follows = template.following((record.shadows if shadow else record.templates).get(name))
-        record = record.with_shadow(name, follows) if shadow else record.with_template(name, follows)
-    for name, cause in held.items():
-        record = record.holding_back(name, cause)
-    return record
-
-
-def _index_ca(parts: Parts, document: WorkspaceRuntime) -> str | None:
-    name = document.spec.package.index.ca_secret_name
-    file = parts.settings.ca_file(name, field=INDEX_CA)
-    return str(file) if file else None
-
-
-async def _write(path: Path, content: bytes) -> None:
-    def write() -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-    await asyncio.to_thread(write)
-
-
-async def _read(path: Path) -> bytes:
-    return await asyncio.to_thread(path.read_bytes)
