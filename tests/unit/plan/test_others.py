@@ -17,16 +17,7 @@ from controller.model.record import Dispatched, HeldBack, ReleaseRecord
 from controller.model.template_record import FullBuild, TemplateRecord
 from controller.plan.decide import AWAITED_RETRY, decide
 from controller.plan.preview import Preview, preview
-from controller.plan.state import (
-    Held,
-    Stale,
-    Unbuilt,
-    Undelivered,
-    Unproven,
-    Unpublished,
-    UpToDate,
-    classify,
-)
+from controller.plan.state import Held, Stale, Unbuilt, Undelivered, Unproven, Unpublished, UpToDate, classify
 from tests.unit.simulator.ground import document, sha
 from tests.unit.simulator.machine import parts_of
 from tests.unit.simulator.nouns import (

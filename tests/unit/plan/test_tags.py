@@ -16,15 +16,7 @@ from controller.plan.tags import Contest, given
 from controller.status.scope import Scope
 from controller.status.summarize import summarize
 from tests.unit.simulator.ground import document
-from tests.unit.simulator.nouns import (
-    image,
-    observation,
-    on_index,
-    record,
-    served,
-    template_record,
-    verdict,
-)
+from tests.unit.simulator.nouns import image, observation, on_index, record, served, template_record, verdict
 from tests.unit.simulator.virtual_time import NOON
 
 FOREIGN = f"sha256:{'f' * 64}"
