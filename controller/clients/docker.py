@@ -6,19 +6,17 @@ SDK raises is translated once (`_docker_errors`): an error of the engine is neve
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, Self, TypeVar
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any, Final
 
 from docker import APIClient, auth
 
-from controller.clients._docker_errors import Conflict, translated
+from controller.clients._docker_calls import CALL_SECONDS, EngineCalls
+from controller.clients._docker_errors import Conflict
 from controller.clients._docker_events import watch
 from controller.clients._docker_files import VolumeFiles
 from controller.clients._docker_read import demultiplex, parse_summary, split_reference
-from controller.clients._docker_transport import is_local, open_client
 from controller.clients.executed import ExecResult
 from controller.clients.pull_errors import pull_failed
 from controller.model.container import ContainerSummary, EngineEvent
@@ -26,15 +24,13 @@ from controller.model.errors import NotFound, Transient
 
 __all__ = ["Conflict", "DockerEngine", "ExecResult"]
 
-T = TypeVar("T")
 JsonObject = dict[str, Any]
 
-_CALL_SECONDS: Final = 60
 _PULL_SILENCE_SECONDS: Final = 300
 _STOP_MARGIN_SECONDS: Final = 60
 
 
-class DockerEngine:
+class DockerEngine(EngineCalls):
     """One Docker Engine.
 
     Every method raises NotFound (the only answer that means absence), Conflict, Transient (the engine or the way to
@@ -43,96 +39,15 @@ class DockerEngine:
     """
 
     def __init__(self, endpoint: str, *, host: str = "local", workers: int = 8) -> None:
-        self.endpoint = endpoint
-        self.host = host
-        self._workers = workers
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix=f"docker-{host}")
-        self._client: APIClient | None = None
-        self._opening = asyncio.Lock()
+        super().__init__(endpoint, host=host, workers=workers)
         self.files = VolumeFiles(self)
         """Small files in named volumes, without running anything."""
-
-    @property
-    def is_local(self) -> bool:
-        """Whether addresses on this engine's bridges can be reached from here."""
-        return is_local(self.endpoint)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Give back threads and connections; calls still under way end in their own time."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        if self._client is not None:
-            self._client.close()
-
-    async def call(self, doing: str, ask: Callable[[APIClient], T]) -> T:
-        """Run `ask` with the SDK's client in this engine's threads; `doing` completes "Could not …" on failure."""
-        client = await self._connected()
-        return await self._in_thread(doing, lambda: ask(client))
-
-    async def _connected(self) -> APIClient:
-        async with self._opening:
-            if self._client is None:
-                self._client = await self._in_thread(
-                    f"reach the engine at {self.endpoint}",
-                    lambda: open_client(
-                        self.endpoint, connections=self._workers, timeout_seconds=_CALL_SECONDS
-                    ),
-                )
-            return self._client
-
-    async def _in_thread(self, doing: str, work: Callable[[], T]) -> T:
-        def guarded() -> T:
-            with translated(doing):
-                return work()
-
-        return await asyncio.get_running_loop().run_in_executor(self._pool, guarded)
-
-    async def _request(
-        self,
-        doing: str,
-        method: str,
-        path: str,
-        *,
-        read_seconds: float = _CALL_SECONDS,
-        **options: Any,  # noqa: ANN401 -- `params` and `json` of requests
-    ) -> bytes:
-        """Ask what the SDK has no faithful method for, and return the whole answer."""
-
-        def ask(client: APIClient) -> bytes:
-            url = f"{client.base_url}/v{client.api_version}{path}"
-            answer = client.request(method, url, timeout=(_CALL_SECONDS, read_seconds), **options)
-            answer.raise_for_status()
-            return answer.content
-
-        return await self.call(doing, ask)
 
     # the engine itself
 
     async def ping(self) -> None:
         """Return when the engine answers."""
         await self.call("ping the engine", lambda client: client.ping())
-
-    async def prove_up(self) -> None:
-        """Return when the engine took and answered a new connection: it was not shutting down before this call.
-
-        An engine that shuts down takes no connection any more, ends its containers, and serves what was connected before
-        to the end: what it says of them then looks like their owners' wish. (Where a service manager holds its socket, the
-        answer is the next engine's, which has started by then what is to run.)
-
-        Raises:
-            Transient: it does not.
-        """
-
-        def greet() -> None:
-            # To open a client is to ask the engine for its version.
-            open_client(self.endpoint, connections=1, timeout_seconds=_CALL_SECONDS).close()
-
-        await self._in_thread(f"reach the engine at {self.endpoint} anew", greet)
 
     async def platform(self) -> str:
         """Return what the engine runs by itself, as `linux/amd64`."""
@@ -325,7 +240,7 @@ class DockerEngine:
                 params=params,
                 headers={"X-Registry-Auth": header} if header else {},
                 stream=True,
-                timeout=(_CALL_SECONDS, _PULL_SILENCE_SECONDS),
+                timeout=(CALL_SECONDS, _PULL_SILENCE_SECONDS),
             )
             with answer:
                 if not answer.ok:
