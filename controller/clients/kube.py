@@ -10,16 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import aiohttp
-from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from controller.clients._kube_connection import CALL_SECONDS, KubeConnection
 from controller.clients._kube_errors import Conflict, Expired, FieldsOwned, refused, translated
 from controller.clients._kube_exec import execute
 from controller.clients._kube_objects import (
@@ -67,7 +64,6 @@ __all__ = [
     "age_of",
 ]
 
-_CALL_SECONDS: Final = 30.0
 _PAGE: Final = 500
 _WATCH_SECONDS: Final = 300
 """How long the server keeps a watch open."""
@@ -76,15 +72,13 @@ _SILENCE_SECONDS: Final = 90.0
 _LOG_LIMIT_BYTES: Final = 64 * 1024
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
-_LIMITS: Final = aiohttp.ClientTimeout(total=_CALL_SECONDS)
 
 
-class KubeCluster:
+class KubeCluster(KubeConnection):
     """One cluster.
 
     Every method raises NotFound (the only answer that means absence), Transient (nothing is known), or Terminal (refused;
-    the server's words are in the message). `kubeconfig` None means the service account of the pod that we run in.
-    `answered` is told of every answer: its method (WATCH for a GET that stays) and HTTP status.
+    the server's words are in the message). `may_execute` allows commands in pods; for the rest see `KubeConnection`.
     """
 
     def __init__(
@@ -95,50 +89,8 @@ class KubeCluster:
         may_execute: bool = False,
         answered: Callable[[str, int], None] = lambda _method, _status: None,
     ) -> None:
-        self._kubeconfig = kubeconfig
-        self._context = context
+        super().__init__(kubeconfig, context=context, answered=answered)
         self._may_execute = may_execute
-        self._answered = answered
-        self._client: ApiClient | None = None
-
-    async def __aenter__(self) -> Self:
-        configuration = Configuration()
-        try:
-            if self._kubeconfig is None:
-                load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library types its models and not its connection
-            else:
-                await load_kube_config(  # type: ignore[no-untyped-call]  # the library types its models and not its connection
-                    str(self._kubeconfig), self._context, configuration, persist_config=False
-                )
-        except (ConfigException, OSError, ValueError) as error:
-            where = self._kubeconfig or "the service account of this pod"
-            raise Terminal(
-                "ClusterUnknown",
-                f"Could not read {where}: {' '.join(str(error).split()).rstrip('.')}.",
-                fix="Name a kubeconfig with a context that exists.",
-            ) from error
-        self._client = ApiClient(configuration)
-        self._client.user_agent = "workspace-runtime"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]  # the library types its models and not its connection
-
-    async def credentials(self) -> Credentials:
-        """Return how the server is reached now; a token that expires is the newest one."""
-        configuration = self._opened.configuration
-        header = await configuration.get_api_key_with_prefix("BearerToken") or ""
-        scheme, _, token = header.rpartition(" ")
-        return Credentials(
-            server=str(configuration.host),
-            ca_file=configuration.ssl_ca_cert,
-            certificate=configuration.cert_file,
-            key=configuration.key_file,
-            scheme=scheme or None,
-            token=token or None,
-            insecure=not configuration.verify_ssl,
-        )
 
     async def read(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
         """Return one object. Raises NotFound when there is none."""
@@ -241,7 +193,7 @@ class KubeCluster:
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
         limits = aiohttp.ClientTimeout(
-            total=_WATCH_SECONDS + silence_seconds, sock_connect=_CALL_SECONDS, sock_read=silence_seconds
+            total=_WATCH_SECONDS + silence_seconds, sock_connect=CALL_SECONDS, sock_read=silence_seconds
         )
         doing = f"watch {resource.plural} in {_where(namespace)}"
         async with self._stream(Call("GET", resource.path(namespace), doing, query=query), limits) as lines:
@@ -254,7 +206,7 @@ class KubeCluster:
         """Yield the lines that a container of the pod `at` has written and writes, until it ends."""
         doing = f"read the log of {at}"
         query = {"container": container, "follow": "true"}
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=_CALL_SECONDS)
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CALL_SECONDS)
         async with self._stream(Call("GET", at.path("log"), doing, query=query), limits) as lines:
             async for line in lines:
                 yield line.decode(errors="replace").rstrip("\r\n")
@@ -285,55 +237,9 @@ class KubeCluster:
         """Return the last lines that a container of the pod `at` wrote."""
         doing = f"read the log of {at}"
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LOG_LIMIT_BYTES)}
-        async with self._stream(Call("GET", at.path("log"), doing, query=query), _LIMITS) as log:
+        async with self._stream(Call("GET", at.path("log"), doing, query=query)) as log:
             content = await log.read()
         return tuple(content.decode(errors="replace").splitlines())
-
-    @property
-    def _opened(self) -> ApiClient:
-        if self._client is None:
-            raise RuntimeError("KubeCluster is used outside its `async with`")
-        return self._client
-
-    async def _send(self, call: Call, limits: aiohttp.ClientTimeout = _LIMITS) -> aiohttp.ClientResponse:
-        """Send one request and return the answer, its body unread."""
-        _, url, headers, _, _ = await self._opened.param_serialize(
-            call.method,
-            call.path,
-            query_params=[(key, value) for key, value in call.query.items() if value],
-            header_params={"Content-Type": call.content_type, "Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
-        answer = await self._opened.call_api(call.method, url, headers, call.body, None, limits)
-        response: aiohttp.ClientResponse = answer.response
-        self._answered("WATCH" if "watch" in call.query else call.method, response.status)
-        return response
-
-    @asynccontextmanager
-    async def _stream(
-        self, call: Call, limits: aiohttp.ClientTimeout
-    ) -> AsyncGenerator[aiohttp.StreamReader, None]:
-        """Send one request and give the answer's body, as it comes; what goes wrong inside is translated, too."""
-        with translated(call.doing):
-            answer = await self._send(call, limits)
-            try:
-                if answer.status >= HTTPStatus.BAD_REQUEST:
-                    raise refused(call.doing, answer.status, await answer.read(), answer.headers)
-                yield answer.content
-            finally:
-                answer.close()
-
-    async def _ask(self, call: Call) -> JsonObject:
-        with translated(call.doing):
-            answer = await self._send(call)
-            try:
-                content = await answer.read()
-            finally:
-                answer.release()
-            if answer.status >= HTTPStatus.BAD_REQUEST:
-                raise refused(call.doing, answer.status, content, answer.headers)
-            document: JsonObject = json.loads(content)
-            return document
 
 
 def _where(namespace: str | None) -> str:

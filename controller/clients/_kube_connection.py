@@ -1,0 +1,122 @@
+"""The connection to a Kubernetes API server: what is sent over it, and what its answers mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+from typing import Final, Self
+
+import aiohttp
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from controller.clients._kube_errors import refused, translated
+from controller.clients._kube_objects import Call, Credentials, JsonObject
+from controller.model.errors import Terminal
+
+CALL_SECONDS: Final = 30.0
+_LIMITS: Final = aiohttp.ClientTimeout(total=CALL_SECONDS)
+
+
+class KubeConnection:
+    """One API server, reached with the library's kubeconfig, certificates and tokens.
+
+    `kubeconfig` None means the service account of the pod that we run in. `answered` is told of every answer: its method
+    (WATCH for a GET that stays) and HTTP status.
+    """
+
+    def __init__(
+        self, kubeconfig: Path | None, *, context: str | None, answered: Callable[[str, int], None]
+    ) -> None:
+        self._kubeconfig = kubeconfig
+        self._context = context
+        self._answered = answered
+        self._client: ApiClient | None = None
+
+    async def __aenter__(self) -> Self:
+        configuration = Configuration()
+        try:
+            if self._kubeconfig is None:
+                load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+            else:
+                await load_kube_config(  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+                    str(self._kubeconfig), self._context, configuration, persist_config=False
+                )
+        except (ConfigException, OSError, ValueError) as error:
+            where = self._kubeconfig or "the service account of this pod"
+            raise Terminal(
+                "ClusterUnknown",
+                f"Could not read {where}: {' '.join(str(error).split()).rstrip('.')}.",
+                fix="Name a kubeconfig with a context that exists.",
+            ) from error
+        self._client = ApiClient(configuration)
+        self._client.user_agent = "workspace-runtime"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._client is not None:
+            await self._client.close()  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+
+    async def credentials(self) -> Credentials:
+        """Return how the server is reached now; a token that expires is the newest one."""
+        configuration = self._opened.configuration
+        header = await configuration.get_api_key_with_prefix("BearerToken") or ""
+        scheme, _, token = header.rpartition(" ")
+        return Credentials(
+            server=str(configuration.host),
+            ca_file=configuration.ssl_ca_cert,
+            certificate=configuration.cert_file,
+            key=configuration.key_file,
+            scheme=scheme or None,
+            token=token or None,
+            insecure=not configuration.verify_ssl,
+        )
+
+    @property
+    def _opened(self) -> ApiClient:
+        if self._client is None:
+            raise RuntimeError("KubeCluster is used outside its `async with`")
+        return self._client
+
+    async def _send(self, call: Call, limits: aiohttp.ClientTimeout = _LIMITS) -> aiohttp.ClientResponse:
+        """Send one request and return the answer, its body unread."""
+        _, url, headers, _, _ = await self._opened.param_serialize(
+            call.method,
+            call.path,
+            query_params=[(key, value) for key, value in call.query.items() if value],
+            header_params={"Content-Type": call.content_type, "Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        answer = await self._opened.call_api(call.method, url, headers, call.body, None, limits)
+        response: aiohttp.ClientResponse = answer.response
+        self._answered("WATCH" if "watch" in call.query else call.method, response.status)
+        return response
+
+    @asynccontextmanager
+    async def _stream(
+        self, call: Call, limits: aiohttp.ClientTimeout = _LIMITS
+    ) -> AsyncGenerator[aiohttp.StreamReader, None]:
+        """Send one request and give the answer's body, as it comes; what goes wrong inside is translated, too."""
+        with translated(call.doing):
+            answer = await self._send(call, limits)
+            try:
+                if answer.status >= HTTPStatus.BAD_REQUEST:
+                    raise refused(call.doing, answer.status, await answer.read(), answer.headers)
+                yield answer.content
+            finally:
+                answer.close()
+
+    async def _ask(self, call: Call) -> JsonObject:
+        with translated(call.doing):
+            answer = await self._send(call)
+            try:
+                content = await answer.read()
+            finally:
+                answer.release()
+            if answer.status >= HTTPStatus.BAD_REQUEST:
+                raise refused(call.doing, answer.status, content, answer.headers)
+            document: JsonObject = json.loads(content)
+            return document
