@@ -9,6 +9,7 @@ import pytest
 
 from controller.api import meanings
 from controller.api.conditions import ConditionType, Reason
+from controller.api.run_meanings import RUN_REASONS
 from controller.api.status import TemplateStatus
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -85,8 +86,8 @@ def test_what_a_builder_run_refuses_is_a_known_reason() -> None:
         not in {"oci", "index"}  # they raise errors of their own, translated at the border
     ]
     found = {word for file in files for word in words(file, "Refused")}
-    assert found - NEVER_OF_A_LOOP <= set(meanings.RUN_REASONS)
-    assert set(meanings.RUN_REASONS) <= found | {
+    assert found - NEVER_OF_A_LOOP <= set(RUN_REASONS)
+    assert set(RUN_REASONS) <= found | {
         "ImageMissing"
     }  # which `builder.stages.promote` raises in a word of its own
 
