@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from controller.api.v1alpha1 import PLATFORM_PATTERN
+from controller.api.patterns import PLATFORM_PATTERN
 from controller.model.errors import Terminal
 from controller.secret_files import BasicCredentials
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from controller.api.patterns import NAME_PATTERN
 from controller.api.strategies import BUILD_RULES, OURS, TEMPLATE_RULES
-from controller.api.v1alpha1._base import NAME_PATTERN
 from controller.api.v1alpha1.git import LOOPBACK_PATTERN, NOBODY_BY_SSH, PLAIN_HTTP
 from controller.api.v1alpha1.source import NO_SOURCE, TWO_SOURCES
 

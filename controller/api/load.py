@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from controller.api.field_error import FieldError
-from controller.api.v1alpha1 import PATTERN_WORDS, RENAMED, WorkspaceRuntime
+from controller.api.patterns import PATTERN_WORDS
+from controller.api.v1alpha1 import RENAMED, WorkspaceRuntime
 
 Path = tuple[str | int, ...]
 

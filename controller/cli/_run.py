@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +14,10 @@ import click
 
 from controller.admin.health import Health
 from controller.api.status import Status
+from controller.cli._drive import Goal
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
+from controller.clients.runs import Runs
 from controller.model.actions import Action, Cascade, Prune, Replace
 from controller.plan.state import Blocked
 from controller.reconcile.loop import Reconciler
@@ -33,48 +33,19 @@ if TYPE_CHECKING:
     from controller.admin.server import Address
 
 
-@dataclass(frozen=True, slots=True)
-class Goal:
-    """How long to run: once or for good, until a condition is true, for so many seconds; and where to listen."""
-
-    once: bool
-    until: str | None
-    wait: float | None
-    listen: tuple[str, int] | None = None
-
-    def reached(self, status: Status) -> bool:
-        """Whether the condition that was waited for is true."""
-        return self.until is not None and status.is_true(self.until)
-
-
-def drive(file: Path, *, state: Path | None, secrets: Path | None, goal: Goal) -> int:
-    """Reconcile the object in `file` and return the exit code.
+async def run(file: Path, state: Path | None, secrets: Path | None, goal: Goal, runs: Runs) -> int:
+    """Reconcile the object in `file` with these builder runs and return the exit code.
 
     Raises:
         Problem: the document, the environment or a Secret is not valid, or another run is at it.
     """
-    try:
-        with progress_on_stderr() as progress:
-            return asyncio.run(_run(file, state, secrets, progress, goal))
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        click.echo("Stopped; the next run goes on from here.", err=True)
-        return Exit.FAILED
-
-
-async def _run(file: Path, state: Path | None, secrets: Path | None, progress: Progress, goal: Goal) -> int:
-    task = asyncio.current_task()
-    if task is not None:
-        # As on Ctrl-C: what is under way is cancelled, cleans up, and is found by the next run.
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    async with open_session(file, state=state, secrets=secrets, say=progress.say) as session:
-        with sole_runner(session.folder):
-            return await _drive(session, file, progress, goal)
+    with progress_on_stderr() as progress:
+        async with open_session(file, state=state, secrets=secrets, say=progress.say, runs=runs) as session:
+            with sole_runner(session.folder):
+                return await _drive(session, file, progress, goal)
 
 
 async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -> int:
-    stored = await session.store.read()
-    if stored.status.resolved_version != stored.document.spec.version:
-        session.world.parts.runs.prepare("package")  # most likely what is to be done first
     wake = asyncio.Event()
     narrator = _Narrator(progress)
     told = Observers([narrator])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 from pathlib import Path
 
@@ -89,13 +88,7 @@ def run(  # noqa: PLR0913 -- one parameter per documented option
     """
     if not once and (until is not None or wait is not None):
         raise click.UsageError("--until and --wait go with --once.")
-    # Nothing that is imported becomes garbage; looking for it takes a fifth of the time, here and in every later round.
-    gc.disable()
-    try:
-        from controller.cli._run import Goal, drive  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
-    finally:
-        gc.freeze()
-        gc.enable()
+    from controller.cli._drive import Goal, drive  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
 
     try:
         return drive(file, state=state, secrets=secrets, goal=Goal(once, until, wait, listen))

@@ -65,6 +65,10 @@ class Run:
         return hashlib.sha256(document.encode()).hexdigest()
 
 
+BUILDS_AT_ONCE: Final = 2
+"""Builder runs of one process; each may use several cores."""
+
+
 class BuilderRuns(Protocol):
     """Where builder runs happen."""
 

@@ -21,7 +21,7 @@ from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_hosts
 from controller.clients.registry_records import RegistryRecords
-from controller.clients.runs import BuilderRuns, Runs
+from controller.clients.runs import BUILDS_AT_ONCE, BuilderRuns, Runs
 from controller.model.actions import Action, Replace
 from controller.model.observation import Observation
 from controller.model.target import Target
@@ -33,7 +33,6 @@ from controller.reconcile.release_world import ReleaseWorld, release_world
 from controller.settings import Settings
 from controller.variables import GitHubPlace
 
-BUILDS_AT_ONCE: Final = 2
 _INHERITED: Final = (
     "PATH",
     "LANG",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.runs import Runs
 from controller.settings import Settings
 from controller.standalone.store import FileStore, object_folder, read_document, saved_status
 from controller.standalone.world import ALL, Needs, StandaloneWorld, open_world
@@ -30,15 +31,18 @@ class Session:
 
 
 @asynccontextmanager
-async def open_session(
+async def open_session(  # noqa: PLR0913 -- each is one thing that an object is opened with
     file: Path,
     *,
     state: Path | None,
     secrets: Path | None,
     say: Callable[[str], None] = lambda _: None,
     needs: Needs = ALL,
+    runs: Runs | None = None,
 ) -> AsyncIterator[Session]:
     """Open the object in `file`; nothing is written and nothing but the Secrets for `needs` is read until it is used.
+
+    Builder runs are those of `runs`, or new ones.
 
     Raises:
         Terminal: the document, the environment or a Secret is not valid.
@@ -46,7 +50,7 @@ async def open_session(
     document = read_document(file)
     settings = Settings.of_process(secrets_dir=secrets, state_dir=state)
     folder = object_folder(settings.state_dir, document)
-    world = open_world(document, settings, base=_base(file), folder=folder, say=say, needs=needs)
+    world = open_world(document, settings, base=_base(file), folder=folder, say=say, needs=needs, runs=runs)
     async with world as opened:
         yield Session(document, folder, FileStore(file, folder), opened)
 

@@ -19,7 +19,7 @@ from controller.clients.index import PackageIndex, index_client
 from controller.clients.parts import Parts
 from controller.clients.records import RecordStore
 from controller.clients.registry_records import RegistryRecords
-from controller.clients.runs import Runs
+from controller.clients.runs import BUILDS_AT_ONCE, Runs
 from controller.model.actions import Action, Replace
 from controller.model.observation import Observation
 from controller.model.target import Target
@@ -35,8 +35,6 @@ from controller.standalone.writer import WriterName
 
 if TYPE_CHECKING:
     from controller.reconcile.cluster_targets import ClusterTargets
-
-BUILDS_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +112,11 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
     folder: Path,
     say: Callable[[str], None],
     needs: Needs = ALL,
+    runs: Runs | None = None,
 ) -> AsyncIterator[StandaloneWorld]:
     """Open what `document` works with; `base` is where its relative paths start, `folder` the object's state.
+
+    Builder runs are those of `runs`, or new ones.
 
     Raises:
         Terminal: a Secret is missing or incomplete; nothing was reached yet.
@@ -140,7 +141,7 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
                 opened.writing, spec.registry.artifacts, cache=folder / "blobs", writer=writer
             )
         runs = await stack.enter_async_context(
-            aclosing(Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
+            aclosing(runs or Runs(settings.child_environment, parallel=BUILDS_AT_ONCE))
         )
         checkouts = Checkouts(base, folder / "checkouts", settings)
         stack.push_async_callback(checkouts.aclose)

@@ -6,15 +6,7 @@ Field descriptions are user documentation. One file per subject; what others use
 
 from __future__ import annotations
 
-from controller.api.v1alpha1._base import (
-    PATTERN_WORDS,
-    PLATFORM_PATTERN,
-    RENAMED,
-    REPOSITORY,
-    Document,
-    ImageName,
-    Platform,
-)
+from controller.api.v1alpha1._base import RENAMED, REPOSITORY, Document, ImageName, Platform
 from controller.api.v1alpha1.build import Build, Dispatch
 from controller.api.v1alpha1.document import Metadata, WorkspaceRuntime
 from controller.api.v1alpha1.git import Git
@@ -34,8 +26,6 @@ from controller.api.v1alpha1.targets import DockerHost, Selector, Targets, Workl
 from controller.api.v1alpha1.templates import Template
 
 __all__ = [
-    "PATTERN_WORDS",
-    "PLATFORM_PATTERN",
     "RENAMED",
     "REPOSITORY",
     "Build",

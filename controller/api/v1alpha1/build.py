@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 from pydantic.alias_generators import to_camel
 
+from controller.api.patterns import GITHUB_PATTERN
 from controller.api.strategies import OURS, Strategy, check_build
-from controller.api.v1alpha1._base import GITHUB_PATTERN, Distinct, Document, ImageName, Platform, SecretName
+from controller.api.v1alpha1._base import Distinct, Document, ImageName, Platform, SecretName
 from controller.api.v1alpha1.git import TemplateGit
 
 

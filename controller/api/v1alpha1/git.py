@@ -8,13 +8,8 @@ from typing import Annotated, Final
 from pydantic import Field, model_validator
 
 from controller.api.field_error import FieldError
-from controller.api.v1alpha1._base import (
-    GIT_PATH_PATTERN,
-    GIT_REF_PATTERN,
-    GIT_URL_PATTERN,
-    Document,
-    SecretName,
-)
+from controller.api.patterns import GIT_PATH_PATTERN, GIT_REF_PATTERN, GIT_URL_PATTERN
+from controller.api.v1alpha1._base import Document, SecretName
 
 LOOPBACK_PATTERN: Final = r"^http://(localhost|127\.[0-9.]+|\[::1\])([:/]|$)"
 """Plain HTTP that no other machine can read or change."""

@@ -6,15 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from controller.api.v1alpha1._base import (
-    DISTRIBUTION_PATTERN,
-    MODULE_PATTERN,
-    PUBLIC_KEY_PATTERN,
-    Document,
-    PackageVersion,
-    SecretName,
-    Url,
-)
+from controller.api.patterns import DISTRIBUTION_PATTERN, MODULE_PATTERN, PUBLIC_KEY_PATTERN
+from controller.api.v1alpha1._base import Document, PackageVersion, SecretName, Url
 
 
 class Index(Document):

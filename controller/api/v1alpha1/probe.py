@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from controller.api.field_error import FieldError
+from controller.api.patterns import VARIABLE_PATTERN
 from controller.api.quantity import CPU, MEMORY, memory_bytes, nano_cpus
-from controller.api.v1alpha1._base import VARIABLE_PATTERN, ConfigMapName, Document, matched
+from controller.api.v1alpha1._base import ConfigMapName, Document, matched
 
 
 def _checked_by(read: Callable[[object], int]) -> Callable[[object], object]:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from controller.api.v1alpha1._base import ARTIFACTS_PATTERN, Document, SecretName
+from controller.api.patterns import ARTIFACTS_PATTERN
+from controller.api.v1alpha1._base import Document, SecretName
 
 
 class Pruning(Document):

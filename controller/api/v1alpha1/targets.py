@@ -6,15 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from controller.api.v1alpha1._base import (
-    ENDPOINT_PATTERN,
-    PREFIX_PATTERN,
-    Distinct,
-    Document,
-    Labels,
-    Name,
-    SecretName,
-)
+from controller.api.patterns import ENDPOINT_PATTERN, PREFIX_PATTERN
+from controller.api.v1alpha1._base import Distinct, Document, Labels, Name, SecretName
 
 
 class Selector(Document):

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.api.load import InvalidDocument, load
-from controller.api.v1alpha1 import PATTERN_WORDS, WorkspaceRuntime
+from controller.api.patterns import PATTERN_WORDS
+from controller.api.v1alpha1 import WorkspaceRuntime
 
 SAMPLES = Path(__file__).resolve().parents[3] / "crds" / "samples"
 VALID = """\
