@@ -15,6 +15,8 @@ from pathlib import Path
 import click
 
 from controller.admin.server import Address
+from controller.cli.output import exit_code
+from controller.cli.parameters import Listen
 from controller.model.errors import Problem
 from controller.operator.process import Options, serve
 from controller.settings import Settings
@@ -45,6 +47,7 @@ from controller.telemetry.log import write_log
 )
 @click.option(
     "--listen",
+    type=Listen(),
     envvar="WSR_LISTEN",
     default="127.0.0.1:8080",
     show_default=True,
@@ -94,7 +97,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     targets: str,
     pod: str,
     lease: str | None,
-    listen: str,
+    listen: tuple[str, int],
     state: Path | None,
     secrets: Path | None,
     builder_image: str | None,
@@ -123,7 +126,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             namespaces=namespaces,
             pod=pod,
             lease=lease,
-            listen=_address(listen),
+            listen=Address(*listen),
             state=settings.state_dir,
             secrets=secrets or made or Path(),
             builder_image=builder_image,
@@ -138,12 +141,5 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             shutil.rmtree(made, ignore_errors=True)
 
 
-def _address(given: str) -> Address:
-    host, _, port = given.rpartition(":")
-    if not host or not port.isdigit():
-        raise click.BadParameter(f"{given!r} is no address; write HOST:PORT.", param_hint="--listen")
-    return Address(host.strip("[]"), int(port))
-
-
 if __name__ == "__main__":
-    sys.exit(main(standalone_mode=False))
+    sys.exit(exit_code(main))

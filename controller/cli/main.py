@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from controller.cli.output import Exit
+from controller.cli.output import exit_code
 
 VERBS: Final = {
     "build": "Write the build tree of the runtime package.",
@@ -59,13 +59,4 @@ def wsr() -> None:
 
 def main() -> None:
     """Run `wsr` and leave with its exit code."""
-    try:
-        code = wsr.main(standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except click.exceptions.Exit as error:
-        code = error.exit_code
-    except click.Abort:
-        code = Exit.FAILED
-    sys.exit(code)
+    sys.exit(exit_code(wsr))

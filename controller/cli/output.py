@@ -34,6 +34,20 @@ OUTPUT = click.option(
 )
 
 
+def exit_code(command: click.Command) -> int:
+    """Run a command of this process with what follows its name, and return how it ended; wrong use is told on stderr."""
+    try:
+        code: int = command.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.Abort:
+        return Exit.FAILED
+    return code
+
+
 def print_facts(facts: Mapping[str, Any], output: str, table: Sequence[str]) -> None:
     """Print `facts` as JSON or YAML, or the lines of `table`."""
     if output == "json":

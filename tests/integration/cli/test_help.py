@@ -80,3 +80,26 @@ def test_wrong_use_ends_with_2_and_says_what_is_wrong(arguments: list[str], word
 
 def test_the_version_is_the_one_installed() -> None:
     assert wsr("--version").stdout == f"wsr, version {version('workspace-runtime-controller')}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "Missing option '--namespace'"),
+        (
+            ["--namespace", "x", "--listen", "here"],
+            "'here' is not an address; write it like 8089 or 127.0.0.1:8089.",
+        ),
+    ],
+)
+def test_wrong_use_of_the_operator_is_refused_in_words(arguments: list[str], words: str) -> None:
+    refused = subprocess.run(
+        [sys.executable, "-m", "controller", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert refused.returncode == 2
+    assert words in refused.stderr
+    assert "Traceback" not in refused.stderr
