@@ -16,9 +16,10 @@ _STDERR: Final = 2
 def parse_summary(row: Mapping[str, Any]) -> ContainerSummary:
     """Return one row of `GET /containers/json`.
 
-    A container has one name of its own; `/consumer/alias` among its names is a legacy link from `consumer`.
+    A container has one name of its own; `/consumer/alias` among its names is a legacy link from `consumer`. An engine
+    lists names, ports, networks and mounts in another order each time: here they are sorted, so that equal rows are equal.
     """
-    names = [name.removeprefix("/") for name in row.get("Names") or ()]
+    names = sorted(name.removeprefix("/") for name in row.get("Names") or ())
     own = [name for name in names if "/" not in name]
     networks = (row.get("NetworkSettings") or {}).get("Networks") or {}
     mode = (row.get("HostConfig") or {}).get("NetworkMode") or ""
@@ -29,17 +30,22 @@ def parse_summary(row: Mapping[str, Any]) -> ContainerSummary:
         image_id=row["ImageID"],
         state=ContainerState(row["State"]),
         labels=row.get("Labels") or {},
-        ports=tuple(
-            PublishedPort(port["PrivatePort"], port["Type"], port.get("IP"), port.get("PublicPort"))
-            for port in row.get("Ports") or ()
-        ),
+        ports=tuple(sorted(map(_port, row.get("Ports") or ()), key=repr)),
         addresses={
-            name: endpoint["IPAddress"] for name, endpoint in networks.items() if endpoint.get("IPAddress")
+            name: endpoint["IPAddress"]
+            for name, endpoint in sorted(networks.items())
+            if endpoint.get("IPAddress")
         },
-        mounts=tuple(mount.get("Name") or mount.get("Source") or "" for mount in row.get("Mounts") or ()),
+        mounts=tuple(
+            sorted(mount.get("Name") or mount.get("Source") or "" for mount in row.get("Mounts") or ())
+        ),
         link_consumers=tuple(name.partition("/")[0] for name in names if "/" in name),
         network_of=mode.partition(":")[2] if mode.startswith("container:") else None,
     )
+
+
+def _port(port: Mapping[str, Any]) -> PublishedPort:
+    return PublishedPort(port["PrivatePort"], port["Type"], port.get("IP"), port.get("PublicPort"))
 
 
 def demultiplex(frames: bytes) -> tuple[bytes, bytes]:
