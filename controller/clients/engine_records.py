@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from controller.clients.amendments import Amendments
 from controller.clients.docker import DockerEngine
 from controller.clients.records import FileCache, artifact_of, read_record, verify
 from controller.model.errors import NotFound
@@ -26,7 +27,7 @@ class EngineRecords:
         self._engine = engine
         self._volume = volume
         self._files = FileCache(cache)
-        self._amending = asyncio.Lock()
+        self._amendments = Amendments(asyncio.Lock(), self._amend)
 
     async def versions(self) -> frozenset[str]:
         """See `RecordStore`."""
@@ -56,8 +57,10 @@ class EngineRecords:
 
     async def amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
         """See `RecordStore`; the volume is that of one engine, and its writers are the runs of one machine."""
-        async with self._amending:
-            await self.put(change(await self.get(version)))
+        await self._amendments.make(version, change)
+
+    async def _amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
+        await self.put(change(await self.get(version)))
 
     async def put_blob(self, name: str, content: bytes) -> Artifact:
         """See `RecordStore`."""

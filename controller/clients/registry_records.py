@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from controller.api.conditions import Reason
+from controller.clients.amendments import Amendments
 from controller.clients.record_reader import (
     CHANGED_TAG,
     DONE_TYPE,
@@ -108,6 +109,7 @@ class RegistryRecords:
         self._may_delete = True
         # One write at a time: registry 2.8 answers 400 to a manifest whose blob is being linked by another upload.
         self._writing = asyncio.Lock()
+        self._amendments = Amendments(self._writing, self._amend)
 
     async def versions(self) -> frozenset[str]:
         """See `RecordStore`."""
@@ -130,12 +132,14 @@ class RegistryRecords:
                 await self._write(record, before)
 
     async def amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
-        """See `RecordStore`."""
-        async with self._writing:
-            before = await self._patiently(partial(self.get, version))
-            record = change(before)
-            if record != before:
-                await self._write(record, before)
+        """See `RecordStore`; what comes while one write is at work is written by one more."""
+        await self._amendments.make(version, change)
+
+    async def _amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
+        before = await self._patiently(partial(self.get, version))
+        record = change(before)
+        if record != before:
+            await self._write(record, before)
 
     async def put_blob(self, name: str, content: bytes) -> Artifact:
         """See `RecordStore`."""
