@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from builder.contract import immutable_tag
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.clients.host_tags import let_host_follow
 from controller.clients.parts import Parts
-from controller.clients.registry_config import pull_credentials, registry_access, secret_folders
+from controller.clients.registry_config import registry_access, secret_folders
 from controller.clients.runs import Run
 from controller.model.actions import Promote, Tag
-from controller.model.errors import NotFound, Terminal, Transient
+from controller.model.errors import Terminal, Transient
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord
 
@@ -70,10 +71,11 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
         }
         for move in action.moves
     ]
+    tags = [(move.template, move.tag) for move in action.moves]
     back = action.version != document.spec.version
     if back:
         # Once no tag of the registry names the failed version, nobody comes back for the host's.
-        await _followed(parts, document, action, used)
+        await let_host_follow(parts, document, tags, used)
     try:
         await _run(parts, document, key=action.key, moves=moves)
     except Terminal as refusal:
@@ -82,53 +84,16 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
             raise Transient(refusal.message) from refusal
         raise
     if not back:
-        await _followed(parts, document, action, used)
+        await let_host_follow(parts, document, tags, used)
     await parts.amend(
         action.version, lambda current: _promoted(current, action), wheel_sha256=record.wheel.sha256
     )
     return ", ".join(str(move["to"]) for move in moves)
 
 
-async def _followed(
-    parts: Parts, document: WorkspaceRuntime, action: Promote, used: Mapping[str, TemplateRecord]
-) -> None:
-    """Let the host's own moving tags, which new workspaces are created from, stand for what those of the registry do."""
-    if document.spec.registry.mode != "Remote" or parts.engine is None:
-        return
-    templates = {template.name: template for template in document.spec.templates}
-    there = await parts.engine.images()
-    for move in action.moves:
-        template = templates[move.template]
-        name = f"{template.image}:{move.tag}"
-        await _follow(parts, document, template, used[move.template], name, present=there.get(name))
-
-
-async def _follow(  # noqa: PLR0913 -- which tag, to which image, and where that comes from
-    parts: Parts,
-    document: WorkspaceRuntime,
-    template: Template,
-    image: TemplateRecord,
-    name: str,
-    *,
-    present: str | None,
-) -> None:
-    """Move one tag of the host, which stands for `present`; one that has neither tag nor image pulls the tag when it needs it."""
-    try:
-        found = str((await parts.docker.inspect_image(image.exact))["Id"])
-    except NotFound:
-        if present is None:
-            return
-        credentials = pull_credentials(document.spec.registry, parts.settings, image=image.exact)
-        platform, _ = await parts.platforms(template.build)
-        found = await parts.docker.pull(image.exact, credentials=credentials, platform=platform)
-    if present != found:
-        await parts.docker.tag_image(image.exact, name)
-
-
 def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:
     for move in action.moves:
-        template = record.templates[move.template].tagged(move.tag, expected=move.expected)
-        record = record.with_template(move.template, template)
+        record = record.promoted_to(move.template, move.tag, expected=move.expected)
     return record
 
 
@@ -137,9 +102,7 @@ def _named(record: ReleaseRecord, name: str, identity: str, image: str) -> Relea
     used = record.in_use.templates.get(name)
     if used is None or used.identity != identity:
         return record
-    named, recorded = used.model_copy(update={"image": image}), record.templates[name]
-    newest = recorded.identity == identity
-    return record.with_template(name, named if newest else recorded.model_copy(update={"previous": named}))
+    return record.with_used(name, used.model_copy(update={"image": image}))
 
 
 async def _immutable(parts: Parts, template: Template, version: str, recorded: TemplateRecord) -> str:

@@ -115,6 +115,20 @@ class ReleaseRecord(RecordPart):
         """Return the record with one template's image set, the others as they are."""
         return self.model_copy(update={"templates": {**self.templates, name: template}})
 
+    def with_used(self, name: str, image: TemplateRecord) -> Self:
+        """Return the record with what is known of the image in use; a newer one that has not passed stays before it."""
+        newest = self.templates[name]
+        if newest.identity != image.identity:
+            image = newest.model_copy(update={"previous": image})
+        return self.with_template(name, image)
+
+    def promoted_to(self, name: str, tag: str, *, expected: str) -> Self:
+        """Return the record with a moving tag of a template set to its image in use, taken from `expected`: that is given once."""
+        used = self.in_use.templates[name]
+        record = self.with_used(name, used.tagged(tag))
+        newest = record.templates[name]
+        return record.with_template(name, newest.giving_no_more(expected))
+
     def with_shadow(self, name: str, shadow: TemplateRecord) -> Self:
         """Return the record with the image that stands in for one template's at the gate."""
         return self.model_copy(update={"shadows": {**self.shadows, name: shadow}})

@@ -105,6 +105,7 @@ def _with_tags_of(known: TemplateRecord, template: TemplateRecord) -> TemplateRe
     return template.model_copy(
         update={
             "tags": tuple(sorted({*known.tags, *template.tags})),
+            "earlier_tags": tuple(sorted({*known.earlier_tags, *template.earlier_tags})),
             "taken": tuple(sorted({*known.taken, *template.taken})),
             "followed": tuple(sorted({*known.followed, *template.followed})),
         }

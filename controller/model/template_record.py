@@ -86,7 +86,10 @@ class TemplateRecord(RecordPart):
     built_time: Moment | None = None
     """When this image was recorded; None in records of earlier releases."""
     tags: tuple[str, ...] = ()
-    """The moving tags that were set to this image, or to one of the version that it follows."""
+    """The moving tags that were set to this very image, where it is served and on the host that did so. Earlier releases
+    noted those here, too, that had been set to an image that this one follows."""
+    earlier_tags: tuple[str, ...] = ()
+    """The moving tags that were set to images of the same version that this one follows."""
     taken: tuple[Digest, ...] = ()
     """Images that moving tags may be taken from, although somebody else put them there: their owner said so. Earlier
     releases noted those here, too, that this one follows."""
@@ -128,27 +131,38 @@ class TemplateRecord(RecordPart):
         """The newest image that passed the gate: this one, else the one that it follows, else none."""
         return self if self.proven else self.previous
 
+    @property
+    def all_tags(self) -> frozenset[str]:
+        """The moving tags that were set to this image or to one of the version that it follows."""
+        followed = self.previous.all_tags if self.previous is not None else ()
+        return frozenset({*self.tags, *self.earlier_tags, *followed})
+
     def giving(self, digest: str) -> TemplateRecord:
         """Return this image as one that moving tags may be taken for from `digest`."""
         return self.model_copy(update={"taken": tuple(sorted({*self.taken, digest}))})
 
-    def tagged(self, tag: str, *, expected: str) -> TemplateRecord:
-        """Return this image as the one that a moving tag stands for, which was taken from `expected`: that is given once."""
-        tags = tuple(sorted({*self.tags, tag}))
-        return self.model_copy(update={"tags": tags, "taken": tuple(sorted({*self.taken} - {expected}))})
+    def tagged(self, tag: str) -> TemplateRecord:
+        """Return this image as the one that a moving tag stands for."""
+        return self.model_copy(update={"tags": tuple(sorted({*self.tags, tag}))})
+
+    def giving_no_more(self, digest: str) -> TemplateRecord:
+        """Return this image as one that a moving tag was taken for from `digest`: that is given once."""
+        return self.model_copy(update={"taken": tuple(sorted({*self.taken} - {digest}))})
 
     def following(self, earlier: TemplateRecord | None) -> TemplateRecord:
         """Return this image as the one that follows `earlier`; the very image that was proven before stays proven."""
         if earlier is None:
             return self
         facts: dict[str, object] = {
-            "tags": earlier.tags,
+            "earlier_tags": tuple(sorted(earlier.all_tags)),
             "taken": earlier.taken,
             "followed": tuple(sorted({*earlier.followed, earlier.identity} - {"", self.identity})),
         }
+        if earlier.identity == self.identity:
+            facts |= {"tags": earlier.tags}
         for known in (earlier, earlier.previous):
             if known is not None and known.proven and known.identity == self.identity:
-                facts |= {"proven": True, "previous": known.previous}
+                facts |= {"proven": True, "previous": known.previous, "tags": known.tags}
                 facts |= {"boot_seconds": known.boot_seconds, "memory_bytes": known.memory_bytes}
                 return self.model_copy(update=facts)
         used = earlier.in_use

@@ -19,6 +19,7 @@ from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.model.actions import TagMove
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord
+from controller.plan.outcome import came_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +143,10 @@ class _Asked:
     held: bool
 
     def is_done(self, template: Template, tag: str, digest: str) -> bool:
-        """Whether the tag was moved. Before the verdict it is done once it is noted, and the host's own tag was moved, too."""
+        """Whether the tag was moved. Before a verdict on the image that is so once it is noted, and the host's own tag was moved."""
         image, verdict = self.record.templates[template.name], self.record.verdict
-        return digest == image.identity and (
-            tag in image.tags or (verdict is not None and verdict.value == "Good")
-        )
+        judged = verdict is not None and verdict.value == "Good" and not came_after(image, verdict)
+        return digest == image.identity and (tag in image.tags or judged)
 
     def leaves(self, template: Template, digest: str) -> bool:
         """Whether this object is through with its version, and a newer one was released elsewhere: the newer one wins."""
@@ -217,7 +217,7 @@ class _Asked:
     def _was_set(self, template: Template, tag: str) -> bool:
         """Whether we have set this tag before; records of earlier releases say so of all tags at once."""
         return any(
-            tag in image.tags or (each.promoted and image.built_time is None)
+            tag in image.all_tags or (each.promoted and image.built_time is None)
             for each in self.records.values()
             if _is_ours(self.document, each.publisher)
             for image in [each.templates.get(template.name)]

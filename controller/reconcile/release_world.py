@@ -115,7 +115,7 @@ class ReleaseWorld:
             case Promote():
                 return await promote(self.parts, document, action)
             case Judge():
-                return await judge(self.parts, action)
+                return await judge(self.parts, document, action)
             case Prune():
                 return await prune(self.parts.records, self.writing or self.parts.docker, document, action)
 

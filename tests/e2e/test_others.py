@@ -117,6 +117,14 @@ def digest(scene: Scene, workspace: str) -> str:
     return str(container.attrs["Config"]["Image"]).rpartition("@")[2]
 
 
+def assert_new_workspaces_get_what_runs(scene: Scene) -> None:
+    """The host's own moving tags of what others build, which they push to the registry alone, stand for what was proven."""
+    client, desk = scene.fleet.client, scene.desk
+    for name in OTHERS:
+        runs = client.containers.get(f"{desk.prefix}{name}-1").attrs["Image"]
+        assert client.images.get(f"{desk.image(name)}:latest").id == runs
+
+
 def test_what_others_build_is_told_awaited_probed_and_rolled_and_what_may_fail_stays_behind(
     begun: tuple[Scene, Ci], github: GitHubApi
 ) -> None:
@@ -156,6 +164,7 @@ def test_what_others_build_is_told_awaited_probed_and_rolled_and_what_may_fail_s
     assert (polite["state"], polite["reason"]) == ("HeldBack", "GateFailed")
     assert "ImportError: cannot import name 'please'" in polite["message"]
     assert desk.status()["history"][0]["verdict"] == "Good"
+    assert_new_workspaces_get_what_runs(scene)
     assert "1 not, held back: TurnFailed: Template polite" in ended.out
     assert registry_data(f"{desk.image('plain')}:latest").id == digest(scene, "plain-1")
     assert registry_data(f"{desk.image('polite')}:latest").id == latest
@@ -255,6 +264,7 @@ def test_a_delivered_image_that_is_deleted_is_told_and_the_next_one_taken_over(
     for name in OTHERS:
         assert digest(scene, f"{name}-1") == again[name] != delivered[name]
     scene.assert_all_run(version)
+    assert_new_workspaces_get_what_runs(scene)
     ci.push(
         version, *OTHERS
     )  # others go on in its place, and try the next version on what is served as latest

@@ -116,8 +116,7 @@ def test_what_the_owner_gave_is_taken_and_nothing_else() -> None:
 
 def test_what_the_owner_gave_is_taken_once() -> None:
     given = template_record("0.1.0", "echo", tags=("latest",), taken=(FOREIGN,))
-    taken = given.tagged("latest", expected=FOREIGN)
-    mine = set_before(templates={**set_before().templates, "echo": taken})
+    mine = set_before().with_template("echo", given).promoted_to("echo", "latest", expected=FOREIGN)
     assert contest(state_with(FOREIGN, mine))[0] == "TagMoved", (
         "who moves it again to the same image is not fought"
     )
@@ -190,6 +189,47 @@ def built_three_times(version: str = "0.1.0") -> tuple[ReleaseRecord, str]:
     first, second, third = (template_record(version, "echo", image_id=each) for each in images)
     last = third.following(second.following(first.model_copy(update={"tags": ("latest",)})))
     return set_before(version).with_template("echo", last), images[0]
+
+
+def edition(*, proven: bool = True) -> ReleaseRecord:
+    """A release that was judged good with an image which another one has followed since."""
+    first = template_record("0.1.0", "echo", tags=("latest",))
+    other = template_record("0.1.0", "echo", image_id=f"sha256:{'b' * 64}", proven=proven)
+    good = verdict("Good").model_copy(update={"images": (first.identity,)})
+    return set_before(verdict=good).with_template("echo", other.following(first))
+
+
+def test_a_tag_is_not_done_with_before_it_is_noted_although_the_version_was_judged_good_before() -> None:
+    """Whoever moved it in the registry may have died before the host's own followed."""
+    second = edition()
+    state = state_with(second.templates["echo"].identity, second)
+    assert isinstance(state, Unpromoted)
+    assert state.moves == (TagMove("echo", "latest", second.templates["echo"].identity),)
+    (action,) = decide(document(), state, Progress(), NOON).actions
+    assert isinstance(action, Promote)
+    noted = second.promoted_to("echo", "latest", expected=second.templates["echo"].identity)
+    assert isinstance(state_with(second.templates["echo"].identity, noted), UpToDate)
+
+
+def test_a_tag_that_was_ours_before_another_image_followed_stays_ours() -> None:
+    assert contest(state_with(FOREIGN, edition()))[0] == "TagMoved"
+    third = template_record("0.1.0", "echo", image_id=f"sha256:{'c' * 64}")
+    twice = edition().with_template("echo", third.following(edition().templates["echo"]))
+    assert contest(state_with(FOREIGN, twice))[0] == "TagMoved"
+
+
+def test_a_tag_that_was_moved_to_the_image_in_use_is_noted_there_while_a_newer_one_is_held_back() -> None:
+    first = template_record("0.1.0", "echo", taken=(FOREIGN,))
+    refused = template_record("0.1.0", "echo", image_id=f"sha256:{'b' * 64}", proven=False)
+    noted = (
+        record(verdict=None)
+        .with_template("echo", refused.following(first))
+        .promoted_to("echo", "latest", expected=FOREIGN)
+    )
+    newest = noted.templates["echo"]
+    assert (newest.identity, newest.tags, newest.taken) == (refused.identity, (), ())
+    assert noted.in_use.templates["echo"].tags == ("latest",)
+    assert newest.all_tags == {"latest"}
 
 
 def test_a_tag_left_at_an_image_that_two_others_followed_is_moved_forward_with_the_next_release() -> None:

@@ -589,8 +589,7 @@ class Machine:
         """Note which tags were set, as whoever asks later whether they are ours needs it."""
         for move in action.moves:
             record = self.records[action.version]
-            template = record.templates[move.template].tagged(move.tag, expected=move.expected)
-            self.records[action.version] = record.with_template(move.template, template)
+            self.records[action.version] = record.promoted_to(move.template, move.tag, expected=move.expected)
 
     def _judge(self, document: WorkspaceRuntime, action: Judge) -> Steps:
         assert action.version == document.spec.version
