@@ -105,6 +105,11 @@ class TemplateRecord(RecordPart):
     """The proven image of the same version that this one follows; it stays in use until this one is proven."""
 
     @property
+    def repository(self) -> str:
+        """The image without its tag."""
+        return self.image.rpartition(":")[0]
+
+    @property
     def identity(self) -> str:
         """What names these very bytes where images live: the manifest's digest, else the image id."""
         return self.digest or self.image_id or ""
@@ -112,8 +117,7 @@ class TemplateRecord(RecordPart):
     @property
     def exact(self) -> str:
         """A name for these very bytes, by digest in a registry and by id in an engine: a tag may be somebody else's by now."""
-        repository = self.image.rpartition(":")[0]
-        return f"{repository}@{self.digest}" if self.digest else self.image_id or self.image
+        return f"{self.repository}@{self.digest}" if self.digest else self.image_id or self.image
 
     @property
     def is_candidate(self) -> bool:

@@ -70,9 +70,13 @@ def retagged(
     due: list[Delivery] = []
     for template in templates:
         used = ((each.version, each.in_use.templates.get(template.name)) for each in releases)
-        kept = ((version, image) for version, image in used if image and is_there(template, image, images))
+        kept = (
+            (version, image)
+            for version, image in used
+            if image and is_there(template, image.identity, images)
+        )
         version, image = next(kept, ("", None))
-        if image is None or image.image.rpartition(":")[0] != template.image:
+        if image is None or image.repository != template.image:
             continue
         if image.is_candidate or images.get(image.image) != image.identity:
             # Before it has its tag, no target can be brought to it.
@@ -156,14 +160,14 @@ def _due(
     template: Template, record: ReleaseRecord, observation: Observation, images: Mapping[str, str]
 ) -> Delivery | None:
     recorded = record.in_use.templates.get(template.name)
-    if recorded is not None and recorded.image.rpartition(":")[0] != template.image:
+    if recorded is not None and recorded.repository != template.image:
         recorded = None
     if recorded is not None and images.get(recorded.image) == recorded.identity:
         if "Template" not in template.build.rebuild_on:
             return None
         found = _found(template, record, observation, but={recorded.identity})
         return Delivery(template.name, ready=True, found=found) if found else None
-    if recorded is not None and recorded.identity in images.values():
+    if recorded is not None and is_there(template, recorded.identity, images):
         return Delivery(template.name, untagged=record.version)
     note = record.held_back.get(template.name)
     refused = note if note is not None and note.reason in FAILURES else None

@@ -109,7 +109,7 @@ def to_try_on(template: Template, version: str, observation: Observation) -> tup
     there = (
         (image.image, image.identity)
         for image in images_for_new(records, version, template.name)
-        if is_there(template, image, images)
+        if is_there(template, image.identity, images)
     )
     return next(there, None)
 
@@ -186,7 +186,7 @@ def _is_proven(image: TemplateRecord | None) -> bool:
 def _shadow(template: Template, record: ReleaseRecord) -> TemplateRecord | None:
     """Return the image that stands in for the template's; None when there is none in its repository."""
     shadow = record.shadows.get(template.name)
-    return shadow if shadow is not None and shadow.image.rpartition(":")[0] == template.image else None
+    return shadow if shadow is not None and shadow.repository == template.image else None
 
 
 def _shadow_needed(

@@ -150,7 +150,7 @@ class _Asked:
 
     def leaves(self, template: Template, digest: str) -> bool:
         """Whether this object is through with its version, and a newer one was released elsewhere: the newer one wins."""
-        newest = self._newest(self._naming(digest))
+        newest = self._newest(self._naming(template, digest))
         last = self.history[0] if self.history else None
         through = last is not None and (last.version, last.verdict) == (self.record.version, "Good")
         return through and newest is not None and self._is_newer(newest) and not self._given(template, digest)
@@ -159,7 +159,7 @@ class _Asked:
         """Return why the tag, which stands for `digest`, is left alone; None when it may be moved."""
         if self._given(template, digest):
             return None
-        where, naming = f"{template.image}:{tag}", self._naming(digest)
+        where, naming = f"{template.image}:{tag}", self._naming(template, digest)
         newest = self._newest(naming)
         if newest is not None:
             return self._newer(template, where, digest, newest)
@@ -200,11 +200,15 @@ class _Asked:
         image = recorded.get(template.name) or self.record.templates[template.name]
         return digest in {*image.taken, *image.followed}
 
-    def _naming(self, digest: str) -> list[ReleaseRecord]:
+    def _naming(self, template: Template, digest: str) -> list[ReleaseRecord]:
+        """Return the records that have this image in the template's repository: another one may have the same bytes."""
         return [
             each
             for each in self.records.values()
-            if any(digest in _identities(image) for image in each.templates.values())
+            if any(
+                image.repository == template.image and digest in _identities(image)
+                for image in each.templates.values()
+            )
         ]
 
     def _newest(self, records: Iterable[ReleaseRecord]) -> str | None:

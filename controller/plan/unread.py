@@ -18,7 +18,7 @@ def unread(template: Template, record: ReleaseRecord | None, observation: Observ
     """
     name = template.name
     recorded = (record.templates.get(name), record.shadows.get(name)) if record is not None else ()
-    repositories = {template.image, *(_repository(image.image) for image in recorded if image is not None)}
+    repositories = {template.image, *(image.repository for image in recorded if image is not None)}
     return next(
         (
             f"{reference}: {cause.reason}"
@@ -39,14 +39,17 @@ def is_gone(
     images = observation.images
     if not isinstance(images, Known) or unread(template, record, observation) is not None:
         return False
-    return _repository(image.image) == template.image and not is_there(template, image, images.value)
+    return image.repository == template.image and not is_there(template, image.identity, images.value)
 
 
-def is_there(template: Template, image: TemplateRecord, images: Mapping[str, str]) -> bool:
-    """Whether `images` has an image in the template's repository or, of an engine, by its id; another one may have the same."""
+def is_there(template: Template, identity: str, images: Mapping[str, str]) -> bool:
+    """Whether `images` has this one in the template's repository or, of an engine, by its id.
+
+    Another repository may have the same bytes, which no name of this one stands for.
+    """
     return any(
-        identity == image.identity and (_repository(name) == template.image or name == identity)
-        for name, identity in images.items()
+        each == identity and (_repository(name) == template.image or name == identity)
+        for name, each in images.items()
     )
 
 

@@ -18,6 +18,7 @@ from controller.model.template_record import FullBuild
 from controller.observe.bases import RegistryBases, read_engine_bases
 from controller.observe.seen_images import SeenImages
 from controller.plan.full_builds import last_full_build
+from controller.plan.unread import is_there
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ class ImageFacts:
         for template in document.spec.templates:
             recorded = record.templates.get(template.name)
             served = images.get(recorded.image, recorded.identity) if recorded is not None else ""
-            if served in images.values():
+            if is_there(template, served, images):
                 read[served] = partial(self._labels_of, template, served)
         return await self.seen.labels(read, now=now)
 

@@ -47,6 +47,7 @@ from controller.observe.index import read_package
 from controller.observe.source import read_source, read_template
 from controller.plan.state import images_for_new
 from controller.plan.tags import all_tags
+from controller.plan.unread import is_there
 from controller.reconcile.gate import gate
 from controller.reconcile.image_facts import ImageFacts
 from controller.reconcile.readings import Readings
@@ -172,7 +173,7 @@ class ReleaseWorld:
         }
         known = records.value if isinstance(records, Known) else {}
         used = [
-            [each for each in images if each.image.rpartition(":")[0] == template.image]
+            [each for each in images if each.repository == template.image]
             for template in document.spec.templates
             if (images := images_for_new(known, document.spec.version, template.name))
         ]
@@ -222,7 +223,7 @@ class ReleaseWorld:
                 registry,
                 template,
                 moving=images.value,
-                version=None if _is_served(record, template.name, images.value) else record.version,
+                version=None if _is_served(record, template, images.value) else record.version,
                 platform=(await self.parts.platforms(template.build))[0],
                 seen=self._seen,
                 now=now,
@@ -261,7 +262,7 @@ def release_world(parts: Parts, opened: Registries | None) -> ReleaseWorld:
     )
 
 
-def _is_served(record: ReleaseRecord, template: str, images: Mapping[str, str]) -> bool:
+def _is_served(record: ReleaseRecord, template: Template, images: Mapping[str, str]) -> bool:
     """Whether the image that is recorded of a template is there, under whatever name."""
-    recorded = record.templates.get(template)
-    return recorded is not None and recorded.identity in images.values()
+    recorded = record.templates.get(template.name)
+    return recorded is not None and is_there(template, recorded.identity, images)

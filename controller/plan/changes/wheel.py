@@ -10,7 +10,7 @@ from controller.plan.changes.change import Change, Question, short
 def needed(template: Template, question: Question) -> Change | None:
     """Return the change when the record has no image for `template`, or one of another repository."""
     recorded = question.recorded
-    if recorded is not None and recorded.image.rsplit(":", 1)[0] == template.image:
+    if recorded is not None and recorded.repository == template.image:
         return None
     after = _words(question.record) if question.record is not None else f"runtime {question.version}"
     return Change(

@@ -92,6 +92,11 @@ TABLE: Sequence[tuple[str, dict[str, Any], Change]] = [
         Change("ImageMissing", IMAGE, None),
     ),
     (
+        "a recorded image that another repository serves alone",
+        {"images": {"ws/greeter:same": IMAGE}},
+        Change("ImageMissing", IMAGE, None),
+    ),
+    (
         "an image without labels",
         {"labels": {IMAGE: {}}},
         Change(
@@ -115,7 +120,7 @@ TABLE: Sequence[tuple[str, dict[str, Any], Change]] = [
             "images": {
                 **served(HERE),
                 HERE.templates["echo"].image: f"sha256:{sha('theirs')}",
-                "other": IMAGE,
+                "ws/echo:other": IMAGE,
             },
             "labels": {f"sha256:{sha('theirs')}": {"ai.molecule.runtime.version": "0.0.9"}},
         },

@@ -105,6 +105,11 @@ def test_a_new_release_does_not_take_a_tag_back_that_somebody_else_moved() -> No
     assert contest(state_with(FOREIGN, *records, asked=document("0.1.1")))[0] == "TagMoved"
 
 
+def test_an_image_of_another_template_under_a_tag_of_ours_was_put_there_by_somebody_else() -> None:
+    mine = set_before()
+    assert contest(state_with(mine.templates["greeter"].identity, mine))[0] == "TagMoved"
+
+
 def test_what_the_owner_gave_is_taken_and_nothing_else() -> None:
     echo = template_record("0.1.0", "echo", tags=("latest",), taken=(FOREIGN,))
     mine = set_before(templates={**set_before().templates, "echo": echo})
