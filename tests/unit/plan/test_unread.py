@@ -14,10 +14,10 @@ from controller.model.record import ReleaseRecord
 from controller.plan.decide import BLOCKED_RETRY, decide
 from controller.plan.preview import preview
 from controller.plan.state import Blocked, Stale, Unbuilt, Unproven, Unpublished, UpToDate, classify
-from tests.unit.plan.test_others import IMAGE, asked, released, shadow
-from tests.unit.plan.test_others import seen as seen_of_others
 from tests.unit.simulator.ground import document
 from tests.unit.simulator.nouns import AWAY, observation, record, served, target, template_record
+from tests.unit.simulator.shared import IMAGE, asked, released, shadow
+from tests.unit.simulator.shared import seen as seen_of_others
 from tests.unit.simulator.virtual_time import NOON
 
 REFUSED = "ws/echo:latest"

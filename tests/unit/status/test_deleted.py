@@ -8,17 +8,10 @@ from controller.model.plan import Progress
 from controller.plan.state import UpToDate, classify
 from controller.status.scope import Scope
 from controller.status.summarize import summarize
-from tests.unit.plan.test_others import (
-    IMAGE,
-    NEW,
-    OURS,
-    asked,
-    left_out_world,
-    planned,
-    seen,
-    with_one_in_use,
-)
+from tests.unit.plan.test_held_back import OURS, left_out_world, with_one_in_use
+from tests.unit.plan.test_others import IMAGE, NEW, asked, seen
 from tests.unit.simulator.nouns import target
+from tests.unit.simulator.shared import planned
 from tests.unit.simulator.virtual_time import NOON
 
 
