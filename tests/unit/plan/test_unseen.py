@@ -14,7 +14,7 @@ from tests.unit.plan.test_prune import RELEASED, abandoned, asked, candidate
 from tests.unit.simulator.ground import document
 from tests.unit.simulator.nouns import AWAY, observation, record, target
 from tests.unit.simulator.virtual_time import NOON
-from tests.unit.status.test_summarize import status
+from tests.unit.status.ground import status
 
 REFUSED = "Namespace b does not let objects of namespace a roll its workloads"
 
