@@ -162,8 +162,6 @@ class TemplateRecord(RecordPart):
             "taken": earlier.taken,
             "followed": tuple(sorted({*earlier.followed, earlier.identity} - {"", self.identity})),
         }
-        if earlier.identity == self.identity:
-            facts |= {"tags": earlier.tags}
         for known in (earlier, earlier.previous):
             if known is not None and known.proven and known.identity == self.identity:
                 facts |= {"proven": True, "previous": known.previous, "tags": known.tags}

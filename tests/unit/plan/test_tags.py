@@ -175,6 +175,15 @@ def test_an_object_that_is_through_with_its_version_does_not_mind_that_another_m
     assert isinstance(state, UpToDate)
 
 
+def test_what_another_machine_went_on_with_is_taken_back_once_the_owner_gave_it() -> None:
+    theirs = image("0.1.1", "echo")
+    given_back = template_record("0.1.0", "echo", tags=("latest",), taken=(theirs,))
+    mine = set_before().with_template("echo", given_back)
+    state = state_with(theirs, mine, NEWER, history=(been("0.1.0"),))
+    assert isinstance(state, Unpromoted)
+    assert state.moves == (TagMove("echo", "latest", theirs),)
+
+
 def test_going_back_moves_the_tags_back() -> None:
     history = (been("0.1.0", "InProgress"), been("0.1.1"))
     older = set_before(verdict=verdict("Good", minute=9))
@@ -310,6 +319,15 @@ def test_an_early_release_moves_the_tags_that_are_for_it_and_no_others(version: 
 def test_a_final_release_leaves_the_tags_of_early_ones_where_they_are() -> None:
     asked = document(templates=templates(preReleaseTags=["next"]))
     assert isinstance(classify(asked, observation(record())), UpToDate)
+
+
+def test_tags_that_are_not_ours_stay_where_they_are_when_a_release_fails() -> None:
+    failed = record("0.1.1", verdict=verdict("Failed", minute=5, reason="RolloutFailed"))
+    asked = document("0.1.1", templates=templates(promote=False))
+    world = observation(record(), failed, images=Known(served(record(), failed, latest="0.1.1")))
+    state = classify(asked, world)
+    assert isinstance(state, Held)
+    assert state.moves == ()
 
 
 def test_a_failed_early_release_gives_its_tags_back() -> None:

@@ -9,9 +9,8 @@ from controller.plan.state import UpToDate, classify
 from controller.status.scope import Scope
 from controller.status.summarize import summarize
 from tests.unit.plan.test_held_back import OURS, left_out_world, with_one_in_use
-from tests.unit.plan.test_others import IMAGE, NEW, asked, seen
 from tests.unit.simulator.nouns import target
-from tests.unit.simulator.shared import planned
+from tests.unit.simulator.shared import IMAGE, NEW, asked, planned, seen
 from tests.unit.simulator.virtual_time import NOON
 
 
