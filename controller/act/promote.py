@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from builder.contract import immutable_tag
@@ -44,7 +45,7 @@ async def tag(parts: Parts, document: WorkspaceRuntime, action: Tag) -> str:
 
     def tagged(current: ReleaseRecord) -> ReleaseRecord:
         for name, image in wanted.items():
-            current = _named(current, name, used[name].identity, image)
+            current = current.with_used(name, used[name].identity, partial(_named, image))
         return current
 
     await parts.amend(action.version, tagged, wheel_sha256=record.wheel.sha256)
@@ -86,23 +87,20 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
     if not back:
         await let_host_follow(parts, document, tags, used)
     await parts.amend(
-        action.version, lambda current: _promoted(current, action), wheel_sha256=record.wheel.sha256
+        action.version, lambda current: _promoted(current, action, used), wheel_sha256=record.wheel.sha256
     )
     return ", ".join(str(move["to"]) for move in moves)
 
 
-def _promoted(record: ReleaseRecord, action: Promote) -> ReleaseRecord:
+def _promoted(record: ReleaseRecord, action: Promote, used: Mapping[str, TemplateRecord]) -> ReleaseRecord:
     for move in action.moves:
-        record = record.promoted_to(move.template, move.tag, expected=move.expected)
+        identity = used[move.template].identity
+        record = record.promoted_to(move.template, identity, move.tag, expected=move.expected)
     return record
 
 
-def _named(record: ReleaseRecord, name: str, identity: str, image: str) -> ReleaseRecord:
-    """Record under which reference the image in use is found, unless another one is in use by now."""
-    used = record.in_use.templates.get(name)
-    if used is None or used.identity != identity:
-        return record
-    return record.with_used(name, used.model_copy(update={"image": image}))
+def _named(reference: str, image: TemplateRecord) -> TemplateRecord:
+    return image.model_copy(update={"image": reference})
 
 
 async def _immutable(parts: Parts, template: Template, version: str, recorded: TemplateRecord) -> str:

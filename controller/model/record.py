@@ -7,7 +7,7 @@ not know are carried through unchanged.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Annotated, Final, Literal, Self
 
@@ -115,17 +115,22 @@ class ReleaseRecord(RecordPart):
         """Return the record with one template's image set, the others as they are."""
         return self.model_copy(update={"templates": {**self.templates, name: template}})
 
-    def with_used(self, name: str, image: TemplateRecord) -> Self:
-        """Return the record with what is known of the image in use; a newer one that has not passed stays before it."""
-        newest = self.templates[name]
-        if newest.identity != image.identity:
+    def with_used(self, name: str, identity: str, change: Callable[[TemplateRecord], TemplateRecord]) -> Self:
+        """Return the record with a change of the image in use, unless that is not `identity` by now.
+
+        A newer one that has not passed stays before it.
+        """
+        used, newest = self.in_use.templates.get(name), self.templates.get(name)
+        if used is None or newest is None or used.identity != identity:
+            return self
+        image = change(used)
+        if newest.identity != identity:
             image = newest.model_copy(update={"previous": image})
         return self.with_template(name, image)
 
-    def promoted_to(self, name: str, tag: str, *, expected: str) -> Self:
-        """Return the record with a moving tag of a template set to its image in use, taken from `expected`: that is given once."""
-        used = self.in_use.templates[name]
-        record = self.with_used(name, used.tagged(tag))
+    def promoted_to(self, name: str, identity: str, tag: str, *, expected: str) -> Self:
+        """Return the record with a moving tag of a template set to an image, taken from `expected`: that is given once."""
+        record = self.with_used(name, identity, lambda used: used.tagged(tag))
         newest = record.templates[name]
         return record.with_template(name, newest.giving_no_more(expected))
 

@@ -121,10 +121,22 @@ def test_what_the_owner_gave_is_taken_and_nothing_else() -> None:
 
 def test_what_the_owner_gave_is_taken_once() -> None:
     given = template_record("0.1.0", "echo", tags=("latest",), taken=(FOREIGN,))
-    mine = set_before().with_template("echo", given).promoted_to("echo", "latest", expected=FOREIGN)
+    mine = (
+        set_before()
+        .with_template("echo", given)
+        .promoted_to("echo", given.identity, "latest", expected=FOREIGN)
+    )
     assert contest(state_with(FOREIGN, mine))[0] == "TagMoved", (
         "who moves it again to the same image is not fought"
     )
+
+
+def test_what_the_owner_gave_is_taken_for_the_image_that_follows_meanwhile_too() -> None:
+    echo = template_record("0.1.0", "echo", tags=("latest",)).giving(FOREIGN)
+    other = template_record("0.1.0", "echo", image_id=f"sha256:{'b' * 64}").following(echo)
+    state = state_with(FOREIGN, set_before().with_template("echo", other))
+    assert isinstance(state, Unpromoted)
+    assert state.moves == (TagMove("echo", "latest", FOREIGN),)
 
 
 def test_what_belongs_to_another_object_is_not_given_with_the_rest() -> None:
@@ -221,8 +233,13 @@ def test_a_tag_is_not_done_with_before_it_is_noted_although_the_version_was_judg
     assert state.moves == (TagMove("echo", "latest", second.templates["echo"].identity),)
     (action,) = decide(document(), state, Progress(), NOON).actions
     assert isinstance(action, Promote)
-    noted = second.promoted_to("echo", "latest", expected=second.templates["echo"].identity)
-    assert isinstance(state_with(second.templates["echo"].identity, noted), UpToDate)
+    identity = second.templates["echo"].identity
+    noted = second.promoted_to("echo", identity, "latest", expected=identity)
+    assert isinstance(state_with(identity, noted), UpToDate)
+    before = second.promoted_to("echo", image("0.1.0", "echo"), "latest", expected="")
+    assert isinstance(state_with(identity, before), Unpromoted), (
+        "it was set to the image that was in use then"
+    )
 
 
 def test_a_tag_that_was_ours_before_another_image_followed_stays_ours() -> None:
@@ -238,7 +255,7 @@ def test_a_tag_that_was_moved_to_the_image_in_use_is_noted_there_while_a_newer_o
     noted = (
         record(verdict=None)
         .with_template("echo", refused.following(first))
-        .promoted_to("echo", "latest", expected=FOREIGN)
+        .promoted_to("echo", first.identity, "latest", expected=FOREIGN)
     )
     newest = noted.templates["echo"]
     assert (newest.identity, newest.tags, newest.taken) == (refused.identity, (), ())

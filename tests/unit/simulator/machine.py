@@ -589,7 +589,10 @@ class Machine:
         """Note which tags were set, as whoever asks later whether they are ours needs it."""
         for move in action.moves:
             record = self.records[action.version]
-            self.records[action.version] = record.promoted_to(move.template, move.tag, expected=move.expected)
+            identity = record.in_use.templates[move.template].identity
+            self.records[action.version] = record.promoted_to(
+                move.template, identity, move.tag, expected=move.expected
+            )
 
     def _judge(self, document: WorkspaceRuntime, action: Judge) -> Steps:
         assert action.version == document.spec.version
