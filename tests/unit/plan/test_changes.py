@@ -265,6 +265,10 @@ def test_an_image_that_only_its_candidate_tag_serves_is_not_missing() -> None:
     assert changes_of(ECHO, question(images={"ws/echo:candidate-0": IMAGE})) == ()
 
 
+def test_an_image_that_an_engine_has_under_no_name_is_not_missing() -> None:
+    assert changes_of(ECHO, question(images={IMAGE: IMAGE})) == ()
+
+
 @pytest.mark.parametrize(
     "unknown",
     [

@@ -4,10 +4,11 @@ from dataclasses import replace
 from datetime import timedelta
 
 from controller.api.status import Status
-from controller.model.actions import Judge, Replace
+from controller.model.actions import Judge, Probe, Replace
 from controller.model.observed import Known, Unknown
 from controller.model.plan import Progress
-from controller.plan.outcome import came_after, held_back_in_fleet, rolled_image
+from controller.model.probe import ProbePassed
+from controller.plan.outcome import came_after, held_back_in_fleet, rolled_image, with_failed, with_passed
 from controller.plan.state import classify, image_for_new
 from controller.status.scope import Scope
 from controller.status.summarize import summarize
@@ -87,3 +88,24 @@ def test_where_only_a_person_can_have_what_was_delivered_read_it_is_not_waited_f
         "Template greeter: what is served of it cannot be read: It wants a password. Give one."
     )
     assert plan.patience == timedelta(0)
+
+
+def test_what_became_of_an_image_says_nothing_of_the_one_that_took_its_place_while_it_was_probed() -> None:
+    template = asked(**FOLLOW).spec.templates[0]
+    now_there = released(verdict=None).templates["echo"].model_copy(update={"proven": False})
+    record = released(verdict=None).with_template("echo", now_there)
+    probe = Probe("0.1.1", "echo", STRANGE, "it was not proven")
+    passed = ProbePassed("echo", boot_seconds=1.0, turn_seconds=(0.1, 0.1), memory_bytes=1)
+    assert with_passed(record, template, probe, passed, delivered=None) == record
+    assert with_failed(record, template, probe, "It ended.", None, now=NOON) == record
+    mine = replace(probe, digest=now_there.identity)
+    assert with_passed(record, template, mine, passed, delivered=None).templates["echo"].proven
+    assert with_failed(record, template, mine, "It ended.", None, now=NOON).failed
+
+
+def test_the_very_image_that_was_there_before_keeps_what_is_known_of_it() -> None:
+    known = LATE.model_copy(update={"tags": ("latest",), "boot_seconds": 1.5})
+    again = LATE.model_copy(update={"image": f"{IMAGE}:candidate-1", "proven": False})
+    for earlier in (known, SECOND.model_copy(update={"proven": False}).following(known)):
+        after = again.following(earlier)
+        assert (after.proven, after.tags, after.boot_seconds) == (True, ("latest",), 1.5)

@@ -11,26 +11,11 @@ from controller.model.observed import Known
 from controller.model.record import HeldBack, ReleaseRecord
 from controller.model.template_record import FullBuild
 from controller.plan.preview import preview
-from controller.plan.state import Held, Stale, Unbuilt, Unproven, Unpublished, UpToDate, classify
+from controller.plan.state import Held, Stale, Unbuilt, Undelivered, Unproven, Unpublished, UpToDate, classify
 from tests.unit.simulator.ground import sha
 from tests.unit.simulator.machine import parts_of
-from tests.unit.simulator.nouns import (
-    inputs,
-    record,
-    target,
-    template_record,
-    verdict,
-)
-from tests.unit.simulator.shared import (
-    BASE,
-    IMAGE,
-    NEW,
-    UNPUBLISHED,
-    asked,
-    planned,
-    released,
-    seen,
-)
+from tests.unit.simulator.nouns import AWAY, inputs, record, target, template_record, verdict
+from tests.unit.simulator.shared import BASE, IMAGE, NEW, UNPUBLISHED, asked, planned, released, seen
 from tests.unit.simulator.virtual_time import NOON
 
 
@@ -100,6 +85,17 @@ def test_the_image_in_use_of_a_template_that_was_refused_later_gets_its_lost_tag
     assert len(rolled) == (0 if "candidate" in gone else 1), "nobody is brought to what has no tag yet"
 
 
+def test_a_tag_of_it_that_cannot_be_read_is_not_taken_for_lost() -> None:
+    name = f"{IMAGE}:0.1.1-nogit-00000000"
+    world = seen(
+        with_one_in_use(),
+        targets=Known((target("ws-1", "0.1.1"),)),
+        images={f"{IMAGE}:latest": NEW, name: ""},
+        unread={name: AWAY},
+    )
+    assert planned(asked("AllowFailure", **OURS), world).actions == ()
+
+
 def left_out_of_a_later_version() -> tuple[ReleaseRecord, ReleaseRecord]:
     """Two versions: the second template has an image of the first one alone."""
     note = HeldBack(
@@ -130,6 +126,22 @@ def test_the_earlier_image_of_a_template_that_was_left_out_gets_its_lost_tag_aga
     world = left_out_world(**{f"{IMAGE}:0.1.0-nogit-0": "", f"{IMAGE}@{NEW}": NEW})
     (tag,) = planned(wanted, world).actions
     assert tag == Tag("0.1.0", ("greeter",), "this image passed and lacks its tag")
+
+
+def test_nobody_waits_for_the_tag_of_an_earlier_image() -> None:
+    earlier, later = left_out_of_a_later_version()
+    name = f"{IMAGE}:candidate-1"
+    earlier = earlier.with_template(
+        "greeter", earlier.templates["greeter"].model_copy(update={"image": name})
+    )
+    behind = (target("ws-1", "0.1.1"), target("ws-2", "0.0.9", template="greeter"))
+    templates = {"greeter": Known(parts_of(inputs("greeter")))}
+    world = seen(earlier, later, targets=Known(behind), templates=templates)
+    state = classify(asked("AllowFailure", **OURS), world)
+    assert isinstance(state, Undelivered)
+    (delivery,) = state.outstanding.deliveries
+    assert (delivery.ready, delivery.untagged) == (True, "0.1.0")
+    assert [left.reason for left in state.fleet.missed] == ["TemplatesHeldBack"]
 
 
 @pytest.mark.parametrize("rebuild_on", [["Version"], ["Version", "Template"]])

@@ -9,11 +9,9 @@ from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.record import Dispatched, HeldBack
 from controller.plan.state import Undelivered, classify
-from tests.unit.simulator.nouns import (
-    target,
-    template_record,
-)
+from tests.unit.simulator.nouns import target, template_record
 from tests.unit.simulator.shared import (
+    ECHO,
     IMAGE,
     NEW,
     SHADOW,
@@ -75,6 +73,13 @@ def test_an_image_that_was_deleted_and_is_only_followed_says_so_until_another_on
     )
     (probe,) = planned(asked(strategy="Follow"), lost(sent=None, found=(delivered(version="0.1.1"),))).actions
     assert isinstance(probe, Probe)
+
+
+def test_an_image_that_another_repository_has_too_is_gone_all_the_same() -> None:
+    state = classify(asked(), lost(images={f"{ECHO}:same": NEW}))
+    assert isinstance(state, Undelivered)
+    (delivery,) = state.outstanding.deliveries
+    assert (delivery.gone is not None, delivery.untagged) == (True, None)
 
 
 def test_an_image_is_not_gone_while_the_registry_cannot_be_read() -> None:

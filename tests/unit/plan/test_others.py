@@ -13,11 +13,7 @@ from controller.plan.decide import AWAITED_RETRY
 from controller.plan.state import Stale, Unbuilt, Undelivered, Unproven, Unpublished, UpToDate, classify
 from tests.unit.plan.test_plan_of_others import told
 from tests.unit.simulator.ground import sha
-from tests.unit.simulator.nouns import (
-    target,
-    template_record,
-    verdict,
-)
+from tests.unit.simulator.nouns import target, template_record, verdict
 from tests.unit.simulator.shared import (
     BASE,
     ECHO,
@@ -98,9 +94,10 @@ def test_untested_may_be_allowed() -> None:
 def test_what_could_not_be_tried_on_one_image_is_tried_on_the_next() -> None:
     note = HeldBack(reason="Untested", message="It lacks x.", refused=(BASE,), time=NOON)
     held = released(held_back={"greeter": note}, **UNPUBLISHED)
-    state = classify(asked(), seen(held))
-    assert isinstance(state, Unproven)
-    assert state.untested == {"greeter": "It lacks x."}
+    for gate in ("Required", "AllowFailure"):
+        state = classify(asked(gate), seen(held))
+        assert isinstance(state, Unproven), "that it could not be tried is no failure of the image"
+        assert state.untested == {"greeter": "It lacks x."}
     assert isinstance(classify(asked(), seen(held, images={f"{IMAGE}:latest": NEW})), Unbuilt)
 
 

@@ -7,21 +7,11 @@ import pytest
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.observation import Observation
 from controller.model.observed import Known
-from controller.model.record import Dispatched
+from controller.model.record import Dispatched, HeldBack
 from controller.plan.preview import Preview, preview
 from controller.plan.state import classify
-from tests.unit.simulator.nouns import (
-    target,
-    template_record,
-)
-from tests.unit.simulator.shared import (
-    IMAGE,
-    TELL,
-    UNPUBLISHED,
-    asked,
-    released,
-    seen,
-)
+from tests.unit.simulator.nouns import target, template_record
+from tests.unit.simulator.shared import FOLLOW, IMAGE, NEW, STRANGE, TELL, UNPUBLISHED, asked, released, seen
 from tests.unit.simulator.virtual_time import NOON
 
 
@@ -51,6 +41,15 @@ def test_a_plan_says_that_whoever_builds_was_told() -> None:
     sent = Dispatched(correlation_id="abc", sent_time=NOON)
     entry = told(asked(), seen(released(dispatches={"greeter": sent}))).templates[1]
     assert entry.note == "team/greeter was told of 0.1.1 and builds the image (correlation id abc)."
+
+
+def test_a_plan_does_not_say_held_back_of_a_template_whose_earlier_image_is_in_use() -> None:
+    image = template_record("0.1.1", "greeter", image=f"{IMAGE}:0.1.1-nogit-0", image_id=NEW)
+    note = HeldBack(reason="GateFailed", message="It ended.", refused=(STRANGE,), time=NOON)
+    refused = released(held_back={"greeter": note})
+    for record, reason in ((refused, "HeldBack"), (refused.with_template("greeter", image), "UpToDate")):
+        entry = told(asked("AllowFailure", **FOLLOW), seen(record)).templates[1]
+        assert entry.reason == reason
 
 
 def test_a_plan_of_a_version_that_nothing_can_try_publishes_nothing() -> None:

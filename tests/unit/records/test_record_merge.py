@@ -85,6 +85,7 @@ templates = st.builds(
     image=st.sampled_from(["candidate-1", "0.1.1-x"]),
     proven=st.booleans(),
     tags=st.sets(st.sampled_from(["latest", "stable"])).map(lambda tags: tuple(sorted(tags))),
+    earlier_tags=st.sets(st.sampled_from(["latest", "stable"])).map(lambda tags: tuple(sorted(tags))),
     boot_seconds=st.none() | st.just(1.5),
 )
 records = st.builds(
@@ -171,6 +172,7 @@ def test_a_verdict_by_a_clock_that_is_behind_is_not_taken_for_one_that_was_taken
     resumed = record(verdict=verdict("Failed", 9)).resumed(at(2))
     again = resumed.judged(verdict("Failed", 3))
     assert merged(again, again).failed
+    assert not merged(resumed, record(verdict=verdict("Failed", 9))).failed, "whosever clock was ahead"
 
 
 def test_an_image_built_again_takes_the_place_of_the_proven_one_which_stays_in_use_meanwhile() -> None:
@@ -183,8 +185,12 @@ def test_an_image_built_again_takes_the_place_of_the_proven_one_which_stays_in_u
 
 def test_all_that_either_copy_of_an_image_follows_is_kept() -> None:
     digests = [f"sha256:{letter * 64}" for letter in "ab"]
-    copies = [record(templates={"echo": template(followed=(each,))}) for each in digests]
-    assert merged(*copies).templates["echo"].followed == tuple(digests)
+    tags = ("latest", "stable")
+    images = [
+        template(followed=(each,), earlier_tags=(tag,)) for each, tag in zip(digests, tags, strict=True)
+    ]
+    both = merged(*(record(templates={"echo": each}) for each in images)).templates["echo"]
+    assert (both.followed, both.earlier_tags) == (tuple(digests), tags)
 
 
 def test_the_same_image_stored_again_stands_under_its_candidate_name_and_stays_proven() -> None:
