@@ -57,6 +57,13 @@ def test_a_tag_that_was_moved_is_told_while_targets_roll() -> None:
     assert told(made, "Stalled") is None
 
 
+def test_who_does_not_deliver_is_told_by_its_template_alone_while_targets_of_others_roll() -> None:
+    made = status(asked(**TELL), seen(released(dispatches=TOLD), targets=Known((OLD,))))
+    assert told(made, "Ready") == ("Rolling", "0 of 1 targets run 0.1.1.")
+    assert told(made, "Stalled") is None
+    assert made.templates[1].message == SILENCE
+
+
 def test_a_tag_that_was_moved_is_told_before_what_is_awaited_and_stalls_nothing_that_may_come() -> None:
     made = status(asked(**FOLLOW), seen(released(), images=MOVED, targets=Known((NEW,))))
     assert told(made, "Ready") == ("TagMoved", f"{CONTEST} {AWAITED}")

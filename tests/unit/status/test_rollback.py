@@ -42,6 +42,13 @@ def test_a_rollback_that_is_through_stalls_with_the_reason_of_the_failure() -> N
     assert "Reconciling" not in made
 
 
+def test_a_rollback_is_not_through_while_tags_name_the_version_that_failed() -> None:
+    images = Known(served(record(), FAILED, latest="0.1.1"))
+    made = conditions(rolled_back(target("ws-1", "0.1.0"), images=images))
+    assert made["Reconciling"] == ("True", "RollingBack", "To bring back to 0.1.0: 0 of 1 targets.")
+    assert "Stalled" not in made
+
+
 def test_a_rollback_is_not_through_while_a_step_of_it_is_tried_again() -> None:
     targets = (target("ws-1", "0.1.1"),)
     seen = observation(
