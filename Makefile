@@ -19,11 +19,11 @@ TIMED := tools/timed.sh $(SUITE_SECONDS)
 # What does not wait for each other, side by side; each tells what it said when it ends.
 SIDE_BY_SIDE := $(MAKE) --jobs --output-sync=target
 
-.PHONY: help install demo demo-clean images test test-long bench lint generate verify
+.PHONY: help install demo demo-clean demo-kubernetes demo-kubernetes-clean images test test-long bench lint generate verify
 .PHONY: timed-lint timed-workspace timed-workspace-wheel lint-style lint-types lint-workspace lint-imports
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-12s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-22s %s\n", $$1, $$2}' Makefile
 
 install: .venv/synced ## .venv with wsr and all that is needed to work on it
 
@@ -32,6 +32,12 @@ demo: .venv/synced ## a version bump reaches eight running workspaces; REPORT=FI
 
 demo-clean: .venv/synced ## end what `make demo KEEP=1` left running
 	@$(BIN)/python -m tests.demo --clean
+
+demo-kubernetes: .venv/synced ## the same in a Kubernetes of one real node, with kubectl and helm; REPORT=FILE and KEEP=1 as above
+	@$(BIN)/python -m tests.demo.kubernetes $(if $(REPORT),--report '$(REPORT)') $(if $(filter-out 0,$(KEEP)),--keep)
+
+demo-kubernetes-clean: .venv/synced ## end what `make demo-kubernetes KEEP=1` left running
+	@$(BIN)/python -m tests.demo.kubernetes --clean
 
 images: .venv/synced ## make the images of operator and builder and push them: TO=REGISTRY/FOLDER TAG=TAG, DEBIAN=URL for a snapshot
 	@$(BIN)/python -m tools.images --to '$(TO)' --tag '$(TAG)' $(if $(DEBIAN),--debian '$(DEBIAN)')
@@ -54,7 +60,7 @@ timed-workspace-wheel:
 test-long: .venv/synced ## what test leaves out: soaks, outages of minutes, whole matrices
 	@$(BIN)/pytest -m long tests
 
-bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain, replace, gate, cascade, hook or rewrite; BENCH=FILE writes JSON
+bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain, replace, gate, cascade, hook, rewrite or kubernetes; BENCH=FILE writes JSON
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(if $(BENCH),--report '$(BENCH)')
 
 lint: .venv/synced ## style, types and who imports whom

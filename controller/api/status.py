@@ -82,11 +82,11 @@ class TemplateStatus(StatusPart):
     message: str | None = None
     """What to do about an update that is available or a template that does not go on, or what cannot be known."""
     image: str | None = None
-    """What new workspaces should use, with its digest."""
+    """What new workspaces should use: a tag that is never set anew."""
     previous_image: str | None = None
     """The image of the version that was in use before this one."""
     base_digest: str | None = None
-    """The digest of the full build that the wheel's layer lies on."""
+    """The digest of the image that its full build starts from."""
     boot_seconds: float | None = None
     """How long this version's candidate took at the gate until it was ready."""
     memory_bytes: int | None = None

@@ -7,16 +7,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from controller.api.conditions import ConditionType
-from controller.api.status import Condition, Status
+from controller.api.conditions import ConditionType, Reason
+from controller.api.status import Status
 from controller.model.actions import Action
 from controller.model.errors import Problem, Waiting
 from controller.operator.store import Superseded
 from controller.operator.vitals import Vitals
+from controller.plan.gate import FAILURES
 from controller.reconcile.result import Pass
 from controller.telemetry.log import FACTS
 
 LOG: Final = logging.getLogger("controller.operator")
+_FAILING: Final = FAILURES | {Reason.ROLLING_BACK}
+"""What has failed may be told before all else has come to its end, and long before nothing moves any more."""
 _STAGES: Final = (ConditionType.PUBLISHED, ConditionType.IMAGES_BUILT, ConditionType.ROLLED_OUT)
 
 
@@ -103,9 +106,5 @@ def turns(before: Status, after: Status) -> Iterator[News]:
         if stage is not None and became and (earlier is None or earlier.status == "False"):
             yield News("Normal", stage.reason, stage.message)
     if ready is not None and (ready.status, ready.reason) != (was.status, was.reason):
-        yield News(_weight(after), ready.reason, ready.message)
-
-
-def _weight(status: Status) -> Literal["Normal", "Warning"]:
-    stalled: Condition | None = status.condition(ConditionType.STALLED)
-    return "Normal" if stalled is None else "Warning"
+        alarming = ready.reason in _FAILING or after.condition(ConditionType.STALLED) is not None
+        yield News("Warning" if alarming else "Normal", ready.reason, ready.message)

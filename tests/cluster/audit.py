@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import product
 from typing import Any
 
@@ -23,11 +24,16 @@ class Right:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request of an account: what for, in which namespace (empty: of none, or of all), and whether it was allowed."""
+    """One request of an account: what for, in which namespace (empty: of none, or of all), whether it was allowed, and when.
+
+    `name` is empty where it was for no single object.
+    """
 
     right: Right
     namespace: str
+    name: str
     allowed: bool
+    received: datetime
 
 
 def asked(cluster: Cluster, account: str, namespace: str) -> list[Asked]:
@@ -43,7 +49,8 @@ def _asked(event: Mapping[str, Any]) -> Asked:
     resource = "/".join(filter(None, (about["resource"], about.get("subresource"))))
     right = Right(about.get("apiGroup", ""), resource, event["verb"])
     decision = event.get("annotations", {}).get("authorization.k8s.io/decision")
-    return Asked(right, about.get("namespace", ""), decision == "allow")
+    received = datetime.fromisoformat(event["requestReceivedTimestamp"])
+    return Asked(right, about.get("namespace", ""), about.get("name", ""), decision == "allow", received)
 
 
 def granted(roles: Iterable[Mapping[str, Any]]) -> frozenset[Right]:

@@ -30,6 +30,8 @@ def add_volumes(api: Api, place: Place, count: int) -> None:
     """Make this many more volumes."""
     for _ in range(count):
         name = f"volume-{secrets.token_hex(3)}"
+        folder = place.folder("volumes", name)
+        folder.chmod(0o777)  # who a pod runs as is not known
         volume = {
             "apiVersion": "v1",
             "kind": "PersistentVolume",
@@ -39,7 +41,7 @@ def add_volumes(api: Api, place: Place, count: int) -> None:
                 "capacity": {"storage": "1Gi"},
                 "accessModes": ["ReadWriteOnce"],
                 "persistentVolumeReclaimPolicy": "Retain",
-                "hostPath": {"path": str(place.root / "volumes" / name), "type": "DirectoryOrCreate"},
+                "hostPath": {"path": str(folder), "type": "Directory"},
             },
         }
         api.make("/api/v1/persistentvolumes", volume)

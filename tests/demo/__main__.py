@@ -5,18 +5,18 @@ python -m tests.demo --clean
 """
 
 import argparse
-import fcntl
 import shutil
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.demo.desk import Desk
 from tests.demo.place import NAME, Place
-from tests.demo.story import FIRST, DemoError, Story
+from tests.demo.session import clock, only_one
+from tests.demo.story import FIRST, Story
+from tests.demo.user import DemoError
 from tests.parts.base_image import ensure_base_image
 from tests.parts.engine import gateway, running_engine
 from tests.parts.ground import PartError, cache_dir
@@ -30,7 +30,7 @@ def main() -> int:
     options = _parse()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     try:
-        with _only_one():
+        with only_one(_DESK):
             return _clean() if options.clean else _play(options.report, keep=options.keep)
     except (DemoError, PartError) as error:
         sys.stderr.write(f"The demo failed: {error}\n")
@@ -48,7 +48,7 @@ def _parse() -> argparse.Namespace:
 
 
 def _play(report: Path | None, *, keep: bool) -> int:
-    say = _clock()
+    say = clock()
     with running_engine(keep=keep) as endpoint, _place(endpoint, keep=keep) as place:
         say("an engine answers; getting base image and package index ready")
         base_image = ensure_base_image(endpoint)
@@ -88,28 +88,6 @@ def _place(endpoint: str, *, keep: bool) -> Iterator[Place]:
                 shutil.rmtree(_DESK, ignore_errors=True)
     finally:
         place.close()
-
-
-@contextmanager
-def _only_one() -> Iterator[None]:
-    with _DESK.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise PartError(
-                f"Another demo of the name {NAME} is running on this machine; wait for its end, or set DEMO_NAME."
-            ) from None
-        yield
-
-
-def _clock() -> Callable[[str], None]:
-    start = time.monotonic()
-
-    def say(text: str) -> None:
-        sys.stdout.write(f"{time.monotonic() - start:6.1f}s  {text}\n")
-        sys.stdout.flush()
-
-    return say
 
 
 if __name__ == "__main__":

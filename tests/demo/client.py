@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -25,6 +26,15 @@ class Workspace:
     name: str
     template: str
     port: int
+
+    @property
+    def address(self) -> str:
+        """`host:port` where it answers now. Raises OSError when it is nowhere."""
+        return f"127.0.0.1:{self.port}"
+
+    def reached(self) -> AbstractContextManager[None]:
+        """What connections to it are made within."""
+        return nullcontext()
 
     def runtime(self) -> dict[str, Any]:
         """What `GET /runtime` answers. Raises OSError when nothing answers."""
@@ -53,13 +63,15 @@ class Workspace:
         return "".join(part["text"] for artifact in task["artifacts"] for part in artifact["parts"])
 
     def _get(self, path: str, seconds: float) -> dict[str, Any]:
-        return _json(urllib.request.Request(f"http://127.0.0.1:{self.port}{path}"), seconds)
+        with self.reached():
+            return _json(urllib.request.Request(f"http://{self.address}{path}"), seconds)
 
     def _call(self, method: str, params: object) -> dict[str, Any]:
         body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode()
         headers = {"Content-Type": "application/json", "A2A-Version": "1.0"}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/", data=body, headers=headers)
-        answer = _json(request, _TURN_SECONDS)
+        request = urllib.request.Request(f"http://{self.address}/", data=body, headers=headers)
+        with self.reached():
+            answer = _json(request, _TURN_SECONDS)
         if "result" not in answer:
             raise RuntimeError(f"{self.name} refused {method}: {answer.get('error')}")
         result: dict[str, Any] = answer["result"]
@@ -106,6 +118,11 @@ class Lookout:
     def first(self, name: str, version: str) -> float | None:
         """When a workspace first reported a version."""
         return next((sighting.first for sighting in self._seen[name] if sighting.version == version), None)
+
+    def arrivals(self, version: str) -> list[tuple[float, str]]:
+        """When each workspace first reported a version, and which it was; who never did is missing."""
+        firsts = ((self.first(name, version), name) for name in self._seen)
+        return sorted((first, name) for first, name in firsts if first is not None)
 
     def down_seconds(self, name: str, before: str, after: str) -> float | None:
         """From the last answer of one version to the first answer of the next."""

@@ -1,14 +1,10 @@
-"""When each stage of a release was reached, seen in the engine, in the index and in the workspaces themselves.
-
-Only the wheel exists nowhere outside before it is published: its time is that of the line in which `wsr` reports it.
-"""
+"""When each stage of a release was reached, as somebody sees it who looks from outside."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Self
 
-from tests.demo.place import TEMPLATES, Place, image_of
 from tests.parts.index import Index
 
 PACKAGE = "molecule-ai-workspace-runtime"
@@ -25,16 +21,12 @@ def published(index: Index) -> list[str]:
 
 
 class Milestones:
-    """Looks at engine and index while `wsr` works towards a version; stages are reached in their order."""
+    """Looks while others work; stages are reached in their order."""
 
-    def __init__(self, version: str, place: Place, index: Index) -> None:
+    def __init__(self, stages: Iterable[tuple[str, Callable[[], bool]]]) -> None:
+        """`stages` are names, and how it is seen that each is reached."""
         self.times: dict[str, float] = {}
-        self._waiting: list[tuple[str, Callable[[], bool]]] = [
-            ("candidates", lambda: _all(place.images_with(version), "")),
-            ("proven", lambda: _all(place.images_with(version), f"{version}-")),
-            ("published", lambda: version in published(index)),
-            ("promoted", lambda: _all(place.images_with(version), "latest")),
-        ]
+        self._waiting = list(stages)
         self._calls: dict[str, Callable[[], None]] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._look, daemon=True)
@@ -65,8 +57,3 @@ class Milestones:
 
 def _nothing() -> None:
     pass
-
-
-def _all(tags: list[str], start: str) -> bool:
-    """Whether every template has a tag that starts so."""
-    return all(any(tag.startswith(f"{image_of(name)}:{start}") for tag in tags) for name in TEMPLATES)

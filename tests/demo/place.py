@@ -6,7 +6,7 @@ All that a demo makes carries its name, DEMO_NAME, so that another one can run b
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,8 @@ import docker
 from docker.models.containers import Container
 
 from tests.demo.client import Workspace
+from tests.demo.milestones import published
+from tests.parts.index import Index
 from tests.parts.leftovers import remove_leftovers
 from tests.parts.servers import free_port
 
@@ -110,6 +112,23 @@ class Place:
         """The demo's image tags whose label says that they carry a version of the runtime."""
         images = self._client.api.images(filters={"label": f"{IMAGE_VERSION_LABEL}={version}"})
         return [tag for image in images for tag in image["RepoTags"] or [] if tag.startswith(PREFIX)]
+
+    def stages(self, version: str, index: Index) -> list[tuple[str, Callable[[], bool]]]:
+        """The stages of a release that show in the engine and in the index.
+
+        Only the wheel exists nowhere outside before it is published: its time is that of the line in which `wsr` reports it.
+        """
+
+        def tagged(start: str) -> bool:
+            tags = self.images_with(version)
+            return all(any(tag.startswith(f"{image_of(name)}:{start}") for tag in tags) for name in TEMPLATES)
+
+        return [
+            ("candidates", lambda: tagged("")),
+            ("proven", lambda: tagged(f"{version}-")),
+            ("published", lambda: version in published(index)),
+            ("promoted", lambda: tagged("latest")),
+        ]
 
     def write(self, workspace: Workspace, text: str) -> None:
         """Put a note into a workspace's volume, as its agent would."""

@@ -1,7 +1,7 @@
 """What the demo saw, as a table for people and as JSON for whoever checks it."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,12 +58,17 @@ class Report:
 
     def lines(self) -> Iterator[str]:
         """The timeline and the containers, for people."""
-        yield f"{'seconds from the bump to':<28}"
-        for name, seconds in self.document()["timeline"].items():
-            yield f"  {_words(name):<26}{seconds:>6.1f}"
+        yield from timeline_lines(self.document()["timeline"])
         yield f"{'container':<22}{'before':<8}{'after':<8}{'down (s)':>8}"
         for seen in self.containers:
             yield f"{seen.name:<22}{seen.before:<8}{seen.after:<8}{seen.secondsDown:>8.1f}"
+
+
+def timeline_lines(timeline: Mapping[str, float]) -> Iterator[str]:
+    """Seconds from the bump, for people."""
+    yield f"{'seconds from the bump to':<28}"
+    for name, seconds in timeline.items():
+        yield f"  {_words(name):<26}{seconds:>6.1f}"
 
 
 def _words(name: str) -> str:

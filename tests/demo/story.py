@@ -1,7 +1,6 @@
 """The story that the demo tells: 0.1.0 runs, 0.1.1 reaches all, 0.1.2 is stopped before anybody sees it, and back."""
 
 import re
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,68 +10,14 @@ from tests.demo.desk import Desk, Run
 from tests.demo.milestones import Milestones, published
 from tests.demo.place import TEMPLATES, Place, Shape
 from tests.demo.report import ContainerSeen, Report
+from tests.demo.user import TASK_SECONDS, User, expect
 from tests.parts.index import Index
 
 FIRST, NEXT, BROKEN = "0.1.0", "0.1.1", "0.1.2"
 BROKEN_TEMPLATE = "greeter"
-TASK_SECONDS = 20
-_OVERLAP_SECONDS = 2
 _READY_SECONDS = 60.0
-_PLAIN = "A Molecule AI workspace"
-_VISIBLE = "A Molecule AI workspace that got 0.1.1 while it worked"
-
-
-class DemoError(Exception):
-    """What was promised did not happen; the text says what."""
-
-
-def expect(holds: object, otherwise: str) -> None:
-    """Raise DemoError with the text when a promise is broken."""
-    if not holds:
-        raise DemoError(otherwise)
-
-
-class User:
-    """Somebody whose tasks must not be cut: gives one of `TASK_SECONDS`, and the next before it ends, until told to stop.
-
-    One task is enough where the rest of the fleet moves within it; on a slow machine it takes more to stay busy.
-    """
-
-    def __init__(self, workspace: Workspace, *, enough: Callable[[], bool]) -> None:
-        self.workspace = workspace
-        self.errors: list[Exception] = []
-        self.finished = 0
-        self._enough = enough
-        self._end = threading.Event()
-        self._tasks: list[threading.Thread] = []
-        self._giving = threading.Thread(target=self._give, daemon=True)
-
-    def begin(self) -> None:
-        """Give the first task."""
-        self._giving.start()
-
-    def leave(self) -> None:
-        """Give no more, and wait for what was given."""
-        self._end.set()
-        for thread in (self._giving, *self._tasks):
-            if thread.ident is not None:
-                thread.join()
-
-    def _give(self) -> None:
-        while not self._end.is_set() and not (self._tasks and self._enough()):
-            task = threading.Thread(target=self._ask, daemon=True)
-            self._tasks.append(task)
-            task.start()
-            self._end.wait(TASK_SECONDS - _OVERLAP_SECONDS)
-
-    def _ask(self) -> None:
-        try:
-            answer = self.workspace.ask(f"sleep {TASK_SECONDS}: hello")
-            expect(answer == "echo: hello", f"{self.workspace.name} answered {answer!r}")
-        except Exception as error:  # noqa: BLE001 - whatever it is, the user's task was lost
-            self.errors.append(error)
-        else:
-            self.finished += 1
+PLAIN = "A Molecule AI workspace"
+VISIBLE = "A Molecule AI workspace that got 0.1.1 while it worked"
 
 
 @dataclass
@@ -121,17 +66,20 @@ class Story:
         for workspace in self.workspaces:
             self.place.write(workspace, f"of {workspace.name}")
             expect(
-                workspace.card()["description"] == _PLAIN,
+                workspace.card()["description"] == PLAIN,
                 f"the card of {workspace.name} is not the plain one",
             )
         self.say(f"    all {len(self.workspaces)} report {FIRST}")
 
     def _bump_reaches_all(self) -> None:
         self.say(f"{NEXT}: a visible change; one workspace is busy with a task of {TASK_SECONDS} s")
-        self.desk.replace_in_runtime(_PLAIN, _VISIBLE, file="config.py")
+        self.desk.replace_in_runtime(PLAIN, VISIBLE, file="config.py")
         before, versions = self._shapes(), self._versions()
         busy, *others = self.workspaces
-        with Lookout(self.workspaces) as lookout, Milestones(NEXT, self.place, self.index) as milestones:
+        with (
+            Lookout(self.workspaces) as lookout,
+            Milestones(self.place.stages(NEXT, self.index)) as milestones,
+        ):
             user = User(busy, enough=lambda: all(lookout.first(other.name, NEXT) for other in others))
             # When the gate is passed: whatever the build took, and sooner than the first replacement.
             milestones.when("proven", user.begin)
@@ -148,7 +96,7 @@ class Story:
             expect(down is not None and now[name] == NEXT, f"{name} reports {now[name]} and not {NEXT}")
             expect(before[name].kept_by(after[name]), f"{name} changed: {before[name]} became {after[name]}")
             expect(self.place.note(workspace) == f"of {name}", f"{name} lost what was in its volume")
-            expect(workspace.card()["description"] == _VISIBLE, f"the change does not show in {name}")
+            expect(workspace.card()["description"] == VISIBLE, f"the change does not show in {name}")
             self.report.containers.append(
                 ContainerSeen(
                     name, workspace.template, versions[name], now[name], round(down or 0.0, 2),
@@ -156,7 +104,6 @@ class Story:
                 )
             )  # fmt: skip
         self._note_times(bumped, run, milestones, lookout)
-        self._busy_came_last(lookout)
         for line in self.report.lines():
             self.say(f"    {line}")
 
@@ -217,28 +164,18 @@ class Story:
                 time.sleep(0.1)
 
     def _note_times(self, bumped: float, run: Run, milestones: Milestones, lookout: Lookout) -> None:
-        firsts = sorted(self._first(lookout, workspace) for workspace in self.workspaces)
-        times = {**milestones.times, "firstContainer": firsts[0], "lastContainer": firsts[-1]}
+        arrivals = lookout.arrivals(NEXT)
+        (first, _), (last, latecomer) = arrivals[0], arrivals[-1]
+        expect(len(arrivals) == len(self.workspaces), f"only these were seen with {NEXT}: {arrivals}")
+        busy = self.workspaces[0].name
+        expect(latecomer == busy, f"{latecomer} came last and not the busy {busy}")
+        times = {**milestones.times, "firstContainer": first, "lastContainer": last}
         built = re.compile(rf"package {NEXT}: (?!because)")
         for line in run.lines:
             if built.search(line.text):
                 times["wheel"] = line.time
         self.report.timeline = {name: at - bumped for name, at in times.items()}
-        self.report.seconds = firsts[-1] - bumped
-
-    def _busy_came_last(self, lookout: Lookout) -> None:
-        order = sorted(self.workspaces, key=lambda workspace: self._first(lookout, workspace))
-        expect(
-            order[-1] is self.workspaces[0],
-            f"{order[-1].name} came last and not the busy {self.workspaces[0].name}",
-        )
-
-    @staticmethod
-    def _first(lookout: Lookout, workspace: Workspace) -> float:
-        first = lookout.first(workspace.name, NEXT)
-        if first is None:
-            raise DemoError(f"{workspace.name} was never seen with {NEXT}")
-        return first
+        self.report.seconds = last - bumped
 
 
 def _version_of(workspace: Workspace) -> str | None:

@@ -73,6 +73,17 @@ def test_an_event_tells_a_turn_of_the_summary_or_a_stage_that_came_true_and_noth
     ) == [News("Normal", "Served", "It is served.")]
 
 
+def test_a_failure_is_a_warning_also_while_work_goes_on() -> None:
+    seen = first_seen(1, NOON)
+    was = seen.condition("Ready")
+    assert was is not None
+    failed = was.model_copy(update={"status": "False", "reason": "GateFailed", "message": "It did not boot."})
+    others = tuple(each for each in seen.conditions if each.type != "Ready")
+    now = seen.model_copy(update={"conditions": (failed, *others)})
+    assert now.is_true("Reconciling")
+    assert list(turns(seen, now)) == [News("Warning", "GateFailed", "It did not boot.")]
+
+
 def test_a_status_is_written_as_its_difference() -> None:
     before = {"same": 1, "gone": 2, "inner": {"same": 1, "gone": 2}, "list": [1, 2]}
     after = {"same": 1, "inner": {"same": 1, "new": 3}, "list": [2], "new": {"x": 1}}
