@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from builder.buildah import BuildForbidden
 from builder.cascade_inputs import CascadeInputs, Template, Why
 from builder.engine import EngineError, EngineUnavailable
 from builder.foreign import Foreign, FullBuildMissing, RequirementsChanged
@@ -35,6 +36,7 @@ from builder.wheel import Wheel
 from builder.workshop import FullBuildNeeded, Workshop
 
 _UNUSABLE: Final = (
+    BuildForbidden,
     BuildFailed,
     FullBuildMissing,
     FullBuildNeeded,

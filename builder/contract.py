@@ -215,11 +215,15 @@ class CascadeRun:
     out: Path
     engine: str | None = None
     """`unix:///PATH` or `tcp://HOST:PORT`; without one, in Remote mode only, a template that must be built in full fails
-    (reason FullBuildNeeded), and what an image holds is read from its layers."""
+    (reason FullBuildNeeded) unless there is `buildah`, and what an image holds is read from its layers."""
+    buildah: Path | None = None
+    """A folder for Buildah, which builds in full then: on a file system that an overlay can lie on, and used by nobody else.
+    Where it is not allowed to, such a template fails (reason BuildForbidden)."""
 
     def arguments(self) -> tuple[str, ...]:
         """Return what follows `cascade` on the command line."""
-        return _options({"inputs": self.inputs, "out": self.out, "engine": self.engine})
+        options = {"inputs": self.inputs, "out": self.out, "engine": self.engine, "buildah": self.buildah}
+        return _options(options)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

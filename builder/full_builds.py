@@ -137,6 +137,7 @@ class FullBuilds:
             platform=template.platform,
             login=self._inputs.registry.reading,
             fresh=template.fresh,
+            bases=bases,
         )
         async with self._build_turns:
             image, inventory = await self._workshop.build(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,11 +22,12 @@ from builder.oci import (
     NotFound,
     Platform,
     Reference,
+    RegistryError,
     Unavailable,
     canonical_json,
     sha256_digest,
 )
-from builder.stores import StoredImage
+from builder.stores import Pusher, StoredImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +111,39 @@ class RemoteStore:
 
     async def adopt(self, name: str) -> StoredImage:
         """See `Store`: the engine pushes what it built."""
+        return await self.adopt_from(self._there, name)
+
+    async def adopt_from(self, builder: Pusher, name: str) -> StoredImage:
+        """Have an image pushed by what has built it, and take it from the registry."""
         reference = Reference.parse(name)
         repository, _, tag = name.rpartition(":")
         credential = await self._writing.credentials.for_host(reference.host)
         try:
-            await self._there.push(repository, tag, credential=credential)
+            await builder.push(repository, tag, credential=credential)
         except EngineUnavailable:
             raise
         except EngineError as error:
-            # An engine tells in words only what the registry said; what it means, the registry tells us.
+            # It tells in words only what the registry said; what it means, the registry tells us.
             await self._client.upload(reference, b"{}", digest=sha256_digest(b"{}"))
             raise Unavailable(str(error)) from error
         found = await self.find(name)
         if found is None:
             raise NotFound(f"{name} was pushed and is not there.")
         return found
+
+    async def redescribe(self, image: StoredImage, config: Mapping[str, Any], *, name: str) -> StoredImage:
+        """Store an image of the same layers with another configuration under a name, and remove the name that it had."""
+        raw, manifest = canonical_json(config), _manifest(image)
+        reference = Reference.parse(name)
+        document = json.loads(manifest.raw)
+        document["config"] = Descriptor.of(manifest.config.media_type, raw).to_document()
+        described = Manifest.from_bytes(canonical_json(document), manifest.media_type, where="the new image")
+        await self._client.ensure_blob(reference, raw, digest=sha256_digest(raw))
+        await self._client.put_manifest(reference, described.raw, manifest.media_type)
+        if described.digest != image.digest:
+            with contextlib.suppress(RegistryError):  # one that allows no deletion keeps it
+                await self._client.delete(reference, image.digest)
+        return StoredImage(name, described.digest, described.config.digest, config, described)
 
     async def name_in_engine(self, image: StoredImage) -> str:
         """See `Store`."""

@@ -59,6 +59,13 @@ class Store(Protocol):
         """Let a name (`repository:tag`) stand for an image; in a registry `repository` alone is its digest there."""
 
 
+class Pusher(Protocol):
+    """What has built an image and can send it to a registry."""
+
+    async def push(self, repository: str, tag: str, *, credential: Credential | None = None) -> None:
+        """Send it; raises EngineError."""
+
+
 class EngineStore:
     """Images of one Docker Engine, without a registry."""
 

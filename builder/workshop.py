@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from builder.bases import Bases
+from builder.buildah import Buildah
 from builder.cascade_inputs import CascadeInputs, Template
 from builder.derived import LayerReader
 from builder.engine import Engine
@@ -132,6 +134,28 @@ class NoWorkshop:
         raise FullBuildNeeded(
             f"{name} has to be built from {build.directory}, and there is no Docker Engine here."
         )
+
+
+@dataclass(frozen=True, slots=True)
+class BuildahWorkshop(NoWorkshop):
+    """A place where Buildah builds, and has what it built tell what it holds; the rest is known from registries."""
+
+    buildah: Buildah
+    wheel: Wheel
+
+    async def build(
+        self, build: FullBuild, store: Store, *, name: str, check: Callable[[Inventory], None]
+    ) -> tuple[StoredImage, Inventory]:
+        """See `Workshop`. BuildForbidden: nothing can be built here. A registry sees it under `build.tag` first."""
+        remote = _remote(store)
+        flags = await self.buildah.build(build)
+        script = self.wheel.scripts[0] if self.wheel.scripts else ""
+        inventory = await take_inventory(self.buildah, build.tag, package=self.wheel.name, script=script)
+        check(inventory)
+        pushed = await remote.adopt_from(self.buildah, build.tag)
+        # The history has every step as it was run, with what was put before its command.
+        config = json.loads(json.dumps(pushed.config).replace(f"{flags} ", ""))
+        return await remote.redescribe(pushed, config, name=name), inventory
 
 
 async def _digest(store: RemoteStore, base: Reference, wanted: str) -> str:

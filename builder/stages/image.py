@@ -15,7 +15,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -53,6 +53,7 @@ class FullBuild:
 
     `tag` is the full name the image gets; `login` opens private registries of base images; `log` takes what
     the build says, and two builds at the same time have different ones. `fresh` takes nothing from the build cache.
+    `bases` are the digests of manifests to start from, by the names in the Dockerfile; an engine has them already.
     """
 
     directory: Path
@@ -66,6 +67,36 @@ class FullBuild:
     platform: str = ""
     login: Login | None = None
     fresh: bool = False
+    bases: Mapping[str, str] = field(default_factory=dict)
+
+    def inputs(self) -> dict[str, bytes]:
+        """Return the files that steps need besides their configuration: wheel, constraint and CA files, by path."""
+        name, version, _, _ = parse_wheel_filename(self.wheel.name)
+        files = {
+            f"wheels/{_with_build_tag(self.wheel.name)}": self.wheel.read_bytes(),
+            "constraint.txt": f"{name}=={version}\n".encode(),
+        }
+        if self.index.ca_file:
+            files["ca.crt"] = self.index.ca_file.read_bytes()
+        if self.npm.ca_file:
+            files[NPM_CA] = self.npm.ca_file.read_bytes()
+        return files
+
+
+def written_configuration(build: FullBuild, folder: Path, *, inputs: str) -> str:
+    """Write the configuration of pip and npm into a folder of ours alone, and return the flags that steps see it by.
+
+    `inputs` is where a step finds the files of `FullBuild.inputs`.
+    """
+    conf = build.index.to_conf(
+        wheels=f"{inputs}/wheels", constraint=f"{inputs}/constraint.txt", ca_file=f"{inputs}/ca.crt"
+    )
+    (folder / "pip.conf").write_text(conf)  # may hold a password, as npmrc a token
+    flags = f"--mount=type=secret,id={PIP_SECRET},target=/etc/pip.conf,mode=0444"
+    if npmrc := build.npm.to_npmrc(ca_file=f"{inputs}/{NPM_CA}"):
+        (folder / "npmrc").write_text(npmrc)
+        flags += f" --mount=type=secret,id={NPM_SECRET},target=/root/.npmrc,mode=0444"
+    return flags
 
 
 async def build_image(engine: Engine, build: FullBuild) -> None:
@@ -83,18 +114,13 @@ async def build_image(engine: Engine, build: FullBuild) -> None:
     async with _inputs_image(engine, build) as inputs:
         with tempfile.TemporaryDirectory(prefix="wsr-build-") as name:
             folder = Path(name)
-            flags = (
-                f"--mount=type=bind,from={inputs},target={INPUTS_MOUNT}"
-                f" --mount=type=secret,id={PIP_SECRET},target=/etc/pip.conf,mode=0444"
-            )
-            if npmrc := build.npm.to_npmrc(ca_file=f"{INPUTS_MOUNT}/{NPM_CA}"):
-                (folder / "npmrc").write_text(npmrc)  # may hold a token, as pip.conf a password
-                flags += f" --mount=type=secret,id={NPM_SECRET},target=/root/.npmrc,mode=0444"
+            mount = f"--mount=type=bind,from={inputs},target={INPUTS_MOUNT}"
+            flags = f"{mount} {written_configuration(build, folder, inputs=INPUTS_MOUNT)}"
             (folder / "Dockerfile").write_text(with_run_flags(dockerfile.read_text(), flags))
-            arguments = _arguments(build, folder)
-            await _run(
-                [command, "--host", engine.endpoint, "build", *arguments], build, _environment(build, folder)
-            )
+            words = [command, "--host", engine.endpoint, "build", "--progress", "plain"]
+            words += ["--network", "host"] if build.index.on_loopback or build.npm.on_loopback else []
+            words += [*build_options(build, folder), str(build.directory)]
+            await run_logged(words, build, _environment(build, folder))
 
 
 async def buildkit_command() -> str:
@@ -116,29 +142,23 @@ async def buildkit_command() -> str:
     )
 
 
-def _arguments(build: FullBuild, folder: Path) -> list[str]:
-    arguments = ["--progress", "plain", "--file", str(folder / "Dockerfile"), "--tag", build.tag]
+def build_options(build: FullBuild, folder: Path) -> list[str]:
+    """Return the options that `docker build` and `buildah build` have in common; `folder` has what was written."""
+    arguments = ["--file", str(folder / "Dockerfile"), "--tag", build.tag]
     arguments += ["--secret", f"id={PIP_SECRET},src={folder / 'pip.conf'}"]
     if (folder / "npmrc").exists():
         arguments += ["--secret", f"id={NPM_SECRET},src={folder / 'npmrc'}"]
     arguments += ["--platform", build.platform] if build.platform else []
     arguments += ["--no-cache"] if build.fresh else []
-    arguments += ["--network", "host"] if build.index.on_loopback or build.npm.on_loopback else []
     for name, value in sorted(build.build_args.items()):
         arguments += ["--build-arg", f"{name}={value}"]
     for name, value in sorted(build.labels.items()):
         arguments += ["--label", f"{name}={value}"]
-    return [*arguments, str(build.directory)]
+    return arguments
 
 
 def _environment(build: FullBuild, folder: Path) -> dict[str, str]:
-    """Write the files that the build reads besides its context, and return the environment that names them."""
-    conf = build.index.to_conf(
-        wheels=f"{INPUTS_MOUNT}/wheels",
-        constraint=f"{INPUTS_MOUNT}/constraint.txt",
-        ca_file=f"{INPUTS_MOUNT}/ca.crt",
-    )
-    (folder / "pip.conf").write_text(conf)  # may hold a password; the folder is ours alone (mode 0700)
+    """Write the credentials for bases, and return the environment that names them."""
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     if build.login:
         build.login.put_into(folder / "docker")
@@ -146,7 +166,8 @@ def _environment(build: FullBuild, folder: Path) -> dict[str, str]:
     return environment
 
 
-async def _run(command: list[str], build: FullBuild, environment: Mapping[str, str]) -> None:
+async def run_logged(command: Sequence[str], build: FullBuild, environment: Mapping[str, str]) -> None:
+    """Run a build to its end, with all that it says in the build's log; raises BuildFailed."""
     build.log.parent.mkdir(parents=True, exist_ok=True)
     with build.log.open("wb") as log:
         child = await asyncio.create_subprocess_exec(
@@ -182,18 +203,9 @@ def _last_words(log: Path) -> str:
 @contextlib.asynccontextmanager
 async def _inputs_image(engine: Engine, build: FullBuild) -> AsyncIterator[str]:
     """Put wheel, constraint and CA file into the engine as an image that only this build mounts."""
-    name, version, _, _ = parse_wheel_filename(build.wheel.name)
-    files = {
-        f"wheels/{_with_build_tag(build.wheel.name)}": build.wheel.read_bytes(),
-        "constraint.txt": f"{name}=={version}\n".encode(),
-    }
-    if build.index.ca_file:
-        files["ca.crt"] = build.index.ca_file.read_bytes()
-    if build.npm.ca_file:
-        files[NPM_CA] = build.npm.ca_file.read_bytes()
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        for path, data in files.items():
+        for path, data in build.inputs().items():
             info = tarfile.TarInfo(path)
             info.size, info.mode = len(data), 0o644
             tar.addfile(info, io.BytesIO(data))

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib import resources
+from typing import Protocol
 
-from builder.engine import Engine, EngineError
+from builder.engine import EngineError, Finished
 from builder.inventory import Inventory, NotInventoried
 from builder.stages.inventory_script import AGAIN
 
 INTERPRETERS = ("python3", "python")
 
 
-async def take_inventory(engine: Engine, image: str, *, package: str, script: str) -> Inventory:
+class Runner(Protocol):
+    """What can run a command in an image: an engine, or what has built it."""
+
+    async def run(
+        self, image: str, command: Sequence[str], *, environment: Mapping[str, str] | None = None
+    ) -> Finished:
+        """Run it in a container that is removed then; raises EngineError."""
+
+
+async def take_inventory(runner: Runner, image: str, *, package: str, script: str) -> Inventory:
     """Return what an image holds.
 
     Args:
-        engine: where the image is.
+        runner: where the image is.
         image: reference or id of the image.
         package: name of the runtime's distribution.
         script: name of its console script; the interpreter in its first line is the one that counts.
@@ -30,7 +41,7 @@ async def take_inventory(engine: Engine, image: str, *, package: str, script: st
     for interpreter in INTERPRETERS:
         command = [interpreter, "-B", "-c", text, package, script]
         try:
-            finished = await engine.run(image, command, environment={AGAIN: text})
+            finished = await runner.run(image, command, environment={AGAIN: text})
         except EngineError as error:
             if "executable file not found" not in str(error):
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import json
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 from packaging.version import Version
 
+from builder.buildah import Buildah
 from builder.cascade import Cascade
 from builder.cascade_inputs import CascadeInputs
 from builder.contract import Outcome, Report
@@ -25,14 +27,14 @@ from builder.full_builds import FullBuilds
 from builder.login import Login, credentials_of
 from builder.made import Failure, Made
 from builder.npmconf import Npm
-from builder.oci import Client, Platform
+from builder.oci import Client, Platform, Reference
 from builder.pipconf import Index
 from builder.problems import Refused, TryAgain
 from builder.remote_store import Access, RemoteStore
 from builder.stores import EngineStore, Store
 from builder.verbs._arguments import Arguments
 from builder.wheel import Wheel
-from builder.workshop import EngineWorkshop, NoWorkshop, Workshop
+from builder.workshop import BuildahWorkshop, EngineWorkshop, NoWorkshop, Workshop
 
 VERB: Final = "cascade"
 _STORE_UNSUPPORTED: Final = (
@@ -54,11 +56,14 @@ def run(arguments: Sequence[str]) -> Report:
         "--engine",
         help="unix:///PATH or tcp://HOST:PORT of the Docker Engine; without one nothing is built in full",
     )
+    parser.add_argument(
+        "--buildah", type=Path, help="a folder of its own for Buildah, which builds in full without an engine"
+    )
     given = parser.parse_args(arguments)
     inputs = CascadeInputs.read(given.inputs)
     wheel = _wheel(inputs)
     started = time.monotonic()
-    results = asyncio.run(_run(inputs, wheel, endpoint=given.engine, out=given.out))
+    results = asyncio.run(_run(inputs, wheel, given))
     given.out.mkdir(parents=True, exist_ok=True)
     result = given.out / "result.json"
     documents = {name: made.to_document() for name, made in results.items()}
@@ -76,8 +81,10 @@ def _wheel(inputs: CascadeInputs) -> Wheel:
 
 
 async def _run(
-    inputs: CascadeInputs, wheel: Wheel, *, endpoint: str | None, out: Path
+    inputs: CascadeInputs, wheel: Wheel, given: argparse.Namespace
 ) -> Mapping[str, Made | Failure]:
+    endpoint: str | None = given.engine
+    out: Path = given.out
     try:
         async with contextlib.AsyncExitStack() as stack:
             engine = await stack.enter_async_context(Engine(endpoint)) if endpoint else None
@@ -91,7 +98,13 @@ async def _run(
                 stores = remote = await _remote_stores(inputs, engine, stack)
                 layers = LayerReader(wheel)
                 foreign = Foreign(wheel, remote, layers, out=out)
-                workshop = EngineWorkshop(engine, inputs, wheel) if engine else NoWorkshop(layers, remote)
+                if engine:
+                    workshop = EngineWorkshop(engine, inputs, wheel)
+                elif given.buildah:
+                    buildah = _buildah(inputs, given.buildah)
+                    workshop = BuildahWorkshop(layers, remote, buildah, wheel)
+                else:
+                    workshop = NoWorkshop(layers, remote)
             npm = Npm.of_machine(os.environ)
             full = FullBuilds(inputs, wheel, workshop=workshop, out=out, npm=npm)
             cascade = Cascade(inputs, wheel, full=full, workshop=workshop, stores=stores, foreign=foreign)
@@ -100,6 +113,13 @@ async def _run(
         raise TryAgain("EngineUnavailable", str(error)) from error
     except ValueError as error:
         raise Refused("WrongUse", [str(error)]) from error
+
+
+def _buildah(inputs: CascadeInputs, place: Path) -> Buildah:
+    registry = inputs.registry
+    hosts = {Reference.parse(template.image).host for template in inputs.templates}
+    insecure = tuple(sorted(hosts)) if registry.insecure else ()
+    return Buildah(place, registry.reading, registry.ca_file, insecure)
 
 
 def _needed(engine: Engine | None) -> Engine:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from controller.act._cascade_inputs import Known, index_ca, write_inputs
-from controller.act._cascade_results import held_back, read_file, recorded, with_templates
+from controller.act._cascade_inputs import Known
+from controller.act._cascade_results import held_back, recorded, with_templates
+from controller.act._cascade_runs import CascadeRuns
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.checkouts import Checkout
 from controller.clients.parts import Parts
-from controller.clients.registry_config import secret_folders
-from controller.clients.runs import Run
-from controller.clients.template_failure import failure_of, to_correct
+from controller.clients.template_failure import to_correct
 from controller.model.actions import Cascade, TemplateBuild
 from controller.model.errors import PartlyFailed, Problem, Transient
 from controller.plan.full_builds import last_full_build, last_platforms
@@ -41,22 +39,9 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         )
         for name in builds
     }
-    result_file = folder / "out" / "result.json"
-    await asyncio.to_thread(result_file.unlink, missing_ok=True)
-    away: Transient | None = None
-    results: Mapping[str, Any] = {}
-    if readable:
-        reads = await write_inputs(
-            parts, document, readable, record=record, known=known, folders=folders, folder=folder
-        )
-        try:
-            run = _run(parts, document, action, reads=reads, folder=folder)
-            await parts.runs.run(run, progress=parts.say)
-        except Transient as transient:
-            away = transient
-            if not await asyncio.to_thread(result_file.exists):
-                raise
-        results = json.loads(await read_file(result_file))["templates"]
+    runs = CascadeRuns(parts, document, action, record, known, folders, folder)
+    outcomes = await runs.outcomes(readable)
+    results, failed = outcomes.made, {**outcomes.failed, **unreadable}
     made = {
         name: await recorded(
             parts,
@@ -67,14 +52,7 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
             commit=folders[name].commit if name in folders else None,
         )
         for name, result in results.items()
-        if "error" not in result
     }
-    failed: dict[str, Problem] = {
-        name: failure_of(name, result["error"], log=folder / "out")
-        for name, result in results.items()
-        if "error" in result
-    }
-    failed |= unreadable
     held = {
         name: note
         for name, cause in failed.items()
@@ -85,11 +63,11 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         lambda current: with_templates(current, builds, made, held),
         wheel_sha256=record.wheel.sha256,
     )
-    if away is not None:
-        raise away
+    if outcomes.away is not None:
+        raise outcomes.away
     if final := {name: cause for name, cause in failed.items() if name not in held}:
         raise PartlyFailed(final)
-    lines = [f"{name}: {_told(result)}" for name, result in results.items() if "error" not in result]
+    lines = [f"{name}: {_told(result)}" for name, result in results.items()]
     return ", ".join([*lines, *(f"{name}: {note.reason}" for name, note in held.items())])
 
 
@@ -129,19 +107,3 @@ def _told(result: Mapping[str, Any]) -> str:
     children: Mapping[str, Any] = result.get("platforms") or {}
     bare = [f"without byte code for {name}" for name, child in children.items() if not child["byteCode"]]
     return ", ".join([str(result["built"]), *([f"for {' and '.join(children)}"] if children else []), *bare])
-
-
-def _run(
-    parts: Parts, document: WorkspaceRuntime, action: Cascade, *, reads: tuple[Path, ...], folder: Path
-) -> Run:
-    arguments = (f"--inputs={reads[0]}", f"--out={folder / 'out'}", *parts.engine_arguments)
-    ca = index_ca(parts, document)
-    secrets = secret_folders(document.spec.registry, parts.settings)
-    return Run(
-        "cascade",
-        arguments,
-        {"key": action.key},
-        reads=reads,
-        writes=(folder / "out",),
-        secrets=(*secrets, *((Path(ca).parent,) if ca else ())),
-    )

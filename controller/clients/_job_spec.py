@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,12 +20,36 @@ RUN_LABEL: Final = f"{GROUP}/run"
 TAKEN: Final = f"{GROUP}/taken"
 """Annotation of a Job whose result was taken: another run of the same input is another Job."""
 _USER: Final = 65532
+_BUILDING_CONTAINER: Final = {
+    "allowPrivilegeEscalation": True,
+    "capabilities": {"drop": ["ALL"], "add": ["SETGID", "SETUID"]},
+}
 _NODE_GONE_SECONDS: Final = 60
 _GRACE_SECONDS: Final = 10
 _USUAL_RESOURCES: Final[Mapping[str, Any]] = {
     "requests": {"cpu": "250m", "memory": "256Mi"},
     "limits": {"cpu": "2", "memory": "1Gi"},
 }
+_BUILD_RESOURCES: Final[Mapping[str, Any]] = {
+    "requests": {"cpu": "500m", "memory": "512Mi"},
+    "limits": {"cpu": "2", "memory": "2Gi"},
+}
+BUILDAH: Final = Path("/var/tmp/buildah")  # noqa: S108 -- the pod's own
+"""Where Buildah keeps images in a Job, below a folder that it uses in any case."""
+
+
+@dataclass(frozen=True, slots=True)
+class FullBuilds:
+    """In what Jobs that build Dockerfiles differ: an image with Buildah, and the seccomp profile, None for the node's usual one.
+
+    Buildah makes a user namespace and is root in it. For that a profile must let `unshare` pass, which that of container
+    runtimes (RuntimeDefault) does not, and `newuidmap` must have the two capabilities of its file: so the container may gain
+    privileges, but no others than these.
+    """
+
+    image: str
+    seccomp_profile: Mapping[str, Any] | None = None
+    resources: Mapping[str, Any] = field(default_factory=lambda: _BUILD_RESOURCES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +69,15 @@ class JobPlace:
     resources: Mapping[str, Any] = field(default_factory=lambda: _USUAL_RESOURCES)
     ttl_seconds: int = 3_600
     start_seconds: float = 300.0
+    full_builds: FullBuilds | None = None
+
+    def of(self, run: Run) -> JobPlace:
+        """Return the place of a run: one that builds has another image, and may use more."""
+        if not run.builds:
+            return self
+        if self.full_builds is None:
+            raise ValueError("no image with Buildah is known")
+        return replace(self, image=self.full_builds.image, resources=self.full_builds.resources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +150,14 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
         "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONUNBUFFERED", "value": "1"}],  # noqa: S108 -- the pod's own
         "workingDir": "/tmp",  # noqa: S108 -- the same
         "resources": dict(place.resources),
-        "securityContext": {**RESTRICTED_CONTAINER, "readOnlyRootFilesystem": True},
+        "securityContext": {
+            **(_BUILDING_CONTAINER if run.builds else RESTRICTED_CONTAINER),
+            "readOnlyRootFilesystem": True,
+        },
         "volumeMounts": [
             {"name": "work", "mountPath": str(place.work)},
             {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- the same
+            *([{"name": "buildah", "mountPath": str(BUILDAH.parent)}] if run.builds else ()),
             *(
                 {"name": volume, "mountPath": str(folder), "readOnly": True}
                 for volume, folder in _named(secrets)
@@ -133,7 +170,7 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": {
-            **RESTRICTED_POD,
+            **(_building_pod(place) if run.builds else RESTRICTED_POD),
             "runAsUser": _USER,
             "runAsGroup": _USER,
             "fsGroup": _USER,
@@ -152,12 +189,19 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
         "volumes": [
             {"name": "work", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
+            *([{"name": "buildah", "emptyDir": {}}] if run.builds else ()),
             *(
                 {"name": volume, "secret": {"secretName": folder.name, "defaultMode": 0o440}}
                 for volume, folder in _named(secrets)
             ),
         ],
     }
+
+
+def _building_pod(place: JobPlace) -> dict[str, Any]:
+    """Return what a pod that builds says of itself; without a profile it is let in at the level `baseline`, too."""
+    profile = place.full_builds.seccomp_profile if place.full_builds else None
+    return {"runAsNonRoot": True, **({"seccompProfile": dict(profile)} if profile else {})}
 
 
 def _arguments(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: str) -> list[str]:

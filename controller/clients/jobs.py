@@ -18,11 +18,14 @@ from builder.contract import Outcome, Report
 from builder.login import Login, credentials_of
 from builder.packing import fetch, packed, send
 from builder.problems import Refused
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Registry
 from controller.clients._job_end import Ended, Lost, Working, is_of, is_taken, standing
 from controller.clients._job_spec import (
+    BUILDAH,
     RUN_LABEL,
     TAKEN,
+    FullBuilds,
     JobAccess,
     JobPlace,
     inputs_tag,
@@ -32,14 +35,15 @@ from controller.clients._job_spec import (
     results_tag,
 )
 from controller.clients._job_watch import WatchedJob
-from controller.clients.kube import JOBS, PODS, Conflict, KubeCluster, Place
+from controller.clients.kube import JOBS, PODS, Conflict, JsonObject, KubeCluster, Place
 from controller.clients.registry import parse, translated
 from controller.clients.registry_config import secret_login
 from controller.clients.runs import Progress, Run, settle
+from controller.clients.template_failure import ELSEWHERE
 from controller.model.errors import NotFound, Problem, Terminal, Transient
 from controller.settings import REGISTRY_CA, Settings
 
-__all__ = ["JobPlace", "JobRuns", "job_access"]
+__all__ = ["FullBuilds", "JobPlace", "JobRuns", "job_access"]
 
 _MANAGER: Final = "workspace-runtime-operator"
 _GONE_LOOKS: Final = 150
@@ -73,6 +77,11 @@ class JobRuns:
         self.leaving = False
         """Set before a cancellation that is to leave the Jobs at work, for whoever comes next."""
 
+    @property
+    def buildah(self) -> Path | None:
+        """See `BuilderRuns`."""
+        return BUILDAH if self._place.full_builds else None
+
     def prepare(self, verb: str) -> None:
         """Do nothing: a Job has no process to keep ready."""
 
@@ -81,20 +90,21 @@ class JobRuns:
 
         Raises:
             Terminal: as there; or no Job may be created, or no pod of it: QuotaExceeded, AdmissionDenied, ClusterForbidden;
-                or BuilderImageUnusable.
+                or BuilderImageUnusable; or the namespace lets no pod in that builds Dockerfiles (BuildForbidden).
             Transient: as there; or the Job was lost, evicted, or ran into its deadline.
         """
-        _expect_below(self._place.work, (*run.reads, *run.writes))
+        place = self._place.of(run)
+        _expect_below(place.work, (*run.reads, *run.writes))
         try:
             blobs = await asyncio.to_thread(packed, run.reads)
         except Refused as refusal:
             raise Terminal(refusal.reason, refusal.message, fix=run.fix) from refusal
-        name = job_name(self._place, self._access, run, blobs)
+        name = job_name(place, self._access, run, blobs)
         async with self._registry() as client:
             await self._tidied()
             try:
                 await self._place_job(run, client, name, blobs)
-                watched = WatchedJob(self._cluster, self._place, name, run.verb, progress or _ignore)
+                watched = WatchedJob(self._cluster, place, name, run.verb, progress or _ignore)
                 ended = await watched.ended()
                 await self._fetch(run, client, ended)
             except BaseException as error:
@@ -121,7 +131,9 @@ class JobRuns:
         with translated():
             digest = await send(client, self._repository.at(inputs_tag(self._place, name)), blobs)
         artifact = f"{self._repository.name}@{digest}"
-        document = job_document(self._place, self._access, run, name=name, artifact=artifact)
+        document = job_document(self._place.of(run), self._access, run, name=name, artifact=artifact)
+        if run.builds:
+            await self._expect_admitted(document)
         while True:
             try:
                 await self._cluster.create(JOBS, self._place.namespace, document)
@@ -131,6 +143,26 @@ class JobRuns:
                 await self._deleted(name)
             else:
                 return
+
+    async def _expect_admitted(self, document: JsonObject) -> None:
+        """Ask the server what it says to a pod of a Job that builds; a Job would be let in, and wait for one for ever."""
+        template = document["spec"]["template"]
+        pod = {
+            "metadata": {**template["metadata"], "generateName": f"{document['metadata']['name']}-"},
+            "spec": template["spec"],
+        }
+        try:
+            await self._cluster.create(PODS, self._place.namespace, pod, dry_run=True)
+        except Terminal as refusal:
+            if refusal.reason != "AdmissionDenied":
+                raise
+            raise Terminal(
+                Reason.BUILD_FORBIDDEN,
+                f"It has to be built in full, and namespace {self._place.namespace} lets no pod in that can:"
+                f" {refusal.message}",
+                fix="Keep the object in a namespace whose label pod-security.kubernetes.io/enforce is baseline or privileged"
+                f" (its targets may stay where they are). {ELSEWHERE}",
+            ) from refusal
 
     @property
     def _repository(self) -> oci.Reference:

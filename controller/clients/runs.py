@@ -45,7 +45,7 @@ class Run:
 
     So that it can be placed elsewhere, at the same absolute paths: `reads` are the files and folders that it is given,
     none of them secret, `writes` the folders that it leaves results in besides its report, and `secrets` the folders of
-    the Secrets that it uses.
+    the Secrets that it uses. `builds` says that it builds Dockerfiles with Buildah, for which a place must allow more.
     """
 
     verb: str
@@ -55,6 +55,7 @@ class Run:
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
     secrets: tuple[Path, ...] = ()
+    builds: bool = False
     maximum_seconds: float = 3_600.0
     fix: str = "Correct the input; the run's log says where."
 
@@ -71,6 +72,10 @@ BUILDS_AT_ONCE: Final = 2
 
 class BuilderRuns(Protocol):
     """Where builder runs happen."""
+
+    @property
+    def buildah(self) -> Path | None:
+        """Where a run that `builds` has a folder for Buildah; None where there is no such run."""
 
     def prepare(self, verb: str) -> None:
         """Get ready for the next run of `verb`, as far as that makes it faster."""
@@ -97,6 +102,9 @@ _SLOW_IMPORTS: Final = {
 
 class Runs:
     """Starts builder runs, a bounded number at a time."""
+
+    buildah: None = None
+    """An engine builds here."""
 
     def __init__(self, environment: Mapping[str, str], *, parallel: int) -> None:
         """`environment` is what every run inherits; `parallel` how many may run at a time."""

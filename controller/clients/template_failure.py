@@ -10,9 +10,15 @@ from controller.api.conditions import Reason
 from controller.clients.registry import refused, unauthorized
 from controller.model.errors import Problem, Terminal, Transient
 
-_ELSEWHERE: Final = (
+FULL_BUILD_NEEDED: Final = "FullBuildNeeded"
+"""The reason of a run that may build nothing in full."""
+ELSEWHERE: Final = (
     "Build it where there is a Docker Engine (wsr run with the same registry.artifacts), or let its own repository do it"
     " with strategy Dispatch."
+)
+_NODES: Final = (
+    "Allow it on the nodes: a seccomp profile that lets unshare pass (fullBuilds.seccompProfile of the chart), and a kernel"
+    " with user namespaces for everybody."
 )
 
 
@@ -23,8 +29,11 @@ def failure_of(template: str, error: Mapping[str, Any], *, log: Path) -> Problem
         return Transient(text, retry_after=error.get("retryAfterSeconds"))
     if error["reason"] == "RegistryUnauthorized":
         return unauthorized(text)
-    if error["reason"] == "FullBuildNeeded":
-        return Terminal(Reason.BUILD_FORBIDDEN, text, fix=_ELSEWHERE)
+    if error["reason"] == FULL_BUILD_NEEDED:
+        return Terminal(Reason.BUILD_FORBIDDEN, text, fix=ELSEWHERE)
+    if error["reason"] == "BuildForbidden":
+        said = f"Template {template}: It has to be built in full, and the node lets no user namespace be made: {error['message']}"
+        return Terminal(Reason.BUILD_FORBIDDEN, f"{said.rstrip('.')}.", fix=f"{_NODES} {ELSEWHERE}")
     return refused(text) if error["reason"].startswith("Registry") else to_correct(text, log=log)
 
 

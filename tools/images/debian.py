@@ -7,10 +7,10 @@ import os
 import subprocess
 import tarfile
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
-from tools.images.layers import tree_entries, write_tar
+from tools.images.layers import CAPABILITY, tree_entries, write_tar
 from tools.images.recipes import SUITE, USER
 
 _LEFT_OUT: Final = (
@@ -38,18 +38,27 @@ _LEFT_OUT: Final = (
     "./usr/lib/*/libperl*",
     "./usr/bin/perl*",
     "./usr/bin/*.pl",
+    # Networks are made by plugins, and builds in a pod are in that of the pod.
+    "./usr/lib/cni/*",
     "./dev/*",
     "./var/cache/*",
     "./var/lib/apt/*",
     "./var/log/*",
 )
 """Documents, and programs of packages that are depended on for something else."""
+_SUBORDINATE: Final = b"nonroot:100000:65536\n"
+"""Whom others than root are in a user namespace of ours; in an image without `newuidmap` it says nothing."""
 _NOTES: Final = (
     'mkdir -p "$1/var/lib/dpkg/status.d"; '
     'for deb in "$1"/var/cache/apt/archives/*.deb; do '
     'name=$(dpkg-deb --field "$deb" Package); dpkg-deb --field "$deb" >"$1/var/lib/dpkg/status.d/$name"; done'
 )
 """Which packages in which versions there are, where scanners of images without a package manager look for it."""
+_CAPABILITIES: Final = {
+    "./usr/bin/newgidmap": b"\1\0\0\2\x40" + bytes(15),  # CAP_SETGID, as capabilities(7) has it in a file
+    "./usr/bin/newuidmap": b"\1\0\0\2\x80" + bytes(15),  # CAP_SETUID
+}
+"""What maps users into a namespace, where a build is root; set-uid instead, which Debian has, needs more than a container gets."""
 _MERGED_USR: Final = "/usr/share/mmdebstrap/hooks/merged-usr"
 
 
@@ -92,6 +101,7 @@ def write_debian_tar(packages: tuple[str, ...], tar: Path, *, source: str, mmdeb
 
 def _entries(raw: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
     authorities: list[bytes] = []
+    folders: set[PurePosixPath] = set()
     with tarfile.open(raw) as archive:
         for member in archive:
             if member.name == "." or any(fnmatch.fnmatch(member.name, pattern) for pattern in _LEFT_OUT):
@@ -100,13 +110,21 @@ def _entries(raw: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
             data = stream.read() if stream else None
             if data is not None and fnmatch.fnmatch(member.name, "./usr/share/ca-certificates/mozilla/*.crt"):
                 authorities.append(data)
+            if member.isdir():
+                folders.add(PurePosixPath(member.name))
             member.mode &= ~0o6000  # nobody becomes somebody else here
+            if (allowed := _CAPABILITIES.get(member.name)) is not None:
+                member.pax_headers[CAPABILITY] = allowed.decode(errors="surrogateescape")
             yield member, data
-    yield from tree_entries(
+    ours = tree_entries(
         {
             "etc/group": f"root:x:0:\nnonroot:x:{USER}:\n".encode(),
             "etc/passwd": f"root:x:0:0::/root:/usr/sbin/nologin\nnonroot:x:{USER}:{USER}::/tmp:/usr/sbin/nologin\n".encode(),
+            "etc/subgid": _SUBORDINATE,
+            "etc/subuid": _SUBORDINATE,
             # What Debian's own script makes when the package is installed.
             "etc/ssl/certs/ca-certificates.crt": b"".join(authorities),
         }
     )
+    # Docker takes no layer that names a path twice.
+    yield from ((entry, data) for entry, data in ours if PurePosixPath(entry.name) not in folders)

@@ -10,8 +10,12 @@ import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from builder.oci import sha256_digest
+
+CAPABILITY: Final = "SCHILY.xattr.security.capability"
+"""The record of a tar that says what a program may do more than who starts it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,9 @@ def write_tar(tar: Path, entries: Iterable[tuple[tarfile.TarInfo, bytes | None]]
             entry.uid = entry.gid = 0
             entry.uname = entry.gname = ""
             entry.mtime = 0
-            entry.pax_headers = {}
+            entry.pax_headers = {
+                name: value for name, value in entry.pax_headers.items() if name == CAPABILITY
+            }
             archive.addfile(entry, io.BytesIO(data) if data is not None else None)
 
 

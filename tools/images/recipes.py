@@ -60,5 +60,13 @@ RECIPES: Final = {
             ours=("builder",),
             entrypoint=("python", "-m", "builder"),
         ),
+        Recipe(
+            name="workspace-runtime-buildah",
+            title="The builder with Buildah, for templates that are built in full without a Docker Engine",
+            packages=(*_SYSTEM, "buildah", "uidmap"),
+            dependencies=("--only-group", "builder"),
+            ours=("builder",),
+            entrypoint=("python", "-m", "builder"),
+        ),
     )
 }
