@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from builder.engine import Engine, ImageNotFound
 from builder.engine_config import image_config
 from builder.loading import LayerBytes, Loadable, Loading
-from builder.oci import Manifest, canonical_json, sha256_digest
+from builder.oci import Credential, Manifest, canonical_json, sha256_digest
 
 
 @dataclass(frozen=True, slots=True)

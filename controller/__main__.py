@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shutil
 import socket
@@ -17,6 +18,7 @@ import click
 from controller.admin.server import Address
 from controller.cli.output import exit_code
 from controller.cli.parameters import Listen
+from controller.clients.jobs import FullBuilds
 from controller.model.errors import Problem
 from controller.operator.process import Options, serve
 from controller.settings import Settings
@@ -71,6 +73,12 @@ from controller.telemetry.log import write_log
     help="What builder runs are Jobs of; without it they are processes beside this one.",
 )
 @click.option(
+    "--full-builds",
+    envvar="WSR_FULL_BUILDS",
+    help="JSON of Jobs that build Dockerfiles: image (the builder's with Buildah), and optionally resources and"
+    " seccompProfile as in a pod; without it none is built.",
+)
+@click.option(
     "--operator-image",
     envvar="WSR_OPERATOR_IMAGE",
     help="This program's own image, which plays the model beside candidates at the gate.",
@@ -101,6 +109,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     state: Path | None,
     secrets: Path | None,
     builder_image: str | None,
+    full_builds: str | None,
     operator_image: str | None,
     may_execute: bool,
     may_review: bool,
@@ -130,6 +139,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             state=settings.state_dir,
             secrets=secrets or made or Path(),
             builder_image=builder_image,
+            full_builds=_full_builds(full_builds),
             may_review=may_review,
         )
         return asyncio.run(serve(options, settings, known))
@@ -139,6 +149,20 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     finally:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
+
+
+def _full_builds(given: str | None) -> FullBuilds | None:
+    if not given:
+        return None
+    try:
+        document = json.loads(given)
+        usual = FullBuilds(str(document["image"]), document.get("seccompProfile") or None)
+        return replace(usual, resources=document.get("resources") or usual.resources)
+    except (ValueError, TypeError, LookupError, AttributeError):
+        raise click.BadParameter(
+            f'{given!r} does not say it; write JSON as {{"image": "REPOSITORY:TAG"}}.',
+            param_hint="--full-builds",
+        ) from None
 
 
 if __name__ == "__main__":

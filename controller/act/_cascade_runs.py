@@ -22,6 +22,7 @@ from controller.model.actions import Cascade, TemplateBuild
 from controller.model.errors import Problem, Terminal, Transient
 from controller.model.record import ReleaseRecord
 
+_SECONDS: Final = 3_600.0
 _FULL_BUILD_SECONDS: Final = 7_200.0
 """Twice as long as one template may take, since two are built at a time."""
 
@@ -130,12 +131,12 @@ class CascadeRuns:
             writes=(folder / "out",),
             secrets=(*secrets, *((Path(ca).parent,) if ca else ())),
             builds=buildah is not None,
-            **({"maximum_seconds": _FULL_BUILD_SECONDS} if buildah else {}),
+            maximum_seconds=_FULL_BUILD_SECONDS if buildah else _SECONDS,
         )
 
 
 def _needs_more(result: Mapping[str, Any]) -> bool:
-    return result.get("error", {}).get("reason") == FULL_BUILD_NEEDED
+    return "error" in result and bool(result["error"]["reason"] == FULL_BUILD_NEEDED)
 
 
 def _of(template: str, problem: Problem) -> Problem:

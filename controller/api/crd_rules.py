@@ -10,6 +10,7 @@ from controller.api.patterns import NAME_PATTERN
 from controller.api.strategies import BUILD_RULES, OURS, TEMPLATE_RULES
 from controller.api.v1alpha1.git import LOOPBACK_PATTERN, NOBODY_BY_SSH, PLAIN_HTTP
 from controller.api.v1alpha1.source import NO_SOURCE, TWO_SOURCES
+from controller.api.v1alpha1.targets import TCP_WITHOUT_TLS, UNIX_WITH_TLS
 
 Rule = Mapping[str, str]
 
@@ -124,6 +125,14 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _rule(
             "(has(self.workloads) && size(self.workloads) > 0) || (has(self.dockerHosts) && size(self.dockerHosts) > 0)",
             "names nothing to roll; name dockerHosts, workloads, or both",
+        ),
+    ),
+    "spec.targets.dockerHosts[]": (
+        _rule(
+            "!self.endpoint.startsWith('tcp:') || has(self.tlsSecretName)", TCP_WITHOUT_TLS, "tlsSecretName"
+        ),
+        _rule(
+            "!self.endpoint.startsWith('unix:') || !has(self.tlsSecretName)", UNIX_WITH_TLS, "tlsSecretName"
         ),
     ),
     "spec.templates[]": tuple(_rule(rule.cel, rule.message, rule.field) for rule in TEMPLATE_RULES),

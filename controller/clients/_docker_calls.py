@@ -10,7 +10,7 @@ from typing import Any, Final, Self, TypeVar
 from docker import APIClient
 
 from controller.clients._docker_errors import translated
-from controller.clients._docker_transport import is_local, open_client
+from controller.clients._docker_transport import EngineTls, is_local, open_client
 
 T = TypeVar("T")
 
@@ -20,8 +20,11 @@ CALL_SECONDS: Final = 60
 class EngineCalls:
     """The connections to one engine; `workers` calls may be under way at once."""
 
-    def __init__(self, endpoint: str, *, host: str = "local", workers: int = 8) -> None:
+    def __init__(
+        self, endpoint: str, *, host: str = "local", workers: int = 8, tls: EngineTls | None = None
+    ) -> None:
         self.endpoint = endpoint
+        self.tls = tls
         self.host = host
         self._workers = workers
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=f"docker-{host}")
@@ -58,7 +61,7 @@ class EngineCalls:
 
         def greet() -> None:
             # To open a client is to ask the engine for its version.
-            open_client(self.endpoint, connections=1, timeout_seconds=CALL_SECONDS).close()
+            open_client(self.endpoint, connections=1, timeout_seconds=CALL_SECONDS, tls=self.tls).close()
 
         await self._in_thread(f"reach the engine at {self.endpoint} anew", greet)
 
@@ -73,7 +76,10 @@ class EngineCalls:
                 self._client = await self._in_thread(
                     f"reach the engine at {self.endpoint}",
                     lambda: open_client(
-                        self.endpoint, connections=self._workers, timeout_seconds=CALL_SECONDS
+                        self.endpoint,
+                        connections=self._workers,
+                        timeout_seconds=CALL_SECONDS,
+                        tls=self.tls,
                     ),
                 )
             return self._client

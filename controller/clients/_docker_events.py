@@ -13,7 +13,7 @@ from docker.errors import DockerException
 from docker.types.daemon import CancellableStream
 
 from controller.clients._docker_errors import translated
-from controller.clients._docker_transport import open_client
+from controller.clients._docker_transport import EngineTls, open_client
 from controller.model.container import EngineEvent, EngineEventKind
 from controller.model.errors import Problem
 
@@ -23,11 +23,11 @@ _LONGEST_PAUSE_SECONDS: Final = 5.0
 _CALL_SECONDS: Final = 10
 
 
-async def watch(endpoint: str) -> AsyncGenerator[EngineEvent, None]:
+async def watch(endpoint: str, tls: EngineTls | None = None) -> AsyncGenerator[EngineEvent, None]:
     """Yield the engine's container events until the iteration is closed, connecting again by itself."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[EngineEvent] = asyncio.Queue()
-    listener = _Listener(endpoint, lambda event: loop.call_soon_threadsafe(queue.put_nowait, event))
+    listener = _Listener(endpoint, tls, lambda event: loop.call_soon_threadsafe(queue.put_nowait, event))
     listener.start()
     try:
         while True:
@@ -39,9 +39,10 @@ async def watch(endpoint: str) -> AsyncGenerator[EngineEvent, None]:
 class _Listener(threading.Thread):
     """Tells events until it is ended; a daemon thread, so that a silent engine delays no exit."""
 
-    def __init__(self, endpoint: str, tell: Callable[[EngineEvent], object]) -> None:
+    def __init__(self, endpoint: str, tls: EngineTls | None, tell: Callable[[EngineEvent], object]) -> None:
         super().__init__(name=f"events-{endpoint}", daemon=True)
         self._endpoint = endpoint
+        self._tls = tls
         self._tell = tell
         self._ended = threading.Event()
         self._turn = threading.Lock()
@@ -61,7 +62,9 @@ class _Listener(threading.Thread):
         pause, connected = _FIRST_PAUSE_SECONDS, False
         while not self._ended.is_set():
             with suppress(Problem), translated("listen to the engine's events"):
-                client = open_client(self._endpoint, connections=1, timeout_seconds=_CALL_SECONDS)
+                client = open_client(
+                    self._endpoint, connections=1, timeout_seconds=_CALL_SECONDS, tls=self._tls
+                )
                 with client:
                     stream = self._open(client)
                     pause, connected = _FIRST_PAUSE_SECONDS, True

@@ -17,12 +17,13 @@ from controller.clients._docker_errors import Conflict
 from controller.clients._docker_events import watch
 from controller.clients._docker_files import VolumeFiles
 from controller.clients._docker_read import demultiplex, parse_summary, split_reference
+from controller.clients._docker_transport import EngineTls
 from controller.clients.executed import ExecResult
 from controller.clients.pull_errors import pull_failed
 from controller.model.container import ContainerSummary, EngineEvent
 from controller.model.errors import NotFound, Transient
 
-__all__ = ["Conflict", "DockerEngine", "ExecResult"]
+__all__ = ["Conflict", "DockerEngine", "EngineTls", "ExecResult"]
 
 JsonObject = dict[str, Any]
 
@@ -38,8 +39,10 @@ class DockerEngine(EngineCalls):
     are named by id wherever something is changed: a name may change hands between two calls.
     """
 
-    def __init__(self, endpoint: str, *, host: str = "local", workers: int = 8) -> None:
-        super().__init__(endpoint, host=host, workers=workers)
+    def __init__(
+        self, endpoint: str, *, host: str = "local", workers: int = 8, tls: EngineTls | None = None
+    ) -> None:
+        super().__init__(endpoint, host=host, workers=workers, tls=tls)
         self.files = VolumeFiles(self)
         """Small files in named volumes, without running anything."""
 
@@ -63,7 +66,7 @@ class DockerEngine(EngineCalls):
 
         A lost engine is an event too: LOST, then CONNECTED, after which the listener must look at everything again.
         """
-        return watch(self.endpoint)
+        return watch(self.endpoint, self.tls)
 
     # containers
 

@@ -76,10 +76,19 @@ class Target:
     @classmethod
     def unseen(cls, namespace: str, barred: Barred, running: Unknown) -> Self:
         """Return what stands for all targets of a namespace that cannot be seen, so that nobody takes them for proven."""
+        return cls._unseen(f"{namespace}/Namespace/{namespace}", namespace, barred, running)
+
+    @classmethod
+    def unseen_host(cls, host: str, barred: Barred, running: Unknown) -> Self:
+        """Return what stands for all targets of a Docker host, likewise."""
+        return cls._unseen(f"docker/{host}/*", host, barred, running)
+
+    @classmethod
+    def _unseen(cls, id_: str, host: str, barred: Barred, running: Unknown) -> Self:
         return cls(
-            id=f"{namespace}/Namespace/{namespace}",
-            host=namespace,
-            name=namespace,
+            id=id_,
+            host=host,
+            name=host,
             template=None,
             template_unknown=barred.cause,
             container_id="",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.clients.jobs import FullBuilds
 from controller.clients.kube import KubeCluster
 from controller.model.errors import NotFound, Problem, Terminal
 from controller.model.redaction import redact
@@ -50,6 +51,7 @@ class Office:
     secrets: Path
     writer: str
     builder_image: str | None
+    full_builds: FullBuilds | None
     vitals: Vitals
     metrics: Metrics
     fleet: Fleet
@@ -127,10 +129,11 @@ class Driver:
             folder,
             office.writer,
             office.builder_image,
+            office.full_builds,
             self._narrator.say,
         )
         wake = asyncio.Event()
-        async with open_world(document, around) as world:
+        async with open_world(document, around, self._secrets.withheld) as world:
             told = Observers([self._narrator, office.metrics.of(inbox.key)])
             loop = Reconciler(
                 self._store,

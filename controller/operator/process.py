@@ -20,6 +20,7 @@ import kopf
 
 from controller.admin.cluster_guard import ClusterGuard
 from controller.admin.server import Address
+from controller.clients.jobs import FullBuilds
 from controller.clients.kube import KubeCluster, Place
 from controller.clients.lease import LEASES, Lease
 from controller.model.errors import Problem
@@ -56,6 +57,7 @@ class Options:
     state: Path
     secrets: Path
     builder_image: str | None = None
+    full_builds: FullBuilds | None = None
     may_review: bool = False
     """Whether it may ask the cluster whose token it was shown: without that right nobody may call the admin endpoint."""
 
@@ -94,6 +96,7 @@ async def serve(options: Options, settings: Settings, known: dict[str, frozenset
             secrets=options.secrets,
             writer=hashlib.sha256(options.pod.encode()).hexdigest()[:8],
             builder_image=options.builder_image,
+            full_builds=options.full_builds,
             vitals=vitals,
             metrics=metrics,
             fleet=fleet,

@@ -21,6 +21,7 @@ class Purpose(StrEnum):
     INDEX = "index"
     REGISTRY = "registry"
     DISPATCH = "dispatch"
+    DOCKER_HOST = "docker-host"
     CONTROL = "control"
     CA = "ca"
     SIGNING = "signing"
@@ -89,6 +90,10 @@ def _of_targets(document: WorkspaceRuntime) -> Iterator[SecretUse]:
             field = f"spec.targets.workloads[{number}].controlTokenSecretName"
             hosts = frozenset(f"{namespace}.pod" for namespace in entry.namespaces)
             yield SecretUse(field, name, Purpose.CONTROL, hosts)
+    for number, host in enumerate(document.spec.targets.docker_hosts):
+        if (name := host.tls_secret_name) is not None:
+            field = f"spec.targets.dockerHosts[{number}].tlsSecretName"
+            yield SecretUse(field, name, Purpose.DOCKER_HOST, frozenset({host_of(host.endpoint)}))
 
 
 def host_of(address: str) -> str:

@@ -22,7 +22,7 @@ from controller.api.names import ANNOTATION_HOSTS, LABEL_USE
 from controller.clients.kube import SECRETS, JsonObject, KubeCluster, Listed
 from controller.clients.kube_follow import follow
 from controller.model.errors import NotFound, Terminal
-from controller.operator.secret_uses import SecretUse
+from controller.operator.secret_uses import Purpose, SecretUse
 
 
 class ObjectSecrets:
@@ -34,28 +34,40 @@ class ObjectSecrets:
         """Set when a Secret that is used has come, changed or gone."""
         self.known: frozenset[str] = frozenset()
         """What must not show anywhere."""
+        self.withheld: dict[str, Terminal] = {}
+        """Why a Secret cannot be had that only the targets of one host need, by its name."""
         self._cluster = cluster
         self._namespace = namespace
         self._used: dict[str, str | None] = {}
 
     async def provide(self, uses: Sequence[SecretUse]) -> None:
-        """Write the files of every Secret that is used, and remove all others.
+        """Write the files of every Secret that is used, and remove all others; those of Docker hosts may be `withheld`.
 
         Raises:
             Terminal: SecretNotFound, SecretNotAllowed (not labelled for this, or not for such a host).
             Transient: the server does not answer.
         """
         self._used = {use.name: None for use in uses}
+        self.withheld = {}
         found: dict[str, Mapping[str, bytes]] = {}
         for name, group in groupby(sorted(uses, key=lambda use: use.name), key=lambda use: use.name):
             of_this = list(group)
-            secret = await self._read(of_this[0])
-            for use in of_this:
-                self._check(use, secret)
-            self._used[name] = secret["metadata"]["resourceVersion"]
-            found[name] = dict(_content(secret))
+            try:
+                found[name] = await self._allowed(name, of_this)
+            except Terminal as problem:
+                if any(use.purpose is not Purpose.DOCKER_HOST for use in of_this):
+                    raise
+                self.withheld[name] = problem
         self.known = frozenset(text for files in found.values() for text in _texts(files))
         self._write(found)
+
+    async def _allowed(self, name: str, uses: Sequence[SecretUse]) -> Mapping[str, bytes]:
+        secret = await self._read(uses[0])
+        if LABEL_USE in (secret["metadata"].get("labels") or {}):  # else the watch does not see it
+            self._used[name] = secret["metadata"]["resourceVersion"]
+        for use in uses:
+            self._check(use, secret)
+        return dict(_content(secret))
 
     async def watch(self) -> None:
         """Set `changed` whenever a Secret that is used differs from what was provided; runs until cancelled.

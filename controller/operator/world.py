@@ -8,13 +8,15 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.checkouts import Checkouts
 from controller.clients.index import index_client
-from controller.clients.jobs import JobPlace, JobRuns, job_access
+from controller.clients.jobs import FullBuilds, JobPlace, JobRuns, job_access
 from controller.clients.kube import KubeCluster, Owner
 from controller.clients.kube_cache import KubeCache
 from controller.clients.kube_workloads import KubeWorkloads
@@ -23,16 +25,23 @@ from controller.clients.registry_config import registry_hosts
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import BUILDS_AT_ONCE, BuilderRuns, Runs
 from controller.model.actions import Action, Replace
+from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.target import Target
 from controller.plan.steering import steered
 from controller.reconcile.cluster_targets import ClusterTargets, workspaces_in
+from controller.reconcile.host_targets import HostTargets, open_hosts
 from controller.reconcile.pod_prover import PodProver, place_of
 from controller.reconcile.registries import open_registries
 from controller.reconcile.release_world import ReleaseWorld, release_world
 from controller.settings import Settings
 from controller.variables import GitHubPlace
 
+<<<<<<< HEAD
+=======
+BUILDS_AT_ONCE: Final = 2
+NOTHING: Final[Mapping[str, Terminal]] = MappingProxyType({})
+>>>>>>> 56d14bd (Build templates in full by Jobs with Buildah where a namespace lets them in, and ask engines of other machines over TLS)
 _INHERITED: Final = (
     "PATH",
     "LANG",
@@ -55,6 +64,7 @@ class ClusterWorld:
 
     releases: ReleaseWorld
     targets: ClusterTargets
+    hosts: HostTargets
 
     @property
     def parts(self) -> Parts:
@@ -69,6 +79,8 @@ class ClusterWorld:
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         """See `World`."""
+        if isinstance(action, Replace) and action.target.startswith("docker/"):
+            return await self.hosts.roll(self.parts, document, action)
         if isinstance(action, Replace):
             return await self.targets.roll(self.parts, document, action)
         return await self.releases.perform(document, action)
@@ -92,10 +104,14 @@ class ClusterWorld:
         """Call `wake` whenever a target or what an action waits for may have changed; runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.targets.watch(document, wake))
+            group.create_task(self.hosts.watch(wake))
             group.create_task(self.parts.watch_news(wake))
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
-        return steered(document, await self.targets.observe(document))
+        readings = [self.hosts.observe(self.parts, document)]
+        if document.spec.targets.workloads:
+            readings.append(self.targets.observe(document))
+        return steered(document, tuple(chain.from_iterable(await asyncio.gather(*readings))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +124,15 @@ class Surroundings:
     folder: Path
     writer: str
     builder_image: str | None
+    full_builds: FullBuilds | None
     say: Callable[[str], None]
 
 
 @asynccontextmanager
-async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncIterator[ClusterWorld]:
-    """Open what `document` works with.
+async def open_world(
+    document: WorkspaceRuntime, around: Surroundings, withheld: Mapping[str, Terminal] = NOTHING
+) -> AsyncIterator[ClusterWorld]:
+    """Open what `document` works with; `withheld` says why a Secret of a Docker host cannot be had, by its name.
 
     Raises:
         Terminal: a Secret is incomplete; nothing was reached yet.
@@ -146,7 +165,8 @@ async def open_world(document: WorkspaceRuntime, around: Surroundings) -> AsyncI
         workspaces = await stack.enter_async_context(asking)
         cache = KubeCache(around.cluster)
         targets = ClusterTargets(cache, KubeWorkloads(cache), workspaces)
-        yield ClusterWorld(release_world(parts, opened), targets)
+        hosts = await stack.enter_async_context(open_hosts(document, settings, withheld))
+        yield ClusterWorld(release_world(parts, opened), targets, hosts)
 
 
 @asynccontextmanager
@@ -158,7 +178,11 @@ async def _runs(document: WorkspaceRuntime, around: Surroundings) -> AsyncIterat
         return
     owner = _owner(document, around)
     place = JobPlace(
-        namespace=owner.namespace, owner=owner.reference, image=around.builder_image, work=around.folder
+        namespace=owner.namespace,
+        owner=owner.reference,
+        image=around.builder_image,
+        work=around.folder,
+        full_builds=around.full_builds,
     )
     access = job_access(document.spec.registry, around.settings, hosts=registry_hosts(document))
     yield JobRuns(around.cluster, place, access)

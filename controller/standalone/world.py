@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from controller.api.conditions import Reason
 from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
 from controller.clients.checkouts import Checkouts
 from controller.clients.docker import DockerEngine
@@ -21,6 +22,7 @@ from controller.clients.records import RecordStore
 from controller.clients.registry_records import RegistryRecords
 from controller.clients.runs import BUILDS_AT_ONCE, Runs
 from controller.model.actions import Action, Replace
+from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.target import Target
 from controller.observe.docker_hosts import Sightings
@@ -119,11 +121,17 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
     Builder runs are those of `runs`, or new ones.
 
     Raises:
-        Terminal: a Secret is missing or incomplete; nothing was reached yet.
+        Terminal: a Secret is missing or incomplete, or an engine is another machine's; nothing was reached yet.
     """
     spec = document.spec
     hosts = [(host.endpoint, host.name) for host in spec.targets.docker_hosts]
     endpoint, name = hosts[0] if hosts else (settings.docker_host, "local")
+    if endpoint.startswith("tcp:"):
+        raise Terminal(
+            Reason.INVALID,
+            f"spec.targets.dockerHosts[0].endpoint is {endpoint}, and wsr rolls the containers of this machine's engine.",
+            fix="Write its socket, as unix:///var/run/docker.sock, or give the document to the operator of a cluster.",
+        )
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(DockerEngine(endpoint, host=name))
         client = (

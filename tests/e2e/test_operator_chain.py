@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from builder.contract import PackageRun
+from builder.oci import Client, Reference
 from builder.verbs.package import package
 from controller.clients.kube import DEPLOYMENTS, NAMESPACES, PODS, JsonObject, KubeCluster, Place
 from controller.clients.registry import Registry, RegistryAccess
@@ -20,10 +21,11 @@ from controller.model.template_record import FullBuild, TemplateRecord
 from tests.cluster.builder_image import push_builder_image
 from tests.cluster.cluster import Cluster
 from tests.contract.record_promises import NOON, record
-from tests.e2e.operated import Operated, defined, listening, operator
+from tests.e2e.operated import Operated, condition, defined, listening, operator
 from tests.integration.images.small import Run, template_entry
 from tests.parts.git_repository import GitRepository
 from tests.parts.leftovers import remove_leftovers
+from tests.parts.our_images import push_our_image
 from tests.parts.played_node import PlayedNode
 from tests.parts.small_wheel import SmallWheel
 from tests.parts.stand_in_image import stand_in_image
@@ -90,6 +92,16 @@ def images(cluster: Cluster, engine: str, base_image: str) -> dict[str, str]:
     return {
         "WSR_BUILDER_IMAGE": push_builder_image(cluster, engine, base_image),
         "WSR_OPERATOR_IMAGE": own,
+    }
+
+
+@pytest.fixture
+def full_builds(cluster: Cluster) -> dict[str, str]:
+    """What Jobs that build Dockerfiles run from, as the chart says it to the operator."""
+    return {
+        "WSR_FULL_BUILDS": json.dumps(
+            {"image": push_our_image("workspace-runtime-buildah", cluster.registry)}
+        )
     }
 
 
@@ -176,10 +188,8 @@ def _workspace(name: str, image: str) -> JsonObject:
     }
 
 
-async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
-    cluster: Cluster, ground: Operated, built: Built, images: dict[str, str], tmp_path: Path
-) -> None:
-    namespace, index = ground.namespace, cluster.index_inside
+def _sources(cluster: Cluster, namespace: str) -> tuple[GitRepository, str]:
+    """A repository with the runtime and the template, tagged as 0.1.1, and where pods find it."""
     repository = GitRepository(cluster.git_folder / f"{namespace}.git")
     files = {
         f"workspace/{each.relative_to(HERE / 'small_runtime')}": each.read_text()
@@ -187,12 +197,24 @@ async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
     }
     files |= {f"templates/plain/{each.relative_to(TEMPLATE)}": each.read_text() for each in _files(TEMPLATE)}
     repository.tag("runtime-v0.1.1", repository.commit(files))
-    source = f"{cluster.git_inside.url}/{namespace}.git"
-    await _release(cluster, ground, built)
+    return repository, f"{cluster.git_inside.url}/{namespace}.git"
+
+
+async def _secrets(cluster: Cluster, ground: Operated, source: str) -> None:
+    index = cluster.index_inside
     await ground.secret("git", use="git", hosts=_host(source), token=cluster.git.token)
     await ground.secret(
         "index", use="index", hosts=_host(index.upload_url), username=index.username, password=index.password
     )
+
+
+async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
+    cluster: Cluster, ground: Operated, built: Built, images: dict[str, str], tmp_path: Path
+) -> None:
+    namespace = ground.namespace
+    _, source = _sources(cluster, namespace)
+    await _release(cluster, ground, built)
+    await _secrets(cluster, ground, source)
     for name in ("ws-1", "ws-2"):
         await ground.client.create(DEPLOYMENTS, namespace, _workspace(name, built.image))
     with operator(cluster, tmp_path / "operator", namespace, inside=True, environment=images):
@@ -221,6 +243,60 @@ async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
     )
     jobs = json.loads(cluster.kubectl("-n", namespace, "get", "jobs", "-o", "json").stdout)["items"]
     assert {job["metadata"]["name"].split("-")[1] for job in jobs} >= {"package", "cascade", "publish"}
+
+
+@pytest.mark.long
+async def test_a_dockerfile_is_built_in_full_where_the_namespace_lets_it_and_forbidden_where_it_does_not(  # noqa: PLR0913, PLR0917 -- fixtures of pytest are its arguments
+    cluster: Cluster,
+    ground: Operated,
+    built: Built,
+    images: dict[str, str],
+    full_builds: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    namespace, level = ground.namespace, "pod-security.kubernetes.io/enforce"
+    _, source = _sources(cluster, namespace)
+    await _release(cluster, ground, built)
+    await _secrets(cluster, ground, source)
+    document = _document(cluster, ground, built, source)
+    build = document["templates"][0]["build"]
+    build |= {"strategy": "Dockerfile", "rebuildOn": ["Version", "Template"]}
+    build["args"]["BASE_IMAGE"] = f"{cluster.registry_inside}/base/python:3.11"
+    environment = images | full_builds
+    await ground.client.create(DEPLOYMENTS, namespace, _workspace("ws-1", built.image))
+    # What runs stays as it is: a level is looked at when a pod is made.
+    cluster.kubectl("label", "namespace", namespace, f"{level}=restricted")
+    with operator(cluster, tmp_path / "operator", namespace, inside=True, environment=environment):
+        await ground.make(**document)
+        state = await ground.until(
+            lambda state: condition(state, "Stalled").get("reason") == "BuildForbidden", seconds=120
+        )
+        said = condition(state, "Stalled")["message"]
+        begins = (
+            f"Template plain: It has to be built in full, and namespace {namespace} lets no pod in that can: "
+        )
+        assert said.startswith(begins)
+        assert 'violates PodSecurity "restricted:latest"' in said
+        cluster.kubectl("label", "--overwrite", "namespace", namespace, f"{level}=baseline")
+        await ground.edit(annotations={"requested-at": "now"})
+        first = await ground.until_ready("0.1.0", seconds=300)
+        (template,) = first["status"]["templates"]
+        assert template["image"] != built.image
+        await ground.edit(version="0.1.1")
+        second = await ground.until_ready("0.1.1", seconds=300)
+    (template,) = second["status"]["templates"]
+    assert template["state"] == "Proven"
+    assert second["status"]["rollout"]["progress"] == "1/1"
+    told = cluster.kubectl("-n", namespace, "exec", "deployment/ws-1", "--", "pip", "show", PACKAGE).stdout
+    assert "Version: 0.1.1" in told
+    # The bump was a full build, too: the strategy says so.
+    tags = await _tags(ground.repository.replace(cluster.registry_inside, cluster.registry))
+    assert len([tag for tag in tags if tag.startswith("full-")]) >= 2
+
+
+async def _tags(repository: str) -> list[str]:
+    async with Client(insecure=True) as client:
+        return list(await client.tags(Reference.parse(repository)))
 
 
 def _files(folder: Path) -> list[Path]:

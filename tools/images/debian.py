@@ -114,7 +114,7 @@ def _entries(raw: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
                 folders.add(PurePosixPath(member.name))
             member.mode &= ~0o6000  # nobody becomes somebody else here
             if (allowed := _CAPABILITIES.get(member.name)) is not None:
-                member.pax_headers[CAPABILITY] = allowed.decode(errors="surrogateescape")
+                member.pax_headers = {CAPABILITY: allowed.decode(errors="surrogateescape")}
             yield member, data
     ours = tree_entries(
         {

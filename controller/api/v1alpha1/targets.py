@@ -2,12 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
+<<<<<<< HEAD
 from controller.api.patterns import ENDPOINT_PATTERN, PREFIX_PATTERN
 from controller.api.v1alpha1._base import Distinct, Document, Labels, Name, SecretName
+=======
+from controller.api.field_error import FieldError
+from controller.api.v1alpha1._base import (
+    ENDPOINT_PATTERN,
+    PREFIX_PATTERN,
+    Distinct,
+    Document,
+    Labels,
+    Name,
+    SecretName,
+)
+>>>>>>> 56d14bd (Build templates in full by Jobs with Buildah where a namespace lets them in, and ask engines of other machines over TLS)
+
+TCP_WITHOUT_TLS: Final = (
+    "is needed for an endpoint with tcp://; name a Secret with ca.crt, tls.crt and tls.key"
+)
+UNIX_WITH_TLS: Final = "is for an endpoint with tcp://; remove it"
 
 
 class Selector(Document):
@@ -23,11 +41,23 @@ class DockerHost(Document):
     name: Name
     """The host's name, the second part of its targets' ids, as in docker/HOST/CONTAINER."""
     endpoint: Annotated[str, Field(max_length=2048, pattern=ENDPOINT_PATTERN)]
-    """The engine's address, as unix:///var/run/docker.sock."""
+    """The engine's address, as unix:///var/run/docker.sock; for the operator of a cluster as tcp://HOST:PORT, which needs
+    `tlsSecretName`."""
+    tls_secret_name: SecretName | None = None
+    """The Secret (purpose `docker-host`) by which the engine at tcp://HOST:PORT and this program know each other: `ca.crt`,
+    `tls.crt` and `tls.key`. Whoever an engine lets in is root on its host: without certificates none is asked."""
     container_prefix: Annotated[str, Field(min_length=1, max_length=63, pattern=PREFIX_PATTERN)] = "ws-"
     """Only containers whose name starts with this are targets."""
     selector: Selector = Selector.model_validate({"matchLabels": {"molecule.platform.managed": "true"}})
     """Only containers that carry all of these labels are targets."""
+
+    @model_validator(mode="after")
+    def _known(self) -> DockerHost:
+        if self.endpoint.startswith("tcp:") and self.tls_secret_name is None:
+            raise FieldError(TCP_WITHOUT_TLS, "tlsSecretName")
+        if self.endpoint.startswith("unix:") and self.tls_secret_name is not None:
+            raise FieldError(UNIX_WITH_TLS, "tlsSecretName")
+        return self
 
 
 class Workloads(Document):

@@ -1,0 +1,126 @@
+"""The containers of Docker hosts that are targets beside the workloads of a cluster, each over TLS and each for itself.
+
+A host that does not answer, or that nobody has the certificates for, is what it says of its own targets; the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from controller.api.conditions import Reason
+from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
+from controller.clients.docker import DockerEngine, EngineTls
+from controller.clients.parts import Parts
+from controller.model.actions import Replace
+from controller.model.errors import Problem, Terminal
+from controller.model.observed import Unknown
+from controller.model.target import Barred, Target
+from controller.observe.docker_hosts import Sightings
+from controller.observe.docker_hosts import observe as observe_containers
+from controller.reconcile.roll import roll
+from controller.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host as the document has it, and its engine, or why there is no way to that."""
+
+    entry: DockerHost
+    engine: DockerEngine | Terminal
+    sightings: Sightings = field(default_factory=Sightings)
+
+
+@dataclass(frozen=True, slots=True)
+class HostTargets:
+    """The hosts of one document, by name."""
+
+    hosts: Mapping[str, Host]
+
+    async def observe(self, parts: Parts, document: WorkspaceRuntime) -> tuple[Target, ...]:
+        """Return the targets of all hosts; one stands for those of a host that cannot be seen."""
+        seen = await asyncio.gather(*(self._seen(parts, document, host) for host in self.hosts.values()))
+        return tuple(target for targets in seen for target in targets)
+
+    async def roll(self, parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
+        """Bring one container to the recorded image of a version, or end what was begun there. Raises as `reconcile.roll`."""
+        _, name, container = action.target.split("/")
+        host = self.hosts[name]
+        if isinstance(host.engine, Terminal):
+            raise host.engine
+        try:
+            return await roll(replace(parts, engine=host.engine), document, action)
+        finally:
+            host.sightings.touch(container, datetime.now(UTC))
+
+    async def watch(self, wake: Callable[[], None]) -> None:
+        """Call `wake` whenever a container of a host may have changed, or its engine has; runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for host in self.hosts.values():
+                if isinstance(host.engine, DockerEngine):
+                    group.create_task(_follow(host.engine, host.entry, wake))
+
+    async def _seen(self, parts: Parts, document: WorkspaceRuntime, host: Host) -> tuple[Target, ...]:
+        try:
+            if isinstance(host.engine, Terminal):
+                raise host.engine
+            return await observe_containers(
+                host.engine,
+                prefix=host.entry.container_prefix,
+                selector=host.entry.selector.match_labels,
+                templates={template.name: template.image for template in document.spec.templates},
+                package=document.spec.package.name,
+                sightings=host.sightings,
+                switching=parts.switching,
+            )
+        except Problem as problem:
+            return (_unseen(host.entry.name, problem),)
+
+
+@asynccontextmanager
+async def open_hosts(
+    document: WorkspaceRuntime, settings: Settings, withheld: Mapping[str, Terminal]
+) -> AsyncIterator[HostTargets]:
+    """Open the engines of a document's hosts; `withheld` says why a Secret of that name cannot be had. Nothing is reached yet."""
+    async with AsyncExitStack() as stack:
+        hosts: dict[str, Host] = {}
+        for number, entry in enumerate(document.spec.targets.docker_hosts):
+            engine: DockerEngine | Terminal
+            try:
+                tls = _tls(entry, number, settings, withheld)
+                engine = await stack.enter_async_context(
+                    DockerEngine(entry.endpoint, host=entry.name, tls=tls)
+                )
+            except Terminal as problem:
+                engine = problem
+            hosts[entry.name] = Host(entry, engine)
+        yield HostTargets(hosts)
+
+
+def _tls(
+    entry: DockerHost, number: int, settings: Settings, withheld: Mapping[str, Terminal]
+) -> EngineTls | None:
+    name = entry.tls_secret_name
+    if name is None:
+        return None
+    if name in withheld:
+        raise withheld[name]
+    secret = f"spec.targets.dockerHosts[{number}].tlsSecretName"
+    return EngineTls.of(settings.secret(name, field=secret), named=f"{secret} names Secret {name}")
+
+
+async def _follow(engine: DockerEngine, entry: DockerHost, wake: Callable[[], None]) -> None:
+    async for event in engine.events():
+        # what engines tell of themselves has no name, and counts
+        if not event.name or event.name.lstrip("/").startswith((entry.container_prefix, "wsr-")):
+            wake()
+
+
+def _unseen(host: str, problem: Problem) -> Target:
+    cause = str(problem).rstrip(".")
+    # What only a person can change keeps these targets alone; what is away may come back as anything.
+    reason = Reason(problem.reason) if isinstance(problem, Terminal) else Reason.UNKNOWN
+    return Target.unseen_host(host, Barred(reason, cause), Unknown(cause, datetime.now(UTC)))
