@@ -22,6 +22,15 @@ _UNIX: Final = "unix://"
 _MOUNTED_AT: Final = "http+docker://"
 
 
+class _Direct(APIClient):
+    """Reaches an engine as its endpoint says: no proxy, netrc or CA bundle of the environment, none looked up.
+
+    The first request leaves while it is made, so that it cannot be told afterwards.
+    """
+
+    trust_env = property(lambda _: False, lambda *_: None)
+
+
 @dataclass(frozen=True, slots=True)
 class EngineTls:
     """How an engine is known, and how it knows us: files of PEM, of its authority, of our certificate and of the key for it."""
@@ -74,15 +83,13 @@ def open_client(
     known = tls and TLSConfig(
         client_cert=(str(tls.certificate), str(tls.key)), ca_cert=str(tls.ca), verify=True
     )
-    client = APIClient(
+    client = _Direct(
         base_url=endpoint,
         version="auto",
         timeout=timeout_seconds,
         tls=known or False,
         max_pool_size=connections,
     )
-    # An engine is reached as its endpoint says: no proxy, netrc or CA bundle of the environment, none looked up.
-    client.trust_env = False
     if is_local(endpoint):
         socket = f"http+{endpoint}"
         client.mount(_MOUNTED_AT, _OnePool(socket, timeout_seconds, max_pool_size=connections))

@@ -41,14 +41,17 @@ def remote(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Re
     server = authority.sign("engine", address=ADDRESS)
     keys = write(tmp_path_factory.mktemp("tls"), authority.secret(server))
     run = Path(f"/run/ws-tls-{os.getpid()}")
-    bridge = docker.DockerClient(base_url=engine).networks.create(f"wsrtls{os.getpid()}"[:15])
+    name = f"wsrtls{os.getpid()}"
+    bridge = docker.DockerClient(base_url=engine).networks.create(
+        name, options={"com.docker.network.bridge.name": name}
+    )
     options = (
         f"--host=tcp://{ADDRESS}:{port}",
         "--tlsverify",
         f"--tlscacert={keys['ca.crt']}",
         f"--tlscert={keys['tls.crt']}",
         f"--tlskey={keys['tls.key']}",
-        f"--bridge=br-{bridge.id[:12]}",
+        f"--bridge={name}",
         "--iptables=false",
         "--ip6tables=false",
     )

@@ -47,7 +47,7 @@ RECIPES: Final = {
         Recipe(
             name="workspace-runtime-operator",
             title="Keeps the workspaces of a cluster on the runtime version they are asked to run",
-            packages=(*_SYSTEM, "git"),
+            packages=(*_SYSTEM, "git", "openssh-client"),
             dependencies=("--no-default-groups", "--extra", "operator"),
             ours=("controller", "builder"),
             entrypoint=("python", "-m", "controller"),

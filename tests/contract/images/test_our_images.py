@@ -1,6 +1,7 @@
 """The images of operator and builder are what their users need and nothing else, and the same bytes whenever they are made."""
 
 import json
+import subprocess
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,14 +11,17 @@ import pytest
 
 from builder.oci import sha256_digest
 from tests.cluster.cluster import Cluster
+from tests.parts.git_repository import GitRepository
 from tests.parts.our_images import our_image, push_our_image
 from tests.parts.registry import running_registry
+from tests.parts.ssh_server import running_ssh_server
 from tools.images.image import Image
 from tools.images.recipes import RECIPES, SITE
 
 OPERATOR = "workspace-runtime-operator"
 BUILDER = "workspace-runtime-builder"
-MOST_MEGABYTES = {OPERATOR: 110, BUILDER: 75}
+BUILDAH = "workspace-runtime-buildah"
+MOST_MEGABYTES = {OPERATOR: 110, BUILDER: 75, BUILDAH: 85}
 """Compressed, as a node pulls them."""
 RESTRICTED = {
     "runAsNonRoot": True,
@@ -133,3 +137,50 @@ def test_an_image_runs_in_a_restricted_namespace_with_a_root_that_cannot_be_writ
     done = cluster.kubectl("-n", namespace, "wait", f"--for={phase}", "pod/it", "--timeout=60s", check=False)
     log = cluster.kubectl("-n", namespace, "logs", "it").stdout
     assert (done.returncode, log) == (0, "65532\n")
+
+
+CHECK_OUT = """\
+import asyncio, json, os, pathlib, sys
+from controller.api.v1alpha1 import Source
+from controller.clients.checkouts import Checkouts
+from controller.settings import Settings
+
+given = json.load(sys.stdin)
+secrets = pathlib.Path("/tmp/secrets")
+for key, content in given["secret"].items():
+    file = secrets / "git" / key
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(content)
+
+async def look():
+    settings = Settings.from_environment(dict(os.environ), secrets_dir=secrets, state_dir=pathlib.Path("/tmp/state"))
+    checkouts = Checkouts(pathlib.Path("/tmp"), pathlib.Path("/tmp/state/checkouts"), settings)
+    git = {"url": given["url"], "ref": "main", "credentialsSecretName": "git"}
+    print((await checkouts.look(Source.model_validate({"git": git}), "0.1.0")).commit)
+    await checkouts.aclose()
+
+asyncio.run(look())
+"""
+
+
+def test_the_operators_image_reads_repositories_over_ssh_as_the_chart_runs_it(
+    engine: str, registry: str, tmp_path: Path
+) -> None:
+    image = push_our_image(OPERATOR, registry)
+    repository = GitRepository(tmp_path / "core.git")
+    commit = repository.commit({"workspace/main.py": "print('one')\n"})
+    command = [
+        *("docker", "--host", engine, "run", "--rm", "--interactive", "--network=host"),
+        *("--read-only", "--tmpfs=/tmp:mode=1777", "--user=65532:65532"),
+        *("--cap-drop=ALL", "--security-opt=no-new-privileges", "--entrypoint=python"),
+        *(image, "-c", CHECK_OUT),
+    ]
+    with running_ssh_server(tmp_path / "ssh") as ssh:
+        secret = {"ssh-privatekey": ssh.private_key, "known_hosts": ssh.known_hosts}
+        given = json.dumps({"url": ssh.url(repository.folder), "secret": secret})
+        try:
+            done = subprocess.run(command, input=given, capture_output=True, text=True, check=False)
+        finally:
+            subprocess.run(["docker", "--host", engine, "rmi", image], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (0, f"{commit}\n"), done.stderr

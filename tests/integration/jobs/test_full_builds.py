@@ -1,0 +1,134 @@
+"""A template built in full by a Job with Buildah: what an engine would have made of it, where the namespace lets it in."""
+
+import io
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from builder.contract import CascadeRun, Outcome
+from builder.oci import Client, Manifest, Platform, Reference
+from controller.clients.jobs import FullBuilds
+from controller.clients.runs import Run
+from controller.model.errors import Terminal
+from tests.cluster.cluster import Cluster
+from tests.integration.images.small import make_template, template_entry
+from tests.integration.jobs.ground import Ground
+from tests.parts.our_images import push_our_image
+from tests.parts.small_wheel import SmallWheel, make_wheel
+
+LEVEL = "pod-security.kubernetes.io/enforce"
+INDEX = "http://packages.example:1/simple/"
+DOCKERFILE = """\
+ARG BASE_IMAGE=python:3.11-slim
+FROM ${BASE_IMAGE}
+RUN useradd --create-home agent && install --directory --owner=agent /app
+WORKDIR /app
+COPY requirements.txt .
+RUN pip install --no-cache-dir -r requirements.txt
+COPY adapter.py .
+HEALTHCHECK CMD true
+USER agent
+RUN pip list --format=freeze >/app/packages
+ENTRYPOINT ["molecule-runtime"]
+"""
+
+
+@pytest.fixture(scope="session")
+def full_builds(cluster: Cluster) -> FullBuilds:
+    return FullBuilds(push_our_image("workspace-runtime-buildah", cluster.registry))
+
+
+@pytest.fixture(scope="session")
+def base(cluster: Cluster, engine: str, base_image: str) -> str:
+    """A base with Python, as pods name it."""
+    name = cluster.push_from_engine(engine, base_image, "base/python:3.11")
+    return name.replace(cluster.registry, cluster.registry_inside)
+
+
+def _run(ground: Ground, wheel: SmallWheel, entry: dict[str, Any], buildah: Path | None) -> Run:
+    inputs, out = ground.work / "inputs.json", ground.work / "out"
+    document = {
+        "version": wheel.version,
+        "wheel": str(wheel.path),
+        "wheelSha256": wheel.sha256,
+        "contentSha256": wheel.content_sha256,
+        "mode": "Remote",
+        "registry": {"insecure": True},
+        "index": {"url": INDEX},
+        "templates": [entry],
+    }
+    inputs.write_text(json.dumps(document))
+    given = CascadeRun(inputs=inputs, out=out, buildah=buildah)
+    reads = (inputs, wheel.path, Path(entry["directory"]))
+    return Run("cascade", given.arguments(), {}, reads=reads, writes=(out,), builds=True)
+
+
+async def test_a_job_builds_a_dockerfile_as_an_engine_does_and_only_where_it_is_let_in(
+    ground: Ground, full_builds: FullBuilds, base: str
+) -> None:
+    template = make_template(ground.work / "template", dockerfile=DOCKERFILE)
+    image = f"{ground.cluster.registry_inside}/{ground.namespace}/echo"
+    entry = template_entry("echo", image, template, base=base)
+    wheel = make_wheel(ground.work / "wheel", "0.1.1")
+    jobs = ground.jobs(full_builds=full_builds)
+    run = _run(ground, wheel, entry, jobs.buildah)
+
+    with pytest.raises(Terminal) as refused:
+        await jobs.run(run)
+    assert refused.value.reason == "BuildForbidden"
+    begins = f"It has to be built in full, and namespace {ground.namespace} lets no pod in that can: Could not create Pod"
+    assert refused.value.message.startswith(begins)
+    assert 'violates PodSecurity "restricted:latest": allowPrivilegeEscalation' in refused.value.message
+    assert refused.value.fix == (
+        "Keep the object in a namespace whose label pod-security.kubernetes.io/enforce is baseline or privileged (its targets"
+        " may stay where they are). Build it where there is a Docker Engine (wsr run with the same registry.artifacts), or let"
+        " its own repository do it with strategy Dispatch."
+    )
+    assert ground.of_kind("Job") == []
+
+    ground.cluster.kubectl("label", "--overwrite", "namespace", ground.namespace, f"{LEVEL}=baseline")
+    report = await jobs.run(run, progress=ground.said.append)
+
+    assert report.outcome is Outcome.DONE, ground.said
+    made = report.facts["templates"]["echo"]
+    assert (made["built"], made["reason"]) == ("Full", "FullBuildMissing")
+    inventory = json.loads(next((ground.work / "out" / "echo").glob("inventory-*.json")).read_text())
+    assert inventory["runtime"]["versions"] == ["0.1.1"]
+    config, files = await _contents(Reference.parse(image).at(made["digest"]), Reference.parse(base))
+    assert config["config"]["Labels"]["ai.molecule.runtime.version"] == "0.1.1"
+    assert config["config"]["Healthcheck"] == {"Test": ["CMD-SHELL", "true"]}
+    assert [name for name in files if name.endswith("/molecule_runtime/main.py")]
+    assert files["app/packages"].decode().split()[0].startswith("molecule-ai-workspace-runtime==0.1.1")
+    told = json.dumps(config).encode() + b"".join(files.values()) + " ".join(files).encode()
+    for trace in (b"packages.example", b"wsr", b"pip.conf", b"constraint", b"--mount", b"/dev/shm"):
+        assert trace not in told, trace
+    tags = await _tags(Reference.parse(image))
+    assert {tag.partition("-")[0] for tag in tags} == {"candidate", "full"}
+
+
+async def _contents(image: Reference, base: Reference) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The configuration, and the files of the layers upon those of the base."""
+    async with Client(insecure=True) as client:
+        manifest = await client.image(image, Platform.here())
+        below = await client.image(base, Platform.here())
+        config = json.loads(await client.blob(image, manifest.config))
+        assert manifest.layers[: len(below.layers)] == below.layers, "the base's layers are its own"
+        return config, await _files(client, image, manifest, len(below.layers))
+
+
+async def _files(client: Client, image: Reference, manifest: Manifest, first: int) -> dict[str, bytes]:
+    files: dict[str, bytes] = {}
+    for layer in manifest.layers[first:]:
+        with tarfile.open(fileobj=io.BytesIO(await client.blob(image, layer))) as tar:
+            for member in tar:
+                content = tar.extractfile(member) if member.isreg() else None
+                files[member.name] = content.read() if content else b""
+    return files
+
+
+async def _tags(repository: Reference) -> list[str]:
+    async with Client(insecure=True) as client:
+        return list(await client.tags(repository))
