@@ -37,11 +37,7 @@ from controller.reconcile.release_world import ReleaseWorld, release_world
 from controller.settings import Settings
 from controller.variables import GitHubPlace
 
-<<<<<<< HEAD
-=======
-BUILDS_AT_ONCE: Final = 2
 NOTHING: Final[Mapping[str, Terminal]] = MappingProxyType({})
->>>>>>> 56d14bd (Build templates in full by Jobs with Buildah where a namespace lets them in, and ask engines of other machines over TLS)
 _INHERITED: Final = (
     "PATH",
     "LANG",

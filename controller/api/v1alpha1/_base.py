@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 from pydantic.alias_generators import to_camel
 
 from controller.api.field_error import FieldError
-<<<<<<< HEAD
 from controller.api.patterns import (
     NAME_PATTERN,
     PLATFORM_PATTERN,
@@ -19,52 +18,6 @@ from controller.api.patterns import (
     URL_PATTERN,
 )
 from controller.api.version import checked_version
-=======
-from controller.api.version import checked_version
-
-NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-"""A DNS label (RFC 1123), as Kubernetes asks of object names."""
-URL_PATTERN: Final = r"^https?://[^\s@]+$"
-SUBDOMAIN_PATTERN: Final = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$"
-"""A DNS subdomain (RFC 1123), as Kubernetes asks of the names of Secrets and ConfigMaps."""
-DISTRIBUTION_PATTERN: Final = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
-MODULE_PATTERN: Final = r"^[a-z_][a-z0-9_]*$"
-ARTIFACTS_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
-VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
-TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
-ENDPOINT_PATTERN: Final = r"^(unix:///.+|tcp://[^/:@]+:[0-9]{1,5})$"
-PUBLIC_KEY_PATTERN: Final = r"^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$"
-PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
-GITHUB_PATTERN: Final = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
-GIT_URL_PATTERN: Final = (
-    r"^(https?://|ssh://([A-Za-z0-9_][A-Za-z0-9._-]*@)?)[A-Za-z0-9\[][A-Za-z0-9.:\]-]*/[^\s@?#]+$"
-)
-GIT_REF_PATTERN: Final = r"^([A-Za-z0-9_]|\{version\})([A-Za-z0-9._/+!@-]|\{version\})*$"
-GIT_PATH_PATTERN: Final = r"^(\.|([^./\s]|\.[^./]|\.\.[^/])[^/\n]*(/([^./\s]|\.[^./]|\.\.[^/])[^/\n]*)*)$"
-"""No segment is `.` or `..`, in the regular expressions of an API server, which cannot look ahead."""
-PLATFORM_PATTERN: Final = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
-
-PATTERN_WORDS: Final[Mapping[str, str]] = {
-    NAME_PATTERN: "must consist of lower-case letters, digits and '-', and begin and end with a letter or digit",
-    URL_PATTERN: "must be an http:// or https:// address without credentials",
-    SUBDOMAIN_PATTERN: "must be a name that Kubernetes takes: lower-case letters, digits, '-' and '.'",
-    DISTRIBUTION_PATTERN: "must be a distribution name: letters, digits, '.', '_' and '-'",
-    MODULE_PATTERN: "must be an import name: lower-case letters, digits and '_', not beginning with a digit",
-    ARTIFACTS_PATTERN: "must be a repository without a tag or digest (Remote) or a volume name (Engine)",
-    VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and '_', not beginning with a digit",
-    TAG_PATTERN: "must be an image tag: up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'",
-    ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock, or HOST:PORT over TLS, as in tcp://docker-1.example:2376",
-    PUBLIC_KEY_PATTERN: "must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----",
-    PLATFORM_PATTERN: "must be a platform, as in linux/arm64",
-    PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",
-    GIT_URL_PATTERN: "must be an https:// or ssh:// address of a repository without credentials, as in"
-    " https://host/owner/name or ssh://git@host/owner/name",
-    GIT_REF_PATTERN: "must be a branch, a tag or a commit, in which {version} may stand for spec.version",
-    GIT_PATH_PATTERN: "must be a folder inside the repository, as in templates/langgraph, or '.' for all of it",
-    GITHUB_PATTERN: "must be a repository of GitHub, as in OWNER/NAME",
-}
-"""What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""
->>>>>>> 56d14bd (Build templates in full by Jobs with Buildah where a namespace lets them in, and ask engines of other machines over TLS)
 
 RENAMED: Final[Mapping[str, str]] = {
     "readOnlyRoot": "securityContext.readOnlyRootFilesystem",

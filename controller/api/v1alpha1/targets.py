@@ -6,21 +6,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, model_validator
 
-<<<<<<< HEAD
+from controller.api.field_error import FieldError
 from controller.api.patterns import ENDPOINT_PATTERN, PREFIX_PATTERN
 from controller.api.v1alpha1._base import Distinct, Document, Labels, Name, SecretName
-=======
-from controller.api.field_error import FieldError
-from controller.api.v1alpha1._base import (
-    ENDPOINT_PATTERN,
-    PREFIX_PATTERN,
-    Distinct,
-    Document,
-    Labels,
-    Name,
-    SecretName,
-)
->>>>>>> 56d14bd (Build templates in full by Jobs with Buildah where a namespace lets them in, and ask engines of other machines over TLS)
 
 TCP_WITHOUT_TLS: Final = (
     "is needed for an endpoint with tcp://; name a Secret with ca.crt, tls.crt and tls.key"
