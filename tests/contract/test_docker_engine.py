@@ -75,7 +75,7 @@ async def test_a_container_that_nothing_happens_to_is_listed_the_same_each_time(
     host: DockerEngine, base_image: str, docker_prefix: str
 ) -> None:
     volumes = [f"{docker_prefix}v{number}:/v{number}" for number in range(4)]
-    ports = {f"{8000 + number}/tcp": {} for number in range(4)}
+    ports: dict[str, dict[str, str]] = {f"{8000 + number}/tcp": {} for number in range(4)}
     name = f"{docker_prefix}a"
     await sleeper(host, name, base_image, ExposedPorts=ports, HostConfig={"Binds": volumes})
     looks = [[one for one in await host.containers() if one.name == name] for _ in range(25)]

@@ -76,7 +76,7 @@ def test_an_image_that_was_deleted_and_is_only_followed_says_so_until_another_on
 
 
 def test_an_image_that_another_repository_has_too_is_gone_all_the_same() -> None:
-    state = classify(asked(), lost(images={f"{ECHO}:same": NEW}))
+    state = classify(asked(), lost(images={f"{ECHO}:same": SHADOW}))
     assert isinstance(state, Undelivered)
     (delivery,) = state.outstanding.deliveries
     assert (delivery.gone is not None, delivery.untagged) == (True, None)

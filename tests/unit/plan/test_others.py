@@ -10,6 +10,7 @@ from controller.model.actions import Dispatch, Probe, Promote, Replace, Tag
 from controller.model.observed import Known
 from controller.model.record import Dispatched, HeldBack
 from controller.plan.decide import AWAITED_RETRY
+from controller.plan.gate import has_passed
 from controller.plan.state import Stale, Unbuilt, Undelivered, Unproven, Unpublished, UpToDate, classify
 from tests.unit.plan.test_plan_of_others import told
 from tests.unit.simulator.ground import sha
@@ -98,6 +99,7 @@ def test_what_could_not_be_tried_on_one_image_is_tried_on_the_next() -> None:
         state = classify(asked(gate), seen(held))
         assert isinstance(state, Unproven), "that it could not be tried is no failure of the image"
         assert state.untested == {"greeter": "It lacks x."}
+        assert not has_passed(asked(gate).spec.templates[1], held)
     assert isinstance(classify(asked(), seen(held, images={f"{IMAGE}:latest": NEW})), Unbuilt)
 
 
