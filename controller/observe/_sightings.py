@@ -61,6 +61,11 @@ class Sightings:
         touched = (self._touched.get(name) for name in (unit.name, seen.target.container_id))
         return None if any(time is not None and time >= seen.time for time in touched) else seen.target
 
+    def last(self, name: str) -> Target | None:
+        """Return a target as it was moments ago, whatever happened to it since; None when it was not seen."""
+        seen = self._seen.get(name)
+        return None if seen is None else seen.target
+
     def keep(self, target: Target, unit: Unit, network_sharers: Sequence[str], *, since: datetime) -> None:
         """Keep a target that was read from `since` on."""
         if isinstance(target.running, Known) and target.succession is None and not self._forgotten:

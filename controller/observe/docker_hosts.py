@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -32,6 +32,7 @@ Json = Mapping[str, Any]
 _LOOKS: Final = 3
 _REPORT_SECONDS: Final = 20.0
 """For one workspace, exec included; one that takes longer is unknown in this pass."""
+_BEING_REPLACED: Final = "it is being replaced"
 
 
 async def observe(  # noqa: PLR0913 -- what a document says of a host, and what was seen of it
@@ -136,13 +137,31 @@ class _Reading:
     async def target(self, unit: Unit, serving: ContainerSummary) -> Target | None:
         """Return the target, or None when its container vanished meanwhile."""
         sharers = self._sharers.get(serving.id, ())
-        known = self.sightings.recall(unit, sharers)
+        known = self.sightings.recall(unit, sharers) or self._amid_ours(unit, serving)
         if known is not None:
             return known
         target = await self._look(unit, serving)
         if target is not None:
             self.sightings.keep(target, unit, sharers, since=self.listed_time)
         return target
+
+    def _amid_ours(self, unit: Unit, serving: ContainerSummary) -> Target | None:
+        """Return a target that a replacement of ours is at, from the list and what was seen before: nothing is decided about it yet."""
+        last = self.sightings.last(unit.name) if unit.name in self.switching else None
+        succession = _succession(unit)
+        if last is None or succession is None or not last.is_running:
+            return None
+        return replace(
+            last,
+            container_id=serving.id,
+            image=serving.image,
+            image_id=serving.image_id,
+            state=serving.state,
+            running=Unknown(_BEING_REPLACED, datetime.now(UTC)),
+            shape_unsafe=None,
+            succession=succession,
+            has_create_spec=last.has_create_spec or serving is unit.new,
+        )
 
     async def _look(self, unit: Unit, serving: ContainerSummary) -> Target | None:
         try:
@@ -197,7 +216,7 @@ class _Reading:
         if serving.state is not ContainerState.RUNNING:
             return Unknown(f"the container is {serving.state}", datetime.now(UTC))
         if unit.name in self.switching:
-            return Unknown("it is being replaced", datetime.now(UTC))
+            return Unknown(_BEING_REPLACED, datetime.now(UTC))
         try:
             async with asyncio.timeout(_REPORT_SECONDS):
                 return await self.workspaces.report(Place.of_summary(serving), by_exec=not starts)
@@ -254,8 +273,8 @@ def _interim_left(unit: Unit) -> str | None:
     )
 
 
-def _succession(unit: Unit, inspection: Json) -> Succession | None:
-    """Return what is under way; `inspection` is that of the serving container."""
+def _succession(unit: Unit, inspection: Json | None = None) -> Succession | None:
+    """Return what is under way; `inspection` is that of the serving container, which tells of a stopped one whether it rests."""
     if unit.new is None or unit.old is None or unit.foreign is not None:
         return None
     record = CreateRecord.from_label(unit.new.labels.get(LABEL_CREATE_SPEC))
@@ -267,7 +286,8 @@ def _succession(unit: Unit, inspection: Json) -> Succession | None:
         if unit.old.name == unit.name and unit.old.state.has_process == was_up:
             phase = Phase.PREPARED
         elif unit.old.name == PREV_PREFIX + unit.name and unit.new.name == unit.name and not was_up:
-            armed = RestartPolicy.of(inspection["HostConfig"]["RestartPolicy"]) == record.restart_policy
+            policy = RestartPolicy.of(inspection["HostConfig"]["RestartPolicy"]) if inspection else None
+            armed = policy == record.restart_policy
             phase = Phase.AWAITING_FIRST_START if armed else Phase.SWITCHING
     return Succession(
         phase,

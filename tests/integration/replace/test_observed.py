@@ -311,6 +311,39 @@ async def test_one_whose_old_container_is_to_stop_is_not_asked(
     assert isinstance(two.running, Known)
 
 
+async def test_one_that_our_own_replacement_is_at_is_known_from_the_list_alone(
+    engine: str, host: DockerEngine, images: StandIns, docker_prefix: str, tmp_path: Path
+) -> None:
+    new, name = images.image("2.0.0"), f"{docker_prefix}ws-a"
+    old = await run(host, name, images.image("1.0.0"))
+    await look(host, images, f"{docker_prefix}ws-")
+    seen = Sightings()
+
+    async def asked(through: DockerEngine, *switching: str) -> tuple[Target, int]:
+        faulty.seen.clear()
+        [target] = await observe(
+            through,
+            prefix=name,
+            selector={},
+            templates={TEMPLATE: images.repository},
+            sightings=seen,
+            switching=switching,
+        )
+        return target, len(faulty.seen)
+
+    with faulty_engine(engine, tmp_path) as faulty:
+        async with DockerEngine(faulty.endpoint) as through:
+            before, _ = await asked(through)
+            assert await crash(engine, order(name, new), "StartNew", Boundary.BEFORE)
+            meanwhile, requests = await asked(through, name)
+            looked_at, more = await asked(through)
+            assert (requests, more > 2) == (1, True)
+    assert (before.container_id, meanwhile.container_id) == (old, looked_at.container_id)
+    assert isinstance(meanwhile.running, Unknown)
+    assert meanwhile.running.reason == "it is being replaced"
+    assert changed(meanwhile, running=looked_at.running) == looked_at
+
+
 async def test_only_what_something_happened_to_is_looked_at_again_within_moments(
     engine: str, host: DockerEngine, images: StandIns, docker_prefix: str, tmp_path: Path
 ) -> None:
