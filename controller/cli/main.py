@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import Final
@@ -23,6 +24,7 @@ VERBS: Final = {
     "why": "Show what one target runs and where it came from.",
 }
 """Each verb is the command of its name in the module of its name; the help of all needs none of them."""
+_OBJECTS_BETWEEN_LOOKS: Final = 50_000
 
 
 class _Verbs(click.Group):
@@ -59,4 +61,6 @@ def wsr() -> None:
 
 def main() -> None:
     """Run `wsr` and leave with its exit code."""
+    # What is imported is no garbage: looking for it every 700 objects takes a tenth of the time of a verb.
+    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
     sys.exit(exit_code(wsr))

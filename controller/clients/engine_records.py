@@ -60,7 +60,10 @@ class EngineRecords:
         await self._amendments.make(version, change)
 
     async def _amend(self, version: str, change: Callable[[ReleaseRecord], ReleaseRecord]) -> None:
-        await self.put(change(await self.get(version)))
+        before = await self.get(version)
+        record = change(before)
+        if record != before:
+            await self.put(record)
 
     async def put_blob(self, name: str, content: bytes) -> Artifact:
         """See `RecordStore`."""

@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -21,7 +22,9 @@ from controller.api.load import InvalidDocument, load
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal
-from controller.reconcile.protocols import StoredObject
+
+if TYPE_CHECKING:
+    from controller.reconcile.protocols import StoredObject
 
 
 class _Saved(BaseModel):
@@ -88,6 +91,8 @@ class FileStore:
 
     async def read(self) -> StoredObject:
         """See `ObjectStore`. The generation grows by one when the spec's content changed."""
+        from controller.reconcile.protocols import StoredObject  # noqa: PLC0415 -- `wsr status` does without, and answers sooner
+
         text = _text(self.file)
         if self._last is None or self._last.text != text:
             # A pass follows every action, and reading YAML takes longer than most of what a pass does.
