@@ -120,8 +120,10 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "Correct the template; the message names the log. Its next content is tried by itself.",
     ),
     Reason.BUILD_FORBIDDEN: Meaning(
-        "A template has to be built in full, and nothing here may: in a cluster, builder runs have no privileges.",
-        "Build it once where there is a Docker Engine, with the same `registry.artifacts`, or use `build.strategy: Dispatch`.",
+        "A template has to be built in full, and nothing here may: the namespace (Pod Security `restricted`) or the node lets no"
+        " user namespace be made, or the chart's `fullBuilds` is off.",
+        "Keep the object in a namespace at level `baseline`, build it once where there is a Docker Engine, with the same"
+        " `registry.artifacts`, or use `build.strategy: Dispatch`.",
     ),
     Reason.BUILDER_IMAGE_UNUSABLE: Meaning(
         "No builder run can start: the nodes cannot get the builder's image.",
