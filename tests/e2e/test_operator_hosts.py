@@ -56,6 +56,6 @@ async def test_a_host_without_a_secret_or_without_an_answer_keeps_no_workload_wa
 async def _told(ground: Operated, reason: str) -> str:
     """What Ready says once it has this reason."""
     state = await ground.until(
-        lambda state: is_current(state) and condition(state, "Ready").get("reason") == reason
+        lambda state: is_current(state) and condition(state, "Ready").get("reason") == reason, seconds=60
     )
     return str(condition(state, "Ready")["message"])

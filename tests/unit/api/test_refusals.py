@@ -233,11 +233,24 @@ def test_an_engine_has_images_of_one_platform() -> None:
         ),
         (
             "endpoint: unix:///var/run/docker.sock",
+            "endpoint: http://host:2376",
+            (
+                "12: spec.targets.dockerHosts[0].endpoint: must be a Unix socket, as in unix:///var/run/docker.sock, or an"
+                " address for TLS, as in tcp://docker-1.example:2376, got 'http://host:2376'"
+            ),
+        ),
+        (
+            "endpoint: unix:///var/run/docker.sock",
             "endpoint: tcp://host:2376",
             (
-                "12: spec.targets.dockerHosts[0].endpoint: must be a Unix socket, as in unix:///var/run/docker.sock,"
-                " got 'tcp://host:2376'"
+                "12: spec.targets.dockerHosts[0].tlsSecretName: is needed for an endpoint with tcp://; name a Secret with"
+                " ca.crt, tls.crt and tls.key"
             ),
+        ),
+        (
+            "endpoint: unix:///var/run/docker.sock",
+            "endpoint: unix:///var/run/docker.sock, tlsSecretName: far",
+            "12: spec.targets.dockerHosts[0].tlsSecretName: is for an endpoint with tcp://; remove it",
         ),
         # versions
         (

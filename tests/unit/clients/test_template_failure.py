@@ -35,6 +35,17 @@ def test_a_full_build_where_none_can_be_made_is_forbidden_and_no_fault_of_the_te
     )
 
 
+def test_a_node_that_lets_no_user_namespace_be_made_is_told_with_what_to_allow() -> None:
+    cause = failed("BuildForbidden", "Error during unshare(CLONE_NEWUSER): Operation not permitted")
+    assert cause.reason == "BuildForbidden"
+    assert str(cause) == (
+        "Template echo: It has to be built in full, and the node lets no user namespace be made: Error during"
+        " unshare(CLONE_NEWUSER): Operation not permitted. Allow it on the nodes: a seccomp profile that lets unshare pass"
+        " (fullBuilds.seccompProfile of the chart), and a kernel with user namespaces for everybody. Build it where there is a"
+        " Docker Engine (wsr run with the same registry.artifacts), or let its own repository do it with strategy Dispatch."
+    )
+
+
 def test_credentials_that_a_registry_does_not_take_are_named_with_the_place_to_set_them() -> None:
     said = "The credentials for r.example are missing, wrong or not allowed to do this."
     cause = failed("RegistryUnauthorized", said)

@@ -3,12 +3,14 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from builder.oci import Blob
 from builder.packing import FILE, PLACE
 from controller.clients._job_spec import (
+    FullBuilds,
     JobAccess,
     JobPlace,
     inputs_tag,
@@ -143,3 +145,34 @@ def test_artifacts_of_runs_are_known_as_ones_own_by_their_tags() -> None:
 def test_a_job_says_nothing_secret() -> None:
     run = replace(PUBLISH, environment={"TOKEN": "s3cret"})
     assert "s3cret" not in json.dumps(job_document(PLACE_, ACCESS, run, name="n", artifact="a"))
+
+
+def test_a_job_that_builds_may_map_users_and_nothing_else_and_names_no_profile_but_the_given_one() -> None:
+    run = replace(PACKAGE, builds=True)
+    builds = FullBuilds("registry.example/buildah:1")
+
+    def pod_of(full_builds: FullBuilds) -> dict[str, Any]:
+        place = replace(PLACE_, full_builds=full_builds).of(run)
+        found = job_document(place, ACCESS, run, name="n", artifact="a")["spec"]["template"]["spec"]
+        return dict(found)
+
+    pod = pod_of(builds)
+    (container,) = pod["containers"]
+    assert container["image"] == "registry.example/buildah:1"
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": True,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"], "add": ["SETGID", "SETUID"]},
+    }
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+    }
+    assert pod["automountServiceAccountToken"] is False
+    profile = {"type": "Localhost", "localhostProfile": "buildah.json"}
+    named = pod_of(replace(builds, seccomp_profile=profile))
+    assert named["securityContext"]["seccompProfile"] == profile
+    with pytest.raises(ValueError, match="no image with Buildah"):
+        PLACE_.of(run)
