@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from controller.clients.record_reader import RECORD_TYPE
+from controller.clients.record_reader import DONE_TYPE, RECORD_TYPE
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import FILE_TYPE, RegistryRecords
 from controller.model.errors import NotFound, Terminal
@@ -130,16 +130,15 @@ class Desk:
             assert (await records.records())[version].templates == found
             return {name for name, image in found.items() if image.proven}
 
-    async def copies(self, version: str) -> list[str]:
-        """The copies of a version that are still there; a registry may go on listing their tags."""
+    async def copies(self, version: str) -> dict[str, str]:
+        """The copies of a version that are still there, each with its type; a registry may go on listing their tags."""
         async with self.process("reader") as (registry, _):
             tags = await registry.tags(self.repository)
             writers = [tag for tag in tags if tag.startswith(f"{version}.writer-")]
-            found = []
+            found = {}
             for tag in writers:
                 with suppress(NotFound):
-                    await registry.artifact(f"{self.repository}:{tag}")
-                    found.append(tag)
+                    found[tag], _ = await registry.artifact(f"{self.repository}:{tag}")
             return found
 
 
@@ -167,7 +166,11 @@ async def test_nothing_but_the_record_is_left_however_many_processes_have_writte
         await desk.write("0.1.1", WRITERS[number % 2], f"template-{number}")
     assert await desk.proven("0.1.1") == {f"template-{number}" for number in range(6)}
     names = ("first", *WRITERS[:2])
-    assert len(await desk.copies("0.1.1")) == (0 if deletes else len(names))
+    left = await desk.copies("0.1.1")
+    assert len(left) == (0 if deletes else len(names))
+    assert set(left.values()) <= {DONE_TYPE}, (
+        "what stays says that its writer is through: nobody waits for it"
+    )
 
 
 async def test_what_another_one_writes_before_any_request_of_a_slow_one_is_kept_and_so_is_its_own(
@@ -185,7 +188,7 @@ async def test_what_another_one_writes_before_any_request_of_a_slow_one_is_kept_
         assert await desk.proven(version) == {"slow", "quick"}, f"late before request {number}"
         await desk.write(version, WRITERS[2], "next")
         if deletes:
-            assert await desk.copies(version) == [], f"late before request {number}"
+            assert await desk.copies(version) == {}, f"late before request {number}"
 
 
 async def test_whoever_is_killed_before_any_request_takes_nothing_along_and_cleans_up_when_it_is_back(
@@ -207,7 +210,7 @@ async def test_whoever_is_killed_before_any_request_takes_nothing_along_and_clea
             f"killed before {number}"
         )
         if deletes:
-            assert await desk.copies(version) == [], f"killed before request {number}"
+            assert await desk.copies(version) == {}, f"killed before request {number}"
 
 
 @pytest.mark.parametrize(("hours", "is_dead"), [(23, False), (25, True)])
@@ -232,7 +235,7 @@ async def test_what_a_writer_left_that_never_comes_back_goes_after_a_day_and_wha
         await desk.write(version, WRITERS[1], "later")
         after = await desk.copies(version)
         if deletes and is_dead:
-            assert after == [], f"killed before request {number}"
+            assert after == {}, f"killed before request {number}"
         left += len(after)
         assert await desk.proven(version) >= ({"lost", "later"} if said else {"later"})
     assert bool(left) == (not (deletes and is_dead))

@@ -232,3 +232,19 @@ async def test_what_is_no_docker_configuration_is_refused(tmp_path: Path, text: 
         f"The docker configuration {config} is not one: it, auths and credHelpers must be JSON objects. "
         "Write it with docker login."
     )
+
+
+async def test_a_tag_with_nothing_behind_it_is_listed_and_keeps_nothing(tmp_path: Path) -> None:
+    with running_registry(tmp_path) as address:
+        async with Registry(RegistryAccess(address, insecure=True)) as registry:
+            repository = f"{address}/images"
+            kept, lost = [
+                await registry.put_artifact(
+                    f"{repository}:{tag}", tag.encode(), kind="application/x.test", file=tag
+                )
+                for tag in ("kept", "lost")
+            ]
+            of_it = tmp_path / "data/docker/registry/v2/repositories/images/_manifests/revisions"
+            (of_it / lost.replace(":", "/") / "link").unlink()
+            assert set(await registry.tags(repository)) == {"kept", "lost"}
+            assert await registry.standing_on(repository, ["kept", "lost"]) == {kept: "kept"}
