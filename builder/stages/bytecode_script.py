@@ -19,8 +19,11 @@ UNCHECKED_HASH = 1
 def byte_code(source: bytes, path: str) -> bytes:
     """Return the content of the `.pyc` file of a module that will lie at `path`; raises SyntaxError.
 
-    Since Python 3.11 marshal's output no longer depends on what else the process has loaded (bpo-34093, bpo-37596).
+    Since Python 3.11 marshal's output no longer depends on what else the process has loaded (bpo-34093, bpo-37596), but
+    for the characters of Latin-1: each is one string in the whole process, and whether it is interned shows.
     """
+    for number in range(256):
+        sys.intern(chr(number))
     code = compile(source, path, "exec", dont_inherit=True, optimize=0)
     header = importlib.util.MAGIC_NUMBER + UNCHECKED_HASH.to_bytes(4, "little")
     return header + importlib.util.source_hash(source) + marshal.dumps(code)

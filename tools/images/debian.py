@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from tools.images.byte_code import compiled
 from tools.images.layers import CAPABILITY, tree_entries, write_tar
 from tools.images.recipes import SUITE, USER
 
@@ -102,6 +103,7 @@ def write_debian_tar(packages: tuple[str, ...], tar: Path, *, source: str, mmdeb
 def _entries(raw: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
     authorities: list[bytes] = []
     folders: set[PurePosixPath] = set()
+    modules: dict[str, bytes] = {}
     with tarfile.open(raw) as archive:
         for member in archive:
             if member.name == "." or any(fnmatch.fnmatch(member.name, pattern) for pattern in _LEFT_OUT):
@@ -112,6 +114,8 @@ def _entries(raw: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
                 authorities.append(data)
             if member.isdir():
                 folders.add(PurePosixPath(member.name))
+            if data is not None and fnmatch.fnmatch(member.name, "./usr/lib/python3*.py"):
+                modules[member.name.removeprefix("./")] = data
             member.mode &= ~0o6000  # nobody becomes somebody else here
             if (allowed := _CAPABILITIES.get(member.name)) is not None:
                 member.pax_headers = {CAPABILITY: allowed.decode(errors="surrogateescape")}
@@ -122,8 +126,9 @@ def _entries(raw: Path) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
             "etc/passwd": f"root:x:0:0::/root:/usr/sbin/nologin\nnonroot:x:{USER}:{USER}::/tmp:/usr/sbin/nologin\n".encode(),
             "etc/subgid": _SUBORDINATE,
             "etc/subuid": _SUBORDINATE,
-            # What Debian's own script makes when the package is installed.
+            # What Debian's own scripts make when the packages are installed.
             "etc/ssl/certs/ca-certificates.crt": b"".join(authorities),
+            **dict(compiled(modules, "")),
         }
     )
     # Docker takes no layer that names a path twice.

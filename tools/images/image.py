@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from builder.oci import Blob, Client, Descriptor, MediaType, Reference, canonical_json
+from builder.stages import bytecode_script
 from tools.images.debian import write_debian_tar
 from tools.images.layers import Layer, tree_entries, write_tar
-from tools.images.python_packages import ROOT, installed, own, requirements, sources_of
+from tools.images.python_packages import ROOT, expect_python, installed, own, requirements, sources_of
 from tools.images.recipes import USER, Recipe
 
 _CREATED: Final = "1970-01-01T00:00:00Z"
@@ -67,8 +68,9 @@ def make_image(recipe: Recipe, cache: Path, programs: Programs, *, architecture:
 
     Raises:
         DebianFailed: there is no Debian where `programs` say.
-        PackagesFailed: Python packages cannot be had.
+        PackagesFailed: Python packages cannot be had, or another Python runs this than the images have.
     """
+    expect_python()
     wanted = requirements(recipe, programs.uv)
 
     def debian(_: Path, tar: Path) -> None:
@@ -103,7 +105,8 @@ def _kept(cache: Path, name: str, made_of: Iterable[str], make: Callable[[Path, 
 
 def _code(module: str) -> str:
     """Return what makes a layer, which is part of what it depends on."""
-    files = (Path(__file__).with_name(f"{name}.py") for name in (module, "layers", "recipes"))
+    names = (module, "byte_code", "layers", "recipes")
+    files = (*(Path(__file__).with_name(f"{name}.py") for name in names), Path(bytecode_script.__file__))
     return "".join(file.read_text() for file in files)
 
 

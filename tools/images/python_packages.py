@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import compileall
 import os
-import py_compile
 import subprocess
 import sys
 import tomllib
@@ -12,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from tools.images.byte_code import compiled
 from tools.images.recipes import PYTHON, SITE, Recipe
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -21,6 +20,15 @@ _WHEELS: Final = {"amd64": "x86_64-manylinux_2_36", "arm64": "aarch64-manylinux_
 
 class PackagesFailed(Exception):  # noqa: N818 -- the word callers print
     """The packages could not be had; the text says what was said of it."""
+
+
+def expect_python() -> None:
+    """Raise PackagesFailed when another Python runs this than the images have."""
+    if sys.version_info[:2] != PYTHON:
+        wanted = ".".join(map(str, PYTHON))
+        raise PackagesFailed(
+            f"The images have Python {wanted}, whose byte code only it makes. Run this with it."
+        )
 
 
 def requirements(recipe: Recipe, uv: str) -> str:
@@ -33,13 +41,8 @@ def installed(requirements_text: str, folder: Path, *, uv: str, architecture: st
     """Install into `folder`; return the files by their path in the image, byte code included.
 
     Raises:
-        PackagesFailed: an index or the lock file says no, or another Python runs this than the image has.
+        PackagesFailed: an index or the lock file says no.
     """
-    if sys.version_info[:2] != PYTHON:
-        wanted = ".".join(map(str, PYTHON))
-        raise PackagesFailed(
-            f"The images have Python {wanted}, whose byte code only it makes. Run this with it."
-        )
     listed = folder.with_suffix(".txt")
     listed.write_text(requirements_text)
     _uv(
@@ -91,15 +94,11 @@ def own(recipe: Recipe, folder: Path) -> Mapping[str, Path | bytes | str]:
 
 
 def _compile(folder: Path) -> None:
-    # Unchecked: neither times nor sources are looked at, so that the same source has the same bytes and starts fast.
-    compileall.compile_dir(
-        folder,
-        quiet=2,
-        stripdir=str(folder),
-        prependdir=f"/{SITE}",
-        invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
-        workers=0,
-    )
+    sources = {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*.py")}
+    for name, code in compiled(sources, f"/{SITE}"):
+        file = folder / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_bytes(code)
 
 
 def _uv(uv: str, *arguments: str) -> str:
