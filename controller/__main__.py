@@ -19,6 +19,7 @@ from controller.admin.server import Address
 from controller.cli.output import exit_code
 from controller.cli.parameters import Listen
 from controller.clients.jobs import FullBuilds
+from controller.clients.kube import SILENCE_SECONDS
 from controller.model.errors import Problem
 from controller.operator.process import Options, serve
 from controller.settings import Settings
@@ -99,6 +100,15 @@ from controller.telemetry.log import write_log
     default=False,
     help="Whether it may ask the cluster whose token the admin endpoint was shown, and whether that one may call it.",
 )
+@click.option(
+    "--silence",
+    "silence_seconds",
+    envvar="WSR_SILENCE_SECONDS",
+    type=click.FloatRange(min=1.0),
+    default=SILENCE_SECONDS,
+    show_default=True,
+    help="After how many seconds without a word from the API server a connection counts as dead; a watch hears one a minute.",
+)
 def main(  # noqa: PLR0913 -- one parameter per documented option
     *,
     namespace: str,
@@ -113,6 +123,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     operator_image: str | None,
     may_execute: bool,
     may_review: bool,
+    silence_seconds: float,
 ) -> int:
     """Reconcile the WorkspaceRuntimes of a cluster.
 
@@ -141,6 +152,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             builder_image=builder_image,
             full_builds=_full_builds(full_builds),
             may_review=may_review,
+            silence_seconds=silence_seconds,
         )
         return asyncio.run(serve(options, settings, known))
     except Problem as problem:

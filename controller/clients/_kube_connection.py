@@ -18,21 +18,29 @@ from controller.clients._kube_objects import Call, Credentials, JsonObject
 from controller.model.errors import Terminal
 
 CALL_SECONDS: Final = 30.0
-_LIMITS: Final = aiohttp.ClientTimeout(total=CALL_SECONDS)
+SILENCE_SECONDS: Final = 90.0
+"""A server sends a bookmark about every minute: a stream that is silent for longer is dead."""
 
 
 class KubeConnection:
     """One API server, reached with the library's kubeconfig, certificates and tokens.
 
     `kubeconfig` None means the service account of the pod that we run in. `answered` is told of every answer: its method
-    (WATCH for a GET that stays) and HTTP status.
+    (WATCH for a GET that stays) and HTTP status. A connection on which the server said nothing for `silence_seconds` is dead.
     """
 
     def __init__(
-        self, kubeconfig: Path | None, *, context: str | None, answered: Callable[[str, int], None]
+        self,
+        kubeconfig: Path | None,
+        *,
+        context: str | None,
+        silence_seconds: float,
+        answered: Callable[[str, int], None],
     ) -> None:
         self._kubeconfig = kubeconfig
         self._context = context
+        self._silence_seconds = silence_seconds
+        self._limits = aiohttp.ClientTimeout(total=CALL_SECONDS, sock_read=silence_seconds)
         self._answered = answered
         self._client: ApiClient | None = None
 
@@ -81,7 +89,7 @@ class KubeConnection:
             raise RuntimeError("KubeCluster is used outside its `async with`")
         return self._client
 
-    async def _send(self, call: Call, limits: aiohttp.ClientTimeout = _LIMITS) -> aiohttp.ClientResponse:
+    async def _send(self, call: Call, limits: aiohttp.ClientTimeout | None = None) -> aiohttp.ClientResponse:
         """Send one request and return the answer, its body unread."""
         _, url, headers, _, _ = await self._opened.param_serialize(
             call.method,
@@ -90,14 +98,16 @@ class KubeConnection:
             header_params={"Content-Type": call.content_type, "Accept": "application/json"},
             auth_settings=["BearerToken"],
         )
-        answer = await self._opened.call_api(call.method, url, headers, call.body, None, limits)
+        answer = await self._opened.call_api(
+            call.method, url, headers, call.body, None, limits or self._limits
+        )
         response: aiohttp.ClientResponse = answer.response
         self._answered("WATCH" if "watch" in call.query else call.method, response.status)
         return response
 
     @asynccontextmanager
     async def _stream(
-        self, call: Call, limits: aiohttp.ClientTimeout = _LIMITS
+        self, call: Call, limits: aiohttp.ClientTimeout | None = None
     ) -> AsyncGenerator[aiohttp.StreamReader, None]:
         """Send one request and give the answer's body, as it comes; what goes wrong inside is translated, too."""
         with translated(call.doing):

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import aiohttp
 
-from controller.clients._kube_connection import CALL_SECONDS, KubeConnection
+from controller.clients._kube_connection import CALL_SECONDS, SILENCE_SECONDS, KubeConnection
 from controller.clients._kube_errors import Conflict, Expired, FieldsOwned, refused, translated
 from controller.clients._kube_exec import execute
 from controller.clients._kube_objects import (
@@ -49,6 +49,7 @@ __all__ = [
     "RESTRICTED_CONTAINER",
     "RESTRICTED_POD",
     "SECRETS",
+    "SILENCE_SECONDS",
     "STATEFUL_SETS",
     "Conflict",
     "Credentials",
@@ -67,8 +68,6 @@ __all__ = [
 _PAGE: Final = 500
 _WATCH_SECONDS: Final = 300
 """How long the server keeps a watch open."""
-_SILENCE_SECONDS: Final = 90.0
-"""A server sends a bookmark about every minute: a stream that is silent for longer is dead."""
 _LOG_LIMIT_BYTES: Final = 64 * 1024
 _APPLY: Final = "application/apply-patch+yaml"
 _MERGE: Final = "application/merge-patch+json"
@@ -87,9 +86,10 @@ class KubeCluster(KubeConnection):
         *,
         context: str | None = None,
         may_execute: bool = False,
+        silence_seconds: float = SILENCE_SECONDS,
         answered: Callable[[str, int], None] = lambda _method, _status: None,
     ) -> None:
-        super().__init__(kubeconfig, context=context, answered=answered)
+        super().__init__(kubeconfig, context=context, silence_seconds=silence_seconds, answered=answered)
         self._may_execute = may_execute
 
     async def read(self, resource: Resource, namespace: str | None, name: str) -> JsonObject:
@@ -167,14 +167,13 @@ class KubeCluster(KubeConnection):
             Call("DELETE", resource.path(namespace, name), f"delete {resource.kind} {name}", body=body)
         )
 
-    async def watch(  # noqa: PLR0913 -- what is watched, from where, and how long it may be silent
+    async def watch(
         self,
         resource: Resource,
         namespace: str | None,
         version: str,
         *,
         labels: str = "",
-        silence_seconds: float = _SILENCE_SECONDS,
         connected: asyncio.Event | None = None,
     ) -> AsyncGenerator[Event, None]:
         """Yield what changes after `version`, until the server ends the stream: watch on from the last version.
@@ -192,8 +191,9 @@ class KubeCluster(KubeConnection):
             "labelSelector": labels,
             "timeoutSeconds": str(_WATCH_SECONDS),
         }
+        silence = self._silence_seconds
         limits = aiohttp.ClientTimeout(
-            total=_WATCH_SECONDS + silence_seconds, sock_connect=CALL_SECONDS, sock_read=silence_seconds
+            total=_WATCH_SECONDS + silence, sock_connect=CALL_SECONDS, sock_read=silence
         )
         doing = f"watch {resource.plural} in {_where(namespace)}"
         async with self._stream(Call("GET", resource.path(namespace), doing, query=query), limits) as lines:

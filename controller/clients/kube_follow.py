@@ -13,17 +13,15 @@ from controller.model.errors import Transient
 
 _FIRST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 10.0
-_SILENCE_SECONDS: Final = 90.0
 
 
-async def follow(  # noqa: PLR0913 -- what is followed, from where, and how long it may be silent
+async def follow(  # noqa: PLR0913 -- what is followed, and from where
     cluster: KubeCluster,
     resource: Resource,
     namespace: str | None = None,
     *,
     labels: str = "",
     version: str | None = None,
-    silence_seconds: float = _SILENCE_SECONDS,
     connected: asyncio.Event | None = None,
 ) -> AsyncGenerator[Listed | Event, None]:
     """Yield all objects, then each change; all objects again only where changes may have been missed.
@@ -49,7 +47,6 @@ async def follow(  # noqa: PLR0913 -- what is followed, from where, and how long
                 namespace,
                 version,
                 labels=labels,
-                silence_seconds=silence_seconds,
                 connected=connected,
             )
             async with aclosing(changes):

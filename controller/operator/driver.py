@@ -146,16 +146,20 @@ class Driver:
             )
             refresher = LoopRefresher(self._store, loop.look_anew, world.fetch)
             told.members.append(refresher)
-            work = _first(loop.run_forever(), world.watch(document, wake.set), self._steer(document, loop))
+            steering = self._steer(document, loop, world.leave)
+            work = _first(loop.run_forever(), world.watch(document, wake.set), steering)
             with office.fleet.running(inbox.key, refresher):
                 await _until_cancelled(work, world.leave)
 
-    async def _steer(self, document: WorkspaceRuntime, loop: Reconciler) -> None:
-        """Have the loop work on every edit; returns at one that it cannot be left to."""
+    async def _steer(self, document: WorkspaceRuntime, loop: Reconciler, leave: Callable[[], None]) -> None:
+        """Have the loop work on every edit; returns at one that it cannot be left to, or, after `leave`, at another Secret."""
         foundation = self._foundation(document)
         while True:
             await _first(self._inbox.changed.wait(), self._secrets.changed.wait())
-            if self._secrets.changed.is_set() or self._inbox.gone:
+            if self._inbox.gone:
+                return
+            if self._secrets.changed.is_set():
+                leave()  # the same runs are asked for with another Secret, too
                 return
             self._inbox.changed.clear()
             try:

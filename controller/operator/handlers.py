@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, repeat
 from typing import Any, Final
 
 import kopf
 
 from controller.api.crd import PLURAL
 from controller.api.names import FINALIZER, GROUP, VERSION
-from controller.clients.kube import JsonObject
+from controller.clients.kube import SILENCE_SECONDS, JsonObject
 from controller.operator.driver import Driver, Office
 from controller.operator.inbox import Inbox
 from controller.operator.narrator import News
@@ -17,6 +19,8 @@ from controller.operator.narrator import News
 _END_SECONDS: Final = 20.0
 """How long the work on an object may take to clean up when it is to end."""
 _REQUEST_SECONDS: Final = 30.0
+_PAUSES: Final = (1.0, 1.0, 2.0, 3.0, 5.0)
+"""Kopf would give up after 54 seconds, and the process end with it."""
 _THREADS: Final = 4
 """Nothing of ours runs in Kopf's threads; without a bound it would keep one for each processor and more."""
 _EVENT_BACKOFFS: Final = (1.0, 3.0)
@@ -24,7 +28,14 @@ _EVENT_BACKOFFS: Final = (1.0, 3.0)
 _EVENT_PREFIX: Final = "workspace-runtime-"
 
 
-def settings() -> kopf.OperatorSettings:
+class _Patience:
+    """Pauses between one question and the next to a server that does not answer; without an end, as an outage has none."""
+
+    def __iter__(self) -> Iterator[float]:
+        return chain(_PAUSES, repeat(_PAUSES[-1]))
+
+
+def settings(*, silence_seconds: float = SILENCE_SECONDS) -> kopf.OperatorSettings:
     """Return how Kopf is to behave: no annotations, no peering, no scanning, and no words of its own in events."""
     made = kopf.OperatorSettings()
     made.persistence.finalizer = FINALIZER
@@ -38,6 +49,8 @@ def settings() -> kopf.OperatorSettings:
     made.posting.event_name_prefix = _EVENT_PREFIX
     made.networking.request_timeout = _REQUEST_SECONDS
     made.networking.connect_timeout = _REQUEST_SECONDS
+    made.networking.error_backoffs = _Patience()
+    made.watching.inactivity_timeout = silence_seconds
     made.execution.executor = ThreadPoolExecutor(_THREADS)
     made.execution.max_workers = _THREADS
     made.background.instant_exit_timeout = 0.5

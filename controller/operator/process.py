@@ -21,7 +21,7 @@ import kopf
 from controller.admin.cluster_guard import ClusterGuard
 from controller.admin.server import Address
 from controller.clients.jobs import FullBuilds
-from controller.clients.kube import KubeCluster, Place
+from controller.clients.kube import SILENCE_SECONDS, KubeCluster, Place
 from controller.clients.lease import LEASES, Lease
 from controller.model.errors import Problem
 from controller.operator import handlers
@@ -58,6 +58,8 @@ class Options:
     secrets: Path
     builder_image: str | None = None
     full_builds: FullBuilds | None = None
+    silence_seconds: float = SILENCE_SECONDS
+    """After how long without a word a watch counts as dead."""
     may_review: bool = False
     """Whether it may ask the cluster whose token it was shown: without that right nobody may call the admin endpoint."""
 
@@ -71,7 +73,12 @@ async def serve(options: Options, settings: Settings, known: dict[str, frozenset
     kubeconfig = settings.kubeconfig if settings.kubeconfig and settings.kubeconfig.exists() else None
     vitals, metrics = Vitals(), Metrics()
     fleet = Fleet(vitals)
-    opening = KubeCluster(kubeconfig, may_execute=settings.exec_in_pods, answered=metrics.asked)
+    opening = KubeCluster(
+        kubeconfig,
+        may_execute=settings.exec_in_pods,
+        silence_seconds=options.silence_seconds,
+        answered=metrics.asked,
+    )
     async with opening as cluster, AsyncExitStack() as stack:
         guard = ClusterGuard(cluster, options.namespaces[0]) if options.may_review else _ADMIN_OFF
         hooks = settings.secret_of_hooks() if settings.hook_secret else None
@@ -106,7 +113,7 @@ async def serve(options: Options, settings: Settings, known: dict[str, frozenset
         try:
             await kopf.operator(
                 registry=handlers.Handlers(office).registry(),
-                settings=handlers.settings(),
+                settings=handlers.settings(silence_seconds=options.silence_seconds),
                 namespaces=options.namespaces,
                 standalone=True,
             )

@@ -1,4 +1,4 @@
-"""A proxy in front of a real server that can be cut, as when the server is away, and that notes what was asked."""
+"""A proxy in front of a real server that can be cut, as when the server is away, or fall silent, and that notes what was asked."""
 
 import re
 import socket
@@ -19,6 +19,7 @@ class Proxy:
         self._listen, self._dial = listen, dial
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
         self._server: socket.socket | None = None
         self.restore()
 
@@ -40,6 +41,11 @@ class Proxy:
         """Take connections again, at the same address."""
         self._server = self._listen()
         threading.Thread(target=self._accept, args=(self._server,), daemon=True).start()
+
+    def fall_silent(self) -> None:
+        """Pass nothing more on over the connections that are open, and tell nobody: what was on its way is lost."""
+        with self._lock:
+            self._silent |= self._open
 
     def cut_for(self, seconds: float) -> None:
         """Be away for so long."""
@@ -70,6 +76,8 @@ class Proxy:
     def _pass_on(self, source: socket.socket, sink: socket.socket, note: Callable[[bytes], None]) -> None:
         with suppress(OSError):
             while chunk := source.recv(65536):
+                if source in self._silent:
+                    continue
                 note(chunk)
                 sink.sendall(chunk)
             sink.shutdown(socket.SHUT_WR)

@@ -253,9 +253,9 @@ async def line(cluster: Cluster, tmp_path: Path) -> AsyncIterator[tuple[Line, Pa
 
 async def test_a_watch_that_died_silently_is_noticed(line: tuple[Line, Path], namespace: str) -> None:
     way, kubeconfig = line
-    async with KubeCluster(kubeconfig) as client:
+    async with KubeCluster(kubeconfig, silence_seconds=1.5) as client:
         version = (await client.list(CONFIG_MAPS, namespace)).version
-        stream = client.watch(CONFIG_MAPS, namespace, version, silence_seconds=1.5)
+        stream = client.watch(CONFIG_MAPS, namespace, version)
         told = asyncio.ensure_future(anext(stream))
         await client.create(CONFIG_MAPS, namespace, {"metadata": {"name": "one"}})
         await asyncio.wait_for(told, 5)
@@ -296,8 +296,8 @@ async def test_objects_are_followed_over_a_silent_line_without_listing_them_agai
 ) -> None:
     way, kubeconfig = line
     seen: list[str] = []
-    async with KubeCluster(kubeconfig) as over_the_line:
-        told = follow(over_the_line, CONFIG_MAPS, namespace, labels="ours", silence_seconds=1.0)
+    async with KubeCluster(kubeconfig, silence_seconds=1.0) as over_the_line:
+        told = follow(over_the_line, CONFIG_MAPS, namespace, labels="ours")
         following = asyncio.ensure_future(_names_until(told, "two", seen))
         await client.create(CONFIG_MAPS, namespace, {"metadata": {"name": "one", "labels": {"ours": ""}}})
         await _until(lambda: bool(seen))
