@@ -23,12 +23,12 @@ from controller.model.replacement import Cause, Replaced, ReplaceResult, RolledB
 from controller.model.roll import Marks, Roll, RollOrder
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.workload import Container, Pod, Workload, WorkloadKind
-from controller.plan.workloads import contest
+from controller.plan.workloads import contest, why_missing
 
 _POLL_SECONDS: Final = 0.5
 _CRASHES: Final = 2
 """How often a new process may end before it counts as one that cannot start."""
-_WRITES: Final = 5
+_WRITES: Final = 10
 _OF_THE_IMAGE: Final = (
     "RunContainerError",
     "CreateContainerError",
@@ -149,8 +149,7 @@ class _Rolling:
                     workload, container.name, image, annotations=ours.annotations()
                 )
             except Conflict as changed:
-                problem = changed
-                await asyncio.sleep(_POLL_SECONDS / 5)
+                problem = changed  # at once: what is read a moment later is old again where somebody writes all the time
         raise problem
 
     async def _prove(self) -> ReplaceResult:
@@ -191,7 +190,7 @@ class _Rolling:
                 cause = Cause.NOT_STARTED if blamed else Cause.HOST
                 return cause, f"Pod {pod.name} does not run: {pod.waiting or 'it is being started'}."
         if not workload.rolled or len(new) < workload.replicas:
-            return Cause.NEVER_READY, f"{len(new)} of {workload.replicas} pods are new."
+            return _missing(workload, pods, new)
         for pod in new:
             if pod.digest not in roll.digests:
                 return (
@@ -242,6 +241,15 @@ class _Rolling:
 
     async def _pods(self, workload: Workload) -> tuple[Pod, ...]:
         return await self._workloads.pods(workload, self._order.container)
+
+
+def _missing(workload: Workload, pods: Sequence[Pod], new: Sequence[Pod]) -> tuple[Cause, str]:
+    """Return why there are not enough new pods: the image's fault only where one runs and is not ready, so that others wait."""
+    told = f"{len(new)} of {workload.replicas} pods are new"
+    unready = next((pod.name for pod in new if not pod.ready), None)
+    if unready is not None:
+        return Cause.NEVER_READY, f"{told}; pod {unready} runs and is not ready."
+    return Cause.HOST, f"{told}; {why_missing(workload, pods)}."
 
 
 def _failure(pod: Pod, said: Observed[RuntimeReport], roll: Roll) -> tuple[Cause, str] | None:

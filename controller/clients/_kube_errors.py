@@ -81,17 +81,22 @@ def _final(told: str, status: int, text: str) -> Terminal:
             f"{told}.",
             fix="Renew the credentials of the kubeconfig or service account.",
         )
-    if "exceeded quota" in text:
-        return Terminal(
-            "QuotaExceeded", f"{told}.", fix="Raise the quota of the namespace, or free some of it."
-        )
-    if "admission webhook" in text or "violates PodSecurity" in text or "ValidatingAdmissionPolicy" in text:
-        return Terminal("AdmissionDenied", f"{told}.", fix="Change what the policy names, or the policy.")
+    if denied := denial(text):
+        return Terminal(denied[0], f"{told}.", fix=denied[1])
     if status == HTTPStatus.FORBIDDEN:
         return Terminal(
             "ClusterForbidden", f"{told}.", fix="Give the service account the right that the message names."
         )
     return Terminal("ClusterRefused", f"{told}.", fix="Change what the message names.")
+
+
+def denial(text: str) -> tuple[str, str] | None:
+    """Return reason and cure where a server's words tell of a quota or a policy; None for any others."""
+    if "exceeded quota" in text:
+        return "QuotaExceeded", "Raise the quota of the namespace, or free some of it."
+    if "admission webhook" in text or "violates PodSecurity" in text or "ValidatingAdmissionPolicy" in text:
+        return "AdmissionDenied", "Change what the policy names, or the policy."
+    return None
 
 
 def _status_object(body: bytes) -> Mapping[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from controller.clients._kube_errors import denial
 from controller.model.workload import Container, ImageWriter, Pod, Workload, WorkloadKind
 
 Json = Mapping[str, Any]
@@ -52,6 +53,7 @@ def parse_workload(kind: WorkloadKind, found: Json) -> Workload:
         observed_generation=status.get("observedGeneration", 0),
         current_replicas=status.get("replicas", 0),
         updated_replicas=status.get("updatedReplicas", 0),
+        refused=_refused(status),
     )
 
 
@@ -75,17 +77,30 @@ def parse_pod(found: Json, container: str) -> Pod:
         running="running" in state,
         ready=bool(own.get("ready")),
         deleting="deletionTimestamp" in metadata,
-        waiting=_waiting(state, status),
+        waiting=_waiting(state, status, metadata),
         restarts=own.get("restartCount", 0),
         started_time=datetime.fromisoformat(running["startedAt"]) if running.get("startedAt") else None,
     )
 
 
-def _waiting(state: Json, status: Json) -> str | None:
+def _refused(status: Json) -> str | None:
+    for each in status.get("conditions") or ():
+        if each["type"] == "ReplicaFailure" and each["status"] == "True":
+            words = " ".join(str(each.get("message") or each.get("reason")).split()).rstrip(".")
+            _, cure = denial(words) or ("", "")
+            return f"{words}. {cure}".rstrip()
+    return None
+
+
+def _waiting(state: Json, status: Json, metadata: Json) -> str | None:
     for part in ("waiting", "terminated"):
         told = state.get(part)
         if told:
             words = " ".join(str(told.get("message") or "").split())
+            if (
+                not words and told.get("reason") == "ContainerCreating"
+            ):  # of a volume a node tells in events alone
+                words = f"kubectl -n {metadata['namespace']} describe pod {metadata['name']} says what it waits for"
             return f"{told.get('reason', part)}: {words}" if words else str(told.get("reason", part))
     for condition in status.get("conditions") or ():
         if condition["type"] == "PodScheduled" and condition["status"] == "False":

@@ -22,6 +22,7 @@ from controller.clients.kube import (
 )
 from controller.clients.kube_cache import KubeCache
 from controller.model.errors import NotFound
+from controller.model.roll import CORRECTED
 from controller.model.workload import FIELD_MANAGER, Pod, Workload, WorkloadKind
 
 _RESOURCES: Final[Mapping[WorkloadKind, Resource]] = {
@@ -36,7 +37,7 @@ class KubeWorkloads:
 
     def __init__(self, cluster: KubeCluster | KubeCache) -> None:
         self._cluster = cluster
-        self._written: dict[str, str] = {}
+        self._written: dict[str, tuple[str, str | None]] = {}
 
     async def list(self, namespace: str, *, labels: str) -> tuple[Workload, ...]:
         """Return the workloads of both kinds in a namespace that carry `labels`, by name."""
@@ -99,9 +100,10 @@ class KubeWorkloads:
         }
         at = Place(_RESOURCES[workload.kind], workload.namespace, workload.name)
         written = await self._cluster.apply(at, body, manager=FIELD_MANAGER, force=True)
-        self._written[workload.uid] = image
+        self._written[workload.uid] = image, annotations.get(CORRECTED)
         return self._parsed(workload.kind, written)
 
     def _parsed(self, kind: WorkloadKind, found: JsonObject) -> Workload:
         workload = parse_workload(kind, found)
-        return replace(workload, written=self._written.get(workload.uid))
+        written, put_back = self._written.get(workload.uid, (None, None))
+        return replace(workload, written=written, put_back=put_back)

@@ -13,7 +13,7 @@ from controller.model.workload import Workload, WorkloadKind
 _OWNER: Final = "owner"
 _IMAGE: Final = "image"
 _ROLL: Final = "roll"
-_CORRECTED: Final = "corrected"
+CORRECTED: Final = "corrected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +69,13 @@ class Marks:
     def of(cls, workload: Workload) -> Self:
         """Return what is written there; what nobody can read any more is taken for absent."""
         given = {
-            name: workload.annotations.get(f"{GROUP}/{name}") for name in (_OWNER, _IMAGE, _ROLL, _CORRECTED)
+            name: workload.annotations.get(f"{GROUP}/{name}") for name in (_OWNER, _IMAGE, _ROLL, CORRECTED)
         }
         return cls(
             owner=given[_OWNER],
             image=given[_IMAGE] or workload.written,
             roll=_read(given[_ROLL]),
-            corrected=given[_CORRECTED],
+            corrected=given[CORRECTED] or workload.put_back,
         )
 
     def annotations(self) -> Mapping[str, str]:
@@ -84,7 +84,7 @@ class Marks:
             _OWNER: self.owner,
             _IMAGE: self.image,
             _ROLL: json.dumps(asdict(self.roll), sort_keys=True) if self.roll else None,
-            _CORRECTED: self.corrected,
+            CORRECTED: self.corrected,
         }
         return {name: value for name, value in values.items() if value is not None}
 

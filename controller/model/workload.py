@@ -70,8 +70,12 @@ class Workload:
     """Pods of any revision that exist."""
     updated_replicas: int = 0
     """Pods of the newest revision."""
+    refused: str | None = None
+    """Why the cluster takes no pod of it, with the cure where there is one; of a StatefulSet it does not say so."""
     written: str | None = None
     """The image that this process wrote last; annotations remember it too, unless somebody replaces the whole object."""
+    put_back: str | None = None
+    """The edit for which this process put its image back last; annotations likewise."""
 
     @property
     def id(self) -> str:

@@ -21,7 +21,7 @@ from controller.model.running import RuntimeReport
 from controller.model.target import Barred, Phase, Succession, Target
 from controller.model.workload import Container, Pod, Workload, digest_of
 from controller.plan.owners import template_of
-from controller.plan.workloads import contest, foreign_owner, unsafe_workload
+from controller.plan.workloads import contest, foreign_owner, unsafe_workload, why_missing
 
 _ASKED_AT_ONCE: Final = 16
 
@@ -88,7 +88,7 @@ class _Reading:
 
     async def target(self, workload: Workload) -> Target:
         container = workload.container(self.asked.container)
-        pods = () if container is None else await self._pods(workload)
+        pods = () if container is None else await self.workloads.pods(workload, self.asked.container)
         marks = Marks.of(workload)
         template, unknown = self._template(workload, container)
         # An image that somebody else wrote in the middle is contested, and not ours to finish or undo.
@@ -105,7 +105,7 @@ class _Reading:
             container_id=workload.uid,
             image=container.image if container else "",
             image_id=(digest_of(container.image) if container else None) or "",
-            state=_state(workload, pods),
+            state=_state(workload, _staying(pods)),
             running=await self._running(workload, pods),
             hold=self.held if self.held is not None else said.get(LABEL_HOLD),
             pin=said.get(LABEL_PIN),
@@ -114,10 +114,6 @@ class _Reading:
             succession=_succession(marks) if under_way else None,
             has_create_spec=marks.owner is not None,
         )
-
-    async def _pods(self, workload: Workload) -> tuple[Pod, ...]:
-        pods = await self.workloads.pods(workload, self.asked.container)
-        return tuple(pod for pod in pods if not pod.deleting)
 
     def _template(self, workload: Workload, container: Container | None) -> tuple[str | None, str | None]:
         named = workload.labels.get(LABEL_TEMPLATE)
@@ -140,10 +136,12 @@ class _Reading:
             return None
         return Barred(Reason.IMAGE_CONTESTED, contested)
 
-    async def _running(self, workload: Workload, pods: Sequence[Pod]) -> Observed[RuntimeReport]:
+    async def _running(self, workload: Workload, everything: Sequence[Pod]) -> Observed[RuntimeReport]:
         """Return what stands for all pods: the first that cannot be asked, else the one that has most to do."""
+        pods = _staying(everything)
         if len(pods) < workload.replicas or not pods:
-            return Unknown(f"{len(pods)} of {workload.replicas} pods are there", datetime.now(UTC))
+            because = f"; {why_missing(workload, everything)}" if workload.replicas else ""
+            return Unknown(f"{len(pods)} of {workload.replicas} pods are there{because}", datetime.now(UTC))
         said = await asyncio.gather(*(self._report(pod) for pod in pods))
         unknown = next((each for each in said if isinstance(each, Unknown)), None)
         if unknown is not None:
@@ -161,6 +159,10 @@ class _Reading:
             return Unknown(f"pod {pod.name}: {why}", datetime.now(UTC))
         async with self.turns:
             return await self.workspaces.report(pod, container=self.asked.container)
+
+
+def _staying(pods: Sequence[Pod]) -> tuple[Pod, ...]:
+    return tuple(pod for pod in pods if not pod.deleting)
 
 
 def _state(workload: Workload, pods: Sequence[Pod]) -> ContainerState:

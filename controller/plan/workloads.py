@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final
 
 from controller.api.v1alpha1 import Drain
 from controller.model.roll import Marks
-from controller.model.workload import FIELD_MANAGER, Container, ImageWriter, Workload, WorkloadKind
+from controller.model.workload import FIELD_MANAGER, Container, ImageWriter, Pod, Workload, WorkloadKind
 
 _CURES: Final = (
     (
@@ -50,6 +50,16 @@ def foreign_owner(workload: Workload, owner: str) -> str | None:
     return (
         f"WorkspaceRuntime {theirs} rolls it; narrow one of the two selectors, or remove its annotation owner"
     )
+
+
+def why_missing(workload: Workload, pods: Iterable[Pod]) -> str:
+    """Return why some of a workload's pods are not there, as far as that is known, else who tells it."""
+    if workload.refused:
+        return f"the cluster takes no more: {workload.refused.rstrip('.')}"
+    ending = next((pod.name for pod in pods if pod.deleting), None)
+    if ending is not None:
+        return f"pod {ending} has not ended yet"
+    return f"kubectl -n {workload.namespace} describe {_named(workload)} says why"
 
 
 def unsafe_workload(workload: Workload, drain: Drain, *, single_writer_claims: Collection[str]) -> str | None:

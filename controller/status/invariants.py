@@ -14,6 +14,23 @@ def broken(status: Status) -> list[str]:
     return [*_of_presence(status), *_of_summary(status), *_of_each(status)]
 
 
+def broken_between(before: Status, after: Status) -> list[str]:
+    """Return the invariants that one write breaks which makes `after` of `before`, both of the same object."""
+    problems = []
+    if after.observed_generation < before.observed_generation:
+        problems.append("The status went back to an earlier generation.")
+    for condition in after.conditions:
+        earlier = before.condition(condition.type)
+        if earlier is None:
+            continue
+        moved = condition.last_transition_time != earlier.last_transition_time
+        if moved and condition.status == earlier.status:
+            problems.append(f"{condition.type} tells of a transition and stayed {condition.status}.")
+        if not moved and condition.status != earlier.status:
+            problems.append(f"{condition.type} turned to {condition.status} and tells of no transition.")
+    return problems
+
+
 def _of_presence(status: Status) -> list[str]:
     problems = []
     types = [condition.type for condition in status.conditions]

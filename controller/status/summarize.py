@@ -21,6 +21,7 @@ from controller.api.status import (
 from controller.api.v1alpha1 import Template
 from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
+from controller.model.target import Target
 from controller.model.template_record import TemplateRecord
 from controller.plan.changes import changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
@@ -187,12 +188,9 @@ def _stragglers(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> 
     causes: dict[str, tuple[str, str]] = {}
     for target in fleet.stale:
         failure = failures.get(target.id)
-        causes[target.id] = (
-            target.host,
-            failure.message if failure else "busy" if target.busy else "waits for its turn",
-        )
+        causes[target.id] = (target.host, failure.message if failure else _why_stale(target))
     for target in fleet.unproven:
-        causes[target.id] = (target.host, "runs the image and has not reported")
+        causes[target.id] = (target.host, f"has the image and has not reported{_because(target)}")
     for left in fleet.untouched:
         causes[left.target.id] = (left.target.host, left.cause)
     since = {straggler.name: straggler.since for straggler in previous.stragglers}
@@ -201,6 +199,17 @@ def _stragglers(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> 
         Straggler(name=name, where=where, since=since.get(name, now), why=why)
         for name, (where, why) in listed
     )
+
+
+def _why_stale(target: Target) -> str:
+    if target.busy:
+        return "busy"
+    return f"is being replaced{_because(target)}" if target.in_transition else "waits for its turn"
+
+
+def _because(target: Target) -> str:
+    """Return why a target does not report, where that is known."""
+    return f": {target.running.reason}" if isinstance(target.running, Unknown) else ""
 
 
 def _history(

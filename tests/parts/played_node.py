@@ -29,7 +29,7 @@ SCHEDULER = "nobody"
 TOKEN = "control"  # noqa: S105 -- the played processes know no other
 _LOOK_SECONDS = 0.05
 
-Fault = Literal["", "crash", "pull", "silent", "starting"]
+Fault = Literal["", "crash", "pull", "silent", "starting", "unready"]
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,8 @@ class PlayedNode:
     async def _report(self, pod: dict[str, Any]) -> None:
         if pod.get("status", {}).get("podIP") or "deletionTimestamp" in pod["metadata"]:
             return
+        if pod["spec"]["schedulerName"] != SCHEDULER:
+            return
         name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]
         digest = digest_of(container["image"])
         image = self.images.get(digest or container["image"])
@@ -86,6 +88,7 @@ class PlayedNode:
         self.pods[name] = image
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         runs = image.fault not in {"crash", "pull"}
+        ready = runs and image.fault != "unready"
         why = {"crash": "CrashLoopBackOff", "pull": "ImagePullBackOff"}.get(image.fault, "")
         state = (
             {"running": {"startedAt": now}}
@@ -97,11 +100,11 @@ class PlayedNode:
             "image": container["image"],
             "imageID": f"played@{image.digest or digest or 'sha256:' + '0' * 64}",
             "containerID": f"played://{name}",
-            "ready": runs,
+            "ready": ready,
             "restartCount": 3 if image.fault == "crash" else 0,
             "state": state,
         }
-        conditions = [{"type": "Ready", "status": str(runs), "lastTransitionTime": now}]
+        conditions = [{"type": "Ready", "status": str(ready), "lastTransitionTime": now}]
         body = {
             "status": {
                 "phase": "Running" if runs else "Pending",

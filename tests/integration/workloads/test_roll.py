@@ -1,13 +1,14 @@
 """A workload gets another image only when its work is done, keeps it only when proven, and is nobody's twice."""
 
 import asyncio
+import re
 from collections.abc import Callable
 
 import pytest
 import yaml
 
 from controller.api.conditions import Reason
-from controller.clients.kube import DEPLOYMENTS, Place
+from controller.clients.kube import DEPLOYMENTS, Place, Resource
 from controller.model.errors import Terminal
 from controller.model.replacement import Cause, Replaced, RolledBack, StillBusy
 from controller.model.roll import Marks
@@ -17,6 +18,7 @@ from tests.parts.workloads import CONTENT, Ground, reference
 
 BOTH = list(WorkloadKind)
 SECONDS = 20
+QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -122,6 +124,27 @@ async def test_a_new_image_that_does_not_prove_itself_is_taken_back(
     assert Marks.of(await read(place, kind)) == Marks(place.owner, reference("0.1.5"))
 
 
+async def test_an_image_whose_pod_runs_and_never_gets_ready_is_taken_back_and_blamed(place: Ground) -> None:
+    place.ship("0.1.6", fault="unready")
+    beside = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    await place.make(place.manifest(strategy=beside))
+    result = await place.roll(start_deadline_seconds=1.5)
+    assert isinstance(result, RolledBack), result
+    assert (result.cause, result.counts) == (Cause.NEVER_READY, True)
+    assert re.fullmatch(r"1 of 1 pods are new; pod ws-1-\S+ runs and is not ready\.", result.message)
+
+
+async def test_an_image_of_which_no_pod_was_made_is_taken_back_and_not_blamed(place: Ground) -> None:
+    await place.make(place.manifest(kind=WorkloadKind.STATEFUL_SET))
+    none = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+    await place.cluster.create(QUOTAS, place.namespace, none)
+    result = await place.roll(kind=WorkloadKind.STATEFUL_SET, start_deadline_seconds=1.0)
+    assert isinstance(result, RolledBack), result
+    assert (result.cause, result.counts) == (Cause.HOST, False)
+    told = f"0 of 1 pods are new; kubectl -n {place.namespace} describe statefulset/ws-1 says why."
+    assert result.message == f"{told} The old image does not run again yet, either."
+
+
 async def test_another_image_under_the_digest_is_no_proof(place: Ground) -> None:
     place.ship("0.1.6", digest="sha256:" + "e" * 64)
     await place.make(place.manifest())
@@ -202,47 +225,25 @@ async def test_a_container_that_is_not_there_is_not_added(place: Ground) -> None
     assert len((await read(place)).containers) == 1
 
 
-# whoever made the workload, and whoever writes its image again
+# somebody else who writes the image, too; for every way to do so see e2e/test_operator_adoption
 
 
-def _apply(cluster: Cluster, manifest: str, *more: str) -> None:
-    cluster.kubectl("apply", *more, "-f", "-", stdin=manifest)
+def _apply(cluster: Cluster, manifest: str) -> None:
+    cluster.kubectl("apply", "-f", "-", stdin=manifest)
 
 
-def _replace(cluster: Cluster, manifest: str) -> None:
-    cluster.kubectl("replace", "-f", "-", stdin=manifest)
-
-
-WRITERS: dict[str, tuple[str, Callable[[Cluster, str], None]]] = {
-    "kubectl apply": ("kubectl-client-side-apply", _apply),
-    "kubectl apply --server-side": (
-        "kubectl",
-        lambda cluster, text: _apply(cluster, text, "--server-side", "--force-conflicts"),
-    ),
-    "a plain PUT": ("kubectl-replace", _replace),
-}
-
-
-@pytest.mark.parametrize("writer", WRITERS)
-async def test_the_image_is_taken_over_once_and_a_later_writer_is_named(
-    place: Ground, cluster: Cluster, writer: str
+async def test_the_image_is_taken_over_once_and_a_later_writer_is_not_fought(
+    place: Ground, cluster: Cluster
 ) -> None:
-    manager, write = WRITERS[writer]
-    manifest = place.manifest()
-    if writer == "a plain PUT":
-        cluster.kubectl("create", "-f", "-", stdin=yaml.safe_dump(manifest))
-    else:
-        write(cluster, yaml.safe_dump(manifest))
+    text = yaml.safe_dump(place.manifest())
+    _apply(cluster, text)
     assert isinstance(await place.roll(), Replaced)
     assert (await place.target()).barred is None
 
-    write(cluster, yaml.safe_dump(manifest))
+    _apply(cluster, text)
     target = await place.target()
     assert target.barred is not None
     assert target.barred.reason == Reason.IMAGE_CONTESTED
-    assert target.barred.cause.startswith(
-        f"{manager} set its image to {reference('0.1.5')} after {reference('0.1.6')} was set for it; "
-    )
     with pytest.raises(Terminal) as caught:
         await place.roll()
     assert caught.value.reason == Reason.IMAGE_CONTESTED

@@ -50,7 +50,7 @@ def test_a_rollout_counts_and_names_its_stragglers() -> None:
         ("docker/local/ws-2", "waits for its turn"),
         ("docker/local/ws-3", "busy"),
         ("docker/local/ws-4", "held: debugging"),
-        ("docker/local/ws-5", "runs the image and has not reported"),
+        ("docker/local/ws-5", "has the image and has not reported: it is away"),
         ("docker/local/ws-6", "waits for its turn"),
     ]
 

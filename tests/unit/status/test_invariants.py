@@ -1,11 +1,12 @@
 """Each invariant of a sound status is broken by a status that breaks it: the library that other tests rely on."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from controller.api.status import Condition, Status
-from controller.status.invariants import broken
+from controller.status.invariants import broken, broken_between
 from tests.unit.simulator.virtual_time import NOON
 
 
@@ -64,3 +65,19 @@ def test_a_sound_status_breaks_nothing() -> None:
 )
 def test_each_invariant_names_what_breaks_it(conditions: tuple[Condition, ...], problem: str) -> None:
     assert problem in broken(Status(observed_generation=1, conditions=conditions))
+
+
+def test_a_write_goes_to_no_earlier_generation_and_tells_of_each_transition_and_of_no_other() -> None:
+    later: dict[str, Any] = {"lastTransitionTime": NOON + timedelta(seconds=1)}
+    before = Status(observed_generation=2, conditions=SOUND)
+    assert broken_between(before, before) == []
+    turned = Status(observed_generation=2, conditions=(condition("Ready", "False", **later), *SOUND[1:]))
+    assert broken_between(before, turned) == []
+    assert broken_between(before, Status(observed_generation=1)) == [
+        "The status went back to an earlier generation."
+    ]
+    assert broken_between(before, Status(observed_generation=2, conditions=NOT_READY)) == [
+        "Ready turned to False and tells of no transition."
+    ]
+    moved = Status(observed_generation=2, conditions=(condition("Ready", **later),))
+    assert broken_between(before, moved) == ["Ready tells of a transition and stayed True."]
