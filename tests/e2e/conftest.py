@@ -3,12 +3,14 @@
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import docker
 import pytest
 
+from tests.cluster.cluster import Cluster
+from tests.e2e.operated import Operated, Operator, defined, operated, operator
 from tests.e2e.scene import Release, Scene, and_then, from_nothing
 from tests.parts.engine import OwnEngine, own_engine
 
@@ -36,6 +38,21 @@ def second_engine(
     finally:
         shutil.rmtree(run, ignore_errors=True)
         network.remove()
+
+
+@pytest.fixture
+async def ground(cluster: Cluster, namespace: str, registry: str) -> AsyncIterator[Operated]:
+    """An object's namespace in a cluster whose versions are released; no operator yet."""
+    defined(cluster)
+    async with operated(cluster, namespace, registry) as made:
+        yield made
+
+
+@pytest.fixture
+def serving(cluster: Cluster, ground: Operated, tmp_path: Path) -> Iterator[Operator]:
+    """An operator for that namespace alone."""
+    with operator(cluster, tmp_path, ground.namespace, url=ground.node.url) as process:
+        yield process
 
 
 @pytest.fixture(scope="session")

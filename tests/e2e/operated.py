@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
@@ -35,7 +35,7 @@ from controller.model.record import ReleaseRecord, Verdict
 from controller.model.template_record import TemplateRecord
 from controller.operator.store import OBJECTS
 from controller.plan.changes.labels import labels_of
-from controller.status.invariants import broken
+from controller.status.invariants import broken, broken_between
 from tests.cluster.cluster import Cluster
 from tests.contract.record_promises import NOON, record
 from tests.contract.released import keep, push
@@ -48,19 +48,17 @@ VERSIONS: Final = ("0.1.0", "0.1.1", "0.1.2")
 _ROOT: Final = Path(__file__).resolve().parents[2]
 
 
-async def release(repository: str, publisher: str) -> dict[str, str]:
+async def release(repository: str, publisher: str, *, named: str) -> dict[str, str]:
     """Record that every one of `VERSIONS` was built, proven, and published by an object; the first is good already.
 
-    The image of each is returned as workloads name it.
+    The image of each is returned as workloads name it; `named` is what they call the repository.
     """
     images = {}
     for version in VERSIONS:
         judged = Verdict(value="Good", reason="UpToDate", time=NOON) if version == VERSIONS[0] else None
         whole: ReleaseRecord = record(version, publisher=publisher, published_time=NOON, verdict=judged)
         digest = await push(f"{repository}/echo", f"{version}-x", labels=labels_of(whole))
-        image = TemplateRecord(
-            image=f"{repository}/echo:{version}-x", digest=digest, image_id=digest, proven=True
-        )
+        image = TemplateRecord(image=f"{named}/echo:{version}-x", digest=digest, image_id=digest, proven=True)
         await keep(repository, whole.with_template("echo", image))
         images[version] = f"{image.image}@{digest}"
     await push(f"{repository}/echo", "latest", labels=labels_of(record(VERSIONS[0])))
@@ -114,17 +112,19 @@ class Operated:
         changed = await self.client.merge(self.place, body, manager="a-user")
         return int(changed["metadata"]["generation"])
 
-    async def workload(self, name: str, version: str = VERSIONS[0], **labels: str) -> None:
-        """Create a Deployment of one pod, whose owner consents."""
+    async def workload(
+        self, name: str, version: str = VERSIONS[0], *, pod: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Create a Deployment of one pod, whose owner consents; `pod` are fields of its pods in place of the usual ones."""
         container = {"name": "workspace", "image": self.released[version]}
-        pod = {"schedulerName": SCHEDULER, "containers": [container]}
+        pods = {"schedulerName": SCHEDULER, "containers": [container], **pod}
         body = {
-            "metadata": {"name": name, "labels": {LABEL_MANAGED: "true", **labels}},
+            "metadata": {"name": name, "labels": {LABEL_MANAGED: "true"}},
             "spec": {
                 "replicas": 1,
                 "strategy": {"type": "Recreate"},
                 "selector": {"matchLabels": {"app": name}},
-                "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
+                "template": {"metadata": {"labels": {"app": name}}, "spec": pods},
             },
         }
         await self.client.create(DEPLOYMENTS, self.namespace, body)
@@ -247,9 +247,15 @@ class Operated:
                 await self.client.merge(place, {"metadata": {"finalizers": None}}, manager="a-user")
 
     def assert_sound(self) -> None:
-        """Every status that was ever written keeps the invariants of kstatus."""
-        statuses = [state["status"] for state in self.states if state.get("status", {}).get("conditions")]
-        problems = {each for status in statuses for each in broken(Status.model_validate(status))}
+        """Every status that was ever written keeps the invariants of kstatus, and so does every write."""
+        problems: set[str] = set()
+        before: dict[str, Status] = {}
+        for state in self.states:
+            if not state.get("status", {}).get("conditions"):
+                continue
+            status, uid = Status.model_validate(state["status"]), state["metadata"]["uid"]
+            problems |= {*broken(status), *broken_between(before.get(uid, status), status)}
+            before[uid] = status
         assert problems == set()
 
 
@@ -280,17 +286,25 @@ def defined(cluster: Cluster) -> None:
 
 
 @asynccontextmanager
-async def operated(cluster: Cluster, namespace: str, registry: str) -> AsyncIterator[Operated]:
-    """A namespace that lets its own objects in, with released versions; what every status said is checked at the end."""
+async def operated(
+    cluster: Cluster, namespace: str, registry: str, *, inside: str = ""
+) -> AsyncIterator[Operated]:
+    """A namespace that lets its own objects in, with released versions; what every status said is checked at the end.
+
+    `inside` is what the operator and the document call the registry, if not as this machine does.
+    """
     async with (
         KubeCluster(cluster.kubeconfig, context=cluster.context) as client,
         played_node(client, namespace) as node,
     ):
-        node.lookup = from_registry
+        called = inside or registry
+        node.lookup = lambda reference: from_registry(reference.replace(called, registry))
         label = {"metadata": {"labels": {NAMESPACE_ALLOWED_FROM: namespace}}}
         await client.merge(Place(NAMESPACES, None, namespace), label, manager="tests")
-        made = Operated(client, namespace, node, f"{registry}/t{secrets.token_hex(4)}")
-        made.released |= await release(made.repository, f"{namespace}/{made.name}")
+        path = f"t{secrets.token_hex(4)}"
+        made = Operated(client, namespace, node, f"{called}/{path}")
+        publisher = f"{namespace}/{made.name}"
+        made.released |= await release(f"{registry}/{path}", publisher, named=made.repository)
         async with listening(made):
             yield made
 
@@ -314,6 +328,8 @@ class Operator:
 
     process: Running
     port: int
+    fast: timedelta = timedelta()
+    """How much later than it is the process takes it to be."""
 
     def health(self, path: str) -> tuple[int, str]:
         """What the kubelet is told: status and body."""
@@ -330,7 +346,7 @@ class Operator:
     def when(self, beginning: str) -> datetime:
         """When it logged a message that begins so."""
         line = next(line for line in self.lines() if line["message"].startswith(beginning))
-        return datetime.fromisoformat(line["time"])
+        return datetime.fromisoformat(line["time"]) - self.fast
 
     def lines(self) -> list[dict[str, Any]]:
         """The log so far; a line that is no JSON fails the test."""
@@ -346,10 +362,11 @@ def operator(  # noqa: PLR0913 -- where it runs, what for, and what it is given
     more: tuple[str, ...] = (),
     inside: bool = False,
     environment: Mapping[str, str] = MappingProxyType({}),
+    fast: timedelta = timedelta(),
 ) -> Iterator[Operator]:
     """An operator for some namespaces, ended with the block if it has not ended before; `url` leads to pods.
 
-    `inside`: it runs in the cluster's network, as it does in a pod there; its health is asked for from there only.
+    Its clock is `fast`. `inside`: it runs in the cluster's network, as it does in a pod there; its health is asked for from there only.
     """
     folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
@@ -371,11 +388,13 @@ def operator(  # noqa: PLR0913 -- where it runs, what for, and what it is given
         **({"WSR_WORKSPACE_URL": url} if url else {}),
         **environment,
     }
-    program = (*(cluster.inside if inside else ()), sys.executable, "-m", "controller")
+    main = ("tests.parts.skewed_clock", str(fast.total_seconds()), "controller.__main__")
+    module = main if fast else ("controller",)
+    program = (*(cluster.inside if inside else ()), sys.executable, "-m", *module)
     process = Running.start(arguments, log=folder / "operator.log", program=program, environment=given)
     try:
         process.until("Answering at")
-        yield Operator(process, port)
+        yield Operator(process, port, fast)
     finally:
         if process.process.poll() is None:
             process.kill()

@@ -4,32 +4,19 @@ import asyncio
 import json
 import re
 import secrets
-from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
+from controller.api.names import NAMESPACE_ALLOWED_FROM
 from controller.clients.kube import DEPLOYMENTS, Place
 from controller.clients.lease import LEASES
 from controller.operator.image_names import CONFIG_MAPS
 from controller.operator.store import OBJECTS
 from tests.cluster.cluster import Cluster
 from tests.e2e.operated import VERSIONS, Operated, Operator, condition, defined, operated, operator
-
-
-@pytest.fixture
-async def ground(cluster: Cluster, namespace: str, registry: str) -> AsyncIterator[Operated]:
-    defined(cluster)
-    async with operated(cluster, namespace, registry) as made:
-        yield made
-
-
-@pytest.fixture
-def serving(cluster: Cluster, ground: Operated, tmp_path: Path) -> Iterator[Operator]:
-    with operator(cluster, tmp_path, ground.namespace, url=ground.node.url) as process:
-        yield process
+from tests.parts.played_node import TOKEN
 
 
 def listed(cluster: Cluster) -> int:
@@ -100,24 +87,11 @@ async def test_of_ten_edits_in_five_seconds_the_last_one_wins(ground: Operated, 
     assert [line for line in serving.lines() if line["level"] == "error"] == []
 
 
-async def test_an_operator_that_is_killed_in_the_middle_of_a_rollout_is_followed_by_one_that_goes_on(
-    ground: Operated, cluster: Cluster, tmp_path: Path
-) -> None:
-    for number in (1, 2, 3):
-        await ground.workload(f"ws-{number}")
-    await ground.make("0.1.0", rollout={"maxUnavailable": 1, "drain": {"timeoutSeconds": 5}})
-    with operator(cluster, tmp_path / "1", ground.namespace, url=ground.node.url) as first:
-        await ground.until_ready("0.1.0")
-        await ground.edit(version="0.1.1")
-        await asyncio.to_thread(first.process.until, "Waiting for the proof")
-        first.process.kill()
-    assert set((await ground.images()).values()) == {"0.1.0", "0.1.1"}
-    with operator(cluster, tmp_path / "2", ground.namespace, url=ground.node.url):
-        await ground.until_ready("0.1.1")
-    assert set((await ground.images()).values()) == {"0.1.1"}
+CLOCKS = {"a": timedelta(), "b": timedelta(minutes=-7), "c": timedelta(minutes=7)}
+"""How fast the clock of each replica is."""
 
 
-async def test_a_standby_takes_over_within_15_seconds_and_at_once_from_one_that_ends_well(
+async def test_a_standby_takes_over_within_15_seconds_and_at_once_from_one_that_ends_well_whatever_their_clocks_say(
     ground: Operated, cluster: Cluster, tmp_path: Path
 ) -> None:
     await ground.workload("ws-1")
@@ -131,9 +105,10 @@ async def test_a_standby_takes_over_within_15_seconds_and_at_once_from_one_that_
                     ground.namespace,
                     url=ground.node.url,
                     more=("--lease=operator", f"--pod={name}"),
+                    fast=fast,
                 )
             )
-            for name in ("a", "b", "c")
+            for name, fast in CLOCKS.items()
         ]
         await ground.until_ready("0.1.0")
         first = next(each for each in replicas if each.leads())
@@ -153,8 +128,11 @@ async def test_a_standby_takes_over_within_15_seconds_and_at_once_from_one_that_
         await ground.until_ready("0.1.2")
         took = replicas[0].when("Serving namespaces") - second.when("Ending as told")
         assert took < timedelta(seconds=5)
+        assert [line for each in replicas for line in each.lines() if "error" in line] == []
     transitions = (await ground.client.read(LEASES, ground.namespace, "operator"))["spec"]["leaseTransitions"]
     assert transitions == 2
+    started = [image.version for image in ground.node.pods.values()]
+    assert sorted(started) == list(VERSIONS), "the workload was given each image once"
 
 
 async def test_a_replica_that_loses_its_lease_ends(
@@ -184,33 +162,36 @@ async def test_a_deleted_object_goes_and_its_workloads_run_on(ground: Operated, 
     assert serving.health("/healthz") == (200, "ok\n")
 
 
-async def test_a_namespace_goes_with_the_objects_in_it(
+async def test_namespaces_go_in_the_middle_of_a_rollout_with_all_that_is_in_them(
     cluster: Cluster, registry: str, tmp_path: Path
 ) -> None:
     defined(cluster)
     name = f"t-{secrets.token_hex(3)}"
-    cluster.kubectl("create", "namespace", name)
+    targets = f"{name}-targets"
+    for each in (name, targets):
+        cluster.kubectl("create", "namespace", each)
+    cluster.kubectl("label", "namespace", targets, f"{NAMESPACE_ALLOWED_FROM}={name}")
     async with operated(cluster, name, registry) as ground:
-        with operator(cluster, tmp_path, name, url=ground.node.url) as serving:
+        with operator(cluster, tmp_path, name, targets, url=ground.node.url) as serving:
+            await ground.secret("control", use="control", hosts=f"{name}.pod,{targets}.pod", token=TOKEN)
+            entry = {
+                "name": "agents",
+                "namespaces": [name, targets],
+                "controlTokenSecretName": "control",
+            }
+            rollout = {"maxUnavailable": "100%", "drain": {"timeoutSeconds": 300}}
             await ground.workload("ws-1")
-            await ground.make("0.1.0")
+            await ground.make("0.1.0", targets={"workloads": [entry]}, rollout=rollout)
             await ground.until_ready("0.1.0")
+            ground.node.busy.add("ws-1")
+            await ground.edit(version="0.1.1")
+            await asyncio.to_thread(serving.process.until, "ws-1: Draining")
+            # Nobody runs its pod, so that it is waited for.
+            await replace(ground, namespace=targets).workload("ws-2")
+            await asyncio.to_thread(serving.process.until, "ws-2: Waiting for the proof", seconds=60)
+            await asyncio.to_thread(cluster.kubectl, "delete", "namespace", targets, "--timeout=60s")
+            gone = f'Could not read Namespace {targets}: namespaces "{targets}" not found'
+            await ground.until(lambda state: gone in condition(state, "Ready").get("message", ""))
             await asyncio.to_thread(cluster.kubectl, "delete", "namespace", name, "--timeout=60s")
             assert serving.process.process.poll() is None
             assert [line for line in serving.lines() if "error" in line] == []
-
-
-async def test_of_two_objects_that_claim_one_workload_the_second_touches_nothing_and_says_so(
-    ground: Operated, serving: Operator
-) -> None:
-    await ground.workload("ws-1")
-    await ground.make("0.1.1")
-    await ground.until_ready("0.1.1")
-    await ground.until_runs(ws_1="0.1.1")
-    second = ground.document("0.1.0")
-    second["metadata"]["name"] = "second"
-    await ground.client.create(OBJECTS, ground.namespace, second)
-    message = await ground.until_stalled("TargetOwned", name="second")
-    assert f"{ground.namespace}/runtime" in message
-    assert await ground.images() == {"ws-1": "0.1.1"}
-    assert serving.process.process.poll() is None

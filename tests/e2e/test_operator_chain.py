@@ -1,9 +1,10 @@
 """The whole chain in a cluster: a bump becomes a wheel, an image, a proof, a publication, and pods that report it."""
 
+import asyncio
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ import pytest
 from builder.contract import PackageRun
 from builder.oci import Client, Reference
 from builder.verbs.package import package
-from controller.clients.kube import DEPLOYMENTS, NAMESPACES, PODS, JsonObject, KubeCluster, Place
+from controller.clients.kube import DEPLOYMENTS, NAMESPACES, PODS, SECRETS, JsonObject, KubeCluster, Place
 from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.model.record import Verdict
 from controller.model.template_record import FullBuild, TemplateRecord
+from tests.cluster.audit import asked
 from tests.cluster.builder_image import push_builder_image
 from tests.cluster.cluster import Cluster
 from tests.contract.record_promises import NOON, record
-from tests.e2e.operated import Operated, condition, defined, listening, operator
+from tests.e2e.account import NAME, OF_ONE_RELEASE, bound, forbidden
+from tests.e2e.operated import Operated, condition, defined, eventually, listening, operator
 from tests.integration.images.small import Run, template_entry
 from tests.parts.git_repository import GitRepository
 from tests.parts.leftovers import remove_leftovers
@@ -116,6 +119,14 @@ async def ground(cluster: Cluster, namespace: str, built: Built) -> AsyncIterato
         ground = Operated(client, namespace, PlayedNode(client, namespace), repository)
         async with listening(ground):
             yield ground
+
+
+@pytest.fixture(autouse=True)
+def emptied(cluster: Cluster) -> Iterator[None]:
+    """What one test publishes is no other one's."""
+    yield
+    for file in cluster.own.folder("index").glob(f"{PACKAGE.replace('-', '_')}-*"):
+        file.unlink()
 
 
 def _document(cluster: Cluster, ground: Operated, built: Built, source: str) -> JsonObject:
@@ -217,13 +228,21 @@ async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
     await _secrets(cluster, ground, source)
     for name in ("ws-1", "ws-2"):
         await ground.client.create(DEPLOYMENTS, namespace, _workspace(name, built.image))
-    with operator(cluster, tmp_path / "operator", namespace, inside=True, environment=images):
+    kubeconfig, _ = bound(cluster, namespace, tmp_path, inside=True)
+    environment = {**images, "KUBECONFIG": str(kubeconfig)}
+    with operator(cluster, tmp_path / "operator", namespace, inside=True, environment=environment):
         await ground.make(**_document(cluster, ground, built, source))
         await ground.until_ready("0.1.0", seconds=60)
         began = time.monotonic()
         await ground.edit(version="0.1.1")
+        at_work = await _job(cluster, namespace, "cascade")
+        changed = {"metadata": {"annotations": {"example.test/changed": "now"}}}
+        await ground.client.merge(Place(SECRETS, namespace, "index"), changed, manager="its-owner")
         state = await ground.until_ready("0.1.1", seconds=180)
         took = time.monotonic() - began
+    seen = asked(cluster, NAME, namespace)
+    assert forbidden(seen) == []
+    assert sorted(map(str, OF_ONE_RELEASE - {each.right for each in seen})) == []
     assert took < 120, f"{took:.1f} s"
     (template,) = state["status"]["templates"]
     assert template["state"] == "Proven"
@@ -241,8 +260,80 @@ async def test_a_bump_is_built_proven_published_and_rolled_by_the_cluster_alone(
         "0.1.1"
         in cluster.kubectl("-n", namespace, "exec", "deployment/ws-1", "--", "pip", "show", PACKAGE).stdout
     )
-    jobs = json.loads(cluster.kubectl("-n", namespace, "get", "jobs", "-o", "json").stdout)["items"]
-    assert {job["metadata"]["name"].split("-")[1] for job in jobs} >= {"package", "cascade", "publish"}
+    jobs = _jobs(cluster, namespace)
+    assert {name.split("-")[1] for name in jobs} >= {"package", "cascade", "publish"}
+    assert at_work in jobs.values(), "a Secret that changes ends no run"
+
+
+def _jobs(cluster: Cluster, namespace: str) -> dict[str, str]:
+    """The identity of each Job by its name."""
+    found = json.loads(cluster.kubectl("-n", namespace, "get", "jobs", "-o", "json").stdout)["items"]
+    return {job["metadata"]["name"]: job["metadata"]["uid"] for job in found}
+
+
+async def _job(cluster: Cluster, namespace: str, verb: str) -> str:
+    """Wait for the Job of a verb, and return its identity."""
+    made: list[str] = []
+
+    async def is_made() -> bool:
+        jobs = await asyncio.to_thread(_jobs, cluster, namespace)
+        made.extend(uid for name, uid in jobs.items() if name.split("-")[1] == verb)
+        return bool(made)
+
+    await eventually(is_made, seconds=60)
+    return made[0]
+
+
+BOUNDARIES = (
+    "Beginning Package",
+    "Ended Package",
+    "Beginning Cascade",
+    "Ended Cascade",
+    "Beginning Probe",
+    "Ended Probe",
+    "Beginning Tag",
+    "Beginning Publish",
+    "Uploading",
+    "Ended Publish",
+    "Changing the image",
+    "Waiting for the proof",
+    "Beginning Promote",
+    "Beginning Judge",
+)
+
+
+@pytest.mark.long
+async def test_a_release_whose_operator_is_killed_at_every_boundary_is_made_once(
+    cluster: Cluster, ground: Operated, built: Built, images: dict[str, str], tmp_path: Path
+) -> None:
+    namespace, uploaded = ground.namespace, cluster.own.folder("index")
+    _, source = _sources(cluster, namespace)
+    await _release(cluster, ground, built)
+    await _secrets(cluster, ground, source)
+    await ground.client.create(DEPLOYMENTS, namespace, _workspace("ws-1", built.image))
+    await ground.make(**_document(cluster, ground, built, source))
+    with operator(cluster, tmp_path / "first", namespace, inside=True, environment=images):
+        await ground.until_ready("0.1.0", seconds=60)
+    await ground.edit(version="0.1.1")
+    stamps: dict[str, tuple[int, int]] = {}
+    for line in BOUNDARIES:
+        folder = tmp_path / line.replace(" ", "-")
+        with operator(cluster, folder, namespace, inside=True, environment=images) as serving:
+            await asyncio.to_thread(serving.process.until, f'"message": ?"[^"]*{line}')
+            serving.process.kill()
+        now = {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in _of_version(uploaded)}
+        assert stamps.items() <= now.items(), "what was published was published again"
+        stamps = now
+    with operator(cluster, tmp_path / "last", namespace, inside=True, environment=images) as serving:
+        await ground.until_ready("0.1.1", seconds=120)
+        assert [each for each in serving.lines() if each["level"] == "error"] == []
+    assert len(stamps) == 2, "a wheel and an sdist"
+    verbs = [name.split("-")[1] for name in _jobs(cluster, namespace)]
+    assert [verbs.count(each) for each in ("package", "cascade")] == [1, 1], verbs
+
+
+def _of_version(folder: Path) -> list[Path]:
+    return [each for each in folder.rglob("*-0.1.1*") if each.is_file()]
 
 
 @pytest.mark.long

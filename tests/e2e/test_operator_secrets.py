@@ -1,25 +1,18 @@
 """What an object may use in a cluster: what its owners let it, and nothing by way of the operator's own rights."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from controller.clients.kube import NAMESPACES, SECRETS, Place
 from tests.cluster.cluster import Cluster
-from tests.e2e.operated import Operated, Operator, condition, defined, operated, operator
+from tests.e2e.operated import Operated, Operator, condition, operated, operator
 from tests.parts.played_node import TOKEN
 from tests.parts.registry import running_registry
 
 PASSWORD = "a-password-of-a-registry"  # noqa: S105 -- of this test's own
-
-
-@pytest.fixture
-async def ground(cluster: Cluster, namespace: str, registry: str) -> AsyncIterator[Operated]:
-    defined(cluster)
-    async with operated(cluster, namespace, registry) as made:
-        yield made
 
 
 @pytest.fixture
@@ -82,6 +75,12 @@ async def test_a_secret_is_used_once_its_owner_says_for_what_and_where_it_may_be
     assert [word for word in ground.node.told if word.startswith("drain")], (
         "it was drained with the new token"
     )
+    unlabelled = {"metadata": {"labels": {"runtime.molecule.ai/use": None}}}
+    await ground.client.merge(secret, unlabelled, manager="its-owner")
+    assert "which carries no label" in await ground.until_stalled("SecretNotAllowed")
+    await ground.client.delete(SECRETS, where, "control")
+    await ground.edit(annotations={"requested-at": "2"})
+    assert "which is not in namespace" in await ground.until_stalled("SecretNotFound")
     assert TOKEN not in [line["message"] for line in serving.lines()]
 
 

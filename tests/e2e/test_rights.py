@@ -1,66 +1,26 @@
 """The operator asks the API server for what its chart gives it: for nothing more, and the chart gives nothing that it never asks for."""
 
 import asyncio
-import json
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-import yaml
-
 from controller.api.names import LABEL_MANAGED
 from controller.clients.kube import STATEFUL_SETS
-from tests.cluster.audit import Asked, Right, asked, granted
+from tests.cluster.audit import Right, asked
 from tests.cluster.cluster import Cluster
-from tests.contract.charts.helm import OPERATOR, objects
-from tests.e2e.operated import Operated, condition, defined, operated, operator
+from tests.e2e.account import NAME, OF_BUILDS, bound, forbidden
+from tests.e2e.operated import Operated, condition, operator
 from tests.parts.played_node import SCHEDULER, TOKEN
 
-NAME = "workspace-runtime-operator"
-OF_BUILDS = {
-    *(Right("batch", "jobs", verb) for verb in ("get", "list", "watch", "create", "patch", "delete")),
-    *(Right("", "pods", verb) for verb in ("get", "create", "delete")),
-    *(Right("networking.k8s.io", "networkpolicies", verb) for verb in ("create", "patch")),
-    Right("", "pods/log", "get"),
-    Right("", "nodes", "list"),
-}
-"""What builder runs and the gate ask for: nothing is built where versions are delivered."""
 UNLOGGED = {Right("", "configmaps", "create"), Right("", "pods/exec", "create")}
 """What the server wants beside the verb that it logs: of an apply to an object that is not there, and of exec."""
-AFTER_A_CONFLICT = {Right("apps", kind, "get") for kind in ("deployments", "statefulsets")}
-"""What is read when somebody changed a workload before a watch could tell; nobody does here."""
-
-
-@pytest.fixture
-async def ground(cluster: Cluster, namespace: str, registry: str) -> AsyncIterator[Operated]:
-    defined(cluster)
-    async with operated(cluster, namespace, registry) as made:
-        yield made
-
-
-def bound(cluster: Cluster, namespace: str, folder: Path) -> tuple[Path, frozenset[Right]]:
-    """Apply account, roles and bindings of the chart; a kubeconfig of that account, and all that the roles allow."""
-    rendered = objects(OPERATOR, "--set", "rbac.exec=true", namespace=namespace)
-    kinds = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
-    about = [each for each in rendered if each["kind"] in kinds and _is_of_the_operator(each)]
-    cluster.apply(*about, namespace=namespace)
-    token = cluster.kubectl("-n", namespace, "create", "token", NAME).stdout.strip()
-    config = yaml.safe_load(cluster.kubeconfig.read_text())
-    config["users"] = [{"name": each["name"], "user": {"token": token}} for each in config["users"]]
-    file = folder / "kubeconfig"
-    file.write_text(json.dumps(config))
-    return file, granted([each for each in about if each["kind"] in {"Role", "ClusterRole"}])
-
-
-def _is_of_the_operator(found: dict[str, object]) -> bool:
-    """Whether it is for the operator while it works: neither for people nor for its removal."""
-    metadata = found["metadata"]
-    assert isinstance(metadata, dict)
-    names = {NAME, f"{NAME}-lease"}
-    return metadata["name"].rpartition(".")[2] in names and "annotations" not in metadata
+AFTER_A_CONFLICT = {
+    *(Right("apps", kind, "get") for kind in ("deployments", "statefulsets")),
+    Right("runtime.molecule.ai", "workspaceruntimes", "get"),
+}
+"""What is read when somebody changed it before a watch could tell, which may happen here or not."""
 
 
 async def test_what_the_operator_asks_for_is_what_its_chart_gives_it(
@@ -91,7 +51,7 @@ async def test_what_the_operator_asks_for_is_what_its_chart_gives_it(
         status = await asyncio.to_thread(_refresh, serving.port, _token(cluster, ground.namespace))
         assert status == 403
     seen = asked(cluster, NAME, ground.namespace)
-    assert _forbidden(seen) == []
+    assert forbidden(seen) == []
     used = {each.right for each in seen if each.allowed}
     unused = sorted(map(str, given - used - OF_BUILDS - UNLOGGED - AFTER_A_CONFLICT))
     assert unused == [], unused
@@ -109,10 +69,6 @@ def stateful(image: str) -> dict[str, Any]:
             "template": {"metadata": {"labels": {"app": "ws-2"}}, "spec": pod},
         },
     }
-
-
-def _forbidden(seen: list[Asked]) -> list[str]:
-    return sorted({f"{each.right} in {each.namespace or 'the cluster'}" for each in seen if not each.allowed})
 
 
 def _token(cluster: Cluster, namespace: str) -> str:
