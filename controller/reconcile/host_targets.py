@@ -64,9 +64,9 @@ class HostTargets:
                     group.create_task(_follow(host.engine, host.entry, wake))
 
     async def _seen(self, parts: Parts, document: WorkspaceRuntime, host: Host) -> tuple[Target, ...]:
+        if isinstance(host.engine, Terminal):  # it is a Secret's, which a person can mend
+            return (_unseen(host.entry.name, host.engine, Reason(host.engine.reason)),)
         try:
-            if isinstance(host.engine, Terminal):
-                raise host.engine
             return await observe_containers(
                 host.engine,
                 prefix=host.entry.container_prefix,
@@ -77,7 +77,7 @@ class HostTargets:
                 switching=parts.switching,
             )
         except Problem as problem:
-            return (_unseen(host.entry.name, problem),)
+            return (_unseen(host.entry.name, problem, Reason.UNKNOWN),)
 
 
 @asynccontextmanager
@@ -119,8 +119,6 @@ async def _follow(engine: DockerEngine, entry: DockerHost, wake: Callable[[], No
             wake()
 
 
-def _unseen(host: str, problem: Problem) -> Target:
+def _unseen(host: str, problem: Problem, reason: Reason) -> Target:
     cause = str(problem).rstrip(".")
-    # What only a person can change keeps these targets alone; what is away may come back as anything.
-    reason = Reason(problem.reason) if isinstance(problem, Terminal) else Reason.UNKNOWN
     return Target.unseen_host(host, Barred(reason, cause), Unknown(cause, datetime.now(UTC)))

@@ -15,6 +15,10 @@ STUCK = frozenset(
         Reason.IMAGE_CONTESTED,
         Reason.TARGET_OWNED,
         Reason.NAMESPACE_NOT_ALLOWED,
+        # of a Docker host
+        Reason.SECRET_NOT_FOUND,
+        Reason.SECRET_NOT_ALLOWED,
+        Reason.SECRET_INCOMPLETE,
     }
 )
 """Why a target cannot be replaced before somebody changes something."""

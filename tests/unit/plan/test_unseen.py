@@ -75,6 +75,22 @@ def test_a_namespace_that_lets_nobody_in_is_told_with_the_cure() -> None:
     assert condition(world, "Stalled") == ("True", *told[1:])
 
 
+def test_a_host_whose_secret_is_missing_keeps_no_version_from_being_judged_and_is_told_with_the_cure() -> (
+    None
+):
+    host = Target.unseen_host("far", Barred(Reason.SECRET_NOT_FOUND, "Secret far is not there"), AWAY)
+    targets = Known((target("ws-1", "0.1.1"), host))
+    rolling = observation(record("0.1.0"), record("0.1.1", verdict=None), targets=targets)
+    state = classify(document("0.1.1"), rolling)
+    plan = decide(
+        document("0.1.1"), state, Progress(), NOON, targets=rolling.targets, records=rolling.records
+    )
+    assert [type(action) for action in plan.actions] == [Promote]
+    world = observation(record(), targets=Known((target("ws-1"), host)))
+    told = "1 of 2 targets run 0.1.0; docker/far/* cannot be replaced: Secret far is not there."
+    assert condition(world, "Ready") == ("False", "SecretNotFound", told)
+
+
 def test_a_namespace_that_cannot_be_read_is_told_as_unknown() -> None:
     world = observation(record(), targets=Known((target("ws-1"), unseen())))
     assert condition(world, "Ready") == (
