@@ -57,14 +57,19 @@ def kwok() -> Path:
 
 
 def kwok_stages() -> str:
-    """What kwok does with nodes and pods, without which it does nothing: all is well at once."""
+    """What kwok does with nodes and pods, without which it does nothing: all is well at once.
+
+    Its own stages leave out which image a container runs, without which nothing is proven.
+    """
     stages = module_folder(_MODULES / "kwok", "sigs.k8s.io/kwok") / "kustomize" / "stage"
     files = [
         stages / "node" / "fast" / "node-initialize.yaml",
         *sorted((stages / "node" / "heartbeat-with-lease").glob("node-*.yaml")),
         *sorted((stages / "pod" / "fast").glob("pod-*.yaml")),
     ]
-    return "\n---\n".join(file.read_text() for file in files)
+    image = "- image: {{ .image | Quote }}\n"
+    text = "\n---\n".join(file.read_text() for file in files)
+    return text.replace(image, f"{image}        imageID: {{{{ .image | Quote }}}}\n")
 
 
 def link_programs(place: Place) -> None:
