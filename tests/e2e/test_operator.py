@@ -15,7 +15,16 @@ from controller.clients.lease import LEASES
 from controller.operator.image_names import CONFIG_MAPS
 from controller.operator.store import OBJECTS
 from tests.cluster.cluster import Cluster
-from tests.e2e.operated import VERSIONS, Operated, Operator, condition, defined, operated, operator
+from tests.e2e.operated import (
+    VERSIONS,
+    Operated,
+    Operator,
+    condition,
+    defined,
+    eventually,
+    operated,
+    operator,
+)
 from tests.parts.played_node import TOKEN
 
 
@@ -111,6 +120,9 @@ async def test_a_standby_takes_over_within_15_seconds_and_at_once_from_one_that_
             for name, fast in CLOCKS.items()
         ]
         await ground.until_ready("0.1.0")
+        # Whoever took a clock for another one's would have taken the lease by now.
+        await until_renewed(ground, times=2)
+        assert [each.process.process.poll() for each in replicas] == [None] * 3
         first = next(each for each in replicas if each.leads())
         assert [each.health("/readyz")[0] for each in replicas] == [200] * 3
         killed = datetime.now(UTC)
@@ -133,6 +145,17 @@ async def test_a_standby_takes_over_within_15_seconds_and_at_once_from_one_that_
     assert transitions == 2
     started = [image.version for image in ground.node.pods.values()]
     assert sorted(started) == list(VERSIONS), "the workload was given each image once"
+
+
+async def until_renewed(ground: Operated, *, times: int) -> None:
+    """Wait until the lease was renewed so often."""
+    seen: set[str] = set()
+
+    async def often() -> bool:
+        seen.add((await ground.client.read(LEASES, ground.namespace, "operator"))["spec"]["renewTime"])
+        return len(seen) > times
+
+    await eventually(often)
 
 
 async def test_a_replica_that_loses_its_lease_ends(
