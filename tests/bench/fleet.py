@@ -117,7 +117,7 @@ class _Fleet:
 
     async def seen(self) -> Samples:
         repository = f"{self.cluster.registry_inside}/fleet"
-        images = await release(repository, f"{_OURS}/runtime")
+        images = await release(repository, f"{_OURS}/runtime", named=repository)
         async with KubeCluster(self.cluster.own.kubeconfig("admin")) as client:
             ground = Operated(client, _OURS, PlayedNode(client, _OURS), repository, images)
             label = {"metadata": {"labels": {NAMESPACE_ALLOWED_FROM: _OURS}}}
