@@ -39,7 +39,7 @@ demo-kubernetes: .venv/synced ## the same in a Kubernetes of one real node, with
 demo-kubernetes-clean: .venv/synced ## end what `make demo-kubernetes KEEP=1` left running
 	@$(BIN)/python -m tests.demo.kubernetes --clean
 
-images: .venv/synced ## make the images of operator and builder and push them: TO=REGISTRY/FOLDER TAG=TAG, DEBIAN=URL for a snapshot
+images: .venv/synced ## make the images of operator and builders and push them: TO=REGISTRY/FOLDER TAG=TAG, DEBIAN=URL for a snapshot
 	@$(BIN)/python -m tools.images --to '$(TO)' --tag '$(TAG)' $(if $(DEBIAN),--debian '$(DEBIAN)')
 
 test: .venv/synced ## lint and every suite, with the seconds of each

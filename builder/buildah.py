@@ -39,11 +39,17 @@ _OPTIONS: Final = (
     "--format=docker",
     "--layers",
     "--no-hosts",
+    # What is here was fetched at the recorded digest, also where its tag was moved since.
+    "--pull=false",
+    # A step that may change its root leaves the chroot that it is kept in.
+    "--cap-drop=CAP_SYS_CHROOT",
     "--identity-label=false",
 )
 """As an engine does it: a layer for each step, and a health check, which no other format has."""
 _NOT_MAPPED: Final = b"single mapping"
 """What Buildah says before it goes on with one user alone: an image that has files of two then fails half-way."""
+_FORBIDDEN: Final = (b"newuidmap", b"unshare", b"user namespace", b"operation not permitted")
+"""How it ends where no user namespace can be made."""
 
 
 class BuildForbidden(Exception):  # noqa: N818 -- the reason it is reported with
@@ -68,7 +74,7 @@ class Buildah:
         Raises:
             NoBuilder, BuildForbidden: nothing can be built here.
             BuildFailed: the Dockerfile is missing or a step of it failed.
-            EngineError: a base cannot be had.
+            EngineError: a base cannot be had, or Buildah does not work here.
         """
         dockerfile = build.directory / "Dockerfile"
         if not dockerfile.is_file():
@@ -112,9 +118,9 @@ class Buildah:
         with tempfile.TemporaryDirectory(prefix="push-", dir=self.place) as folder:
             auth = Path(folder) / "auth.json"
             auth.write_text(_auth(Reference.parse(name).host, credential))
-            await self._told(
-                f"push {name}", "push", "--format=v2s2", f"--authfile={auth}", name, f"docker://{name}"
-            )
+            ended = await self._call("push", "--format=v2s2", f"--authfile={auth}", name, f"docker://{name}")
+        if ended.exit_code:
+            raise EngineError(f"Buildah could not push {name}: {_last_line(ended)}")
 
     async def _prepare(self) -> None:
         """Make the folders, and find out whether anything can be built here.
@@ -122,6 +128,7 @@ class Buildah:
         Raises:
             NoBuilder: the program is not installed.
             BuildForbidden: it may make no user namespace, or mount nothing in it.
+            EngineUnavailable: it does not work here for another cause.
         """
         if shutil.which("buildah") is None:
             raise NoBuilder("A full build without a Docker Engine needs Buildah, and there is none on PATH.")
@@ -134,9 +141,11 @@ class Buildah:
         if self.login and not (self.place / "docker").exists():
             self.login.put_into(self.place / "docker")
         ended = await self._call("info")
-        if ended.exit_code or _NOT_MAPPED in ended.stderr:
-            said = ended.stderr.decode(errors="replace").strip()
-            raise BuildForbidden(said.partition("\n")[0][-300:])
+        said = ended.stderr.lower()
+        if _NOT_MAPPED in said or (ended.exit_code and any(word in said for word in _FORBIDDEN)):
+            raise BuildForbidden(ended.stderr.decode(errors="replace").strip().partition("\n")[0][-300:])
+        if ended.exit_code:
+            raise EngineUnavailable(f"Buildah could not begin: {_last_line(ended)}")
 
     async def _pull(self, base: Reference, digest: str, *, platform: str) -> None:
         """Put a base here under its name at a digest, so that the build starts from it."""

@@ -122,12 +122,12 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     Reason.BUILD_FORBIDDEN: Meaning(
         "A template has to be built in full, and nothing here may: the namespace (Pod Security `restricted`) or the node lets no"
         " user namespace be made, or the chart's `fullBuilds` is off.",
-        "Keep the object in a namespace at level `baseline`, build it once where there is a Docker Engine, with the same"
+        "Switch `fullBuilds` on and keep the object in a namespace at level `baseline`, build it once where there is a Docker Engine, with the same"
         " `registry.artifacts`, or use `build.strategy: Dispatch`.",
     ),
     Reason.BUILDER_IMAGE_UNUSABLE: Meaning(
         "No builder run can start: the nodes cannot get the builder's image.",
-        "Name an image that they can pull, and the Secrets to pull it with, in the chart's `builder.image`.",
+        "Name an image that they can pull in the chart's `builderImage` (`fullBuilds.image` for full builds), and give ServiceAccount `default` of the object's namespace the Secrets to pull it with.",
     ),
     Reason.REGISTRY_REFUSED: Meaning(
         "The registry does not do what it understood, or answers what no registry does.",
@@ -184,9 +184,12 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "The index serves the version, and it cannot be taken over from there.",
         "Do as the message says, or choose another version.",
     ),
-    Reason.SECRET_NOT_FOUND: Meaning("A Secret is not there.", "Write the file that the message names."),
+    Reason.SECRET_NOT_FOUND: Meaning(
+        "A Secret is not there.", "Do as the message says: it names the file, or the command of kubectl."
+    ),
     Reason.SECRET_INCOMPLETE: Meaning(
-        "A Secret lacks a key, or holds what cannot be used.", "Write the file that the message names."
+        "A Secret lacks a key, or holds what cannot be used.",
+        "Do as the message says: it names the file, or the command of kubectl.",
     ),
     Reason.SECRET_EXPOSED: Meaning(
         "A Secret's file is accessible to others.", "Run the chmod of the message."

@@ -18,7 +18,7 @@ from controller.model.errors import Problem
 @STATE
 @SECRETS
 def why(*, target: str, file: Path, output: str, state: Path | None, secrets: Path | None) -> int:
-    """Show what TARGET (docker/HOST/CONTAINER) runs, which release that is, and what would happen to it.
+    """Show what TARGET (docker/HOST/CONTAINER or NAMESPACE/KIND/NAME) runs, which release that is, and what would happen to it.
 
     Ends with 1 when the document names a key in package.signing and the release's record is not what was signed with it.
 

@@ -117,7 +117,7 @@ def _ended(pod: Json) -> Ended | Lost | None:
         if terminated.get("reason") == "OOMKilled":
             limit = _limit(pod)
             return Lost(
-                f"was killed for using more memory than its limit{limit}; raise it in builder.resources"
+                f"was killed for using more memory than its limit{limit}; that of full builds is fullBuilds.resources of the chart"
             )
         if (why := _disrupted(pod)) is not None:
             return Lost(why)
@@ -184,7 +184,8 @@ def _unusable(waiting: Json, image: str) -> Problem:
         return Terminal(
             "BuilderImageUnusable",
             f"No builder run can start from image {image}: {said.rstrip('.')}.",
-            fix="Name an image that the nodes can pull, and the Secrets to pull it with, in builder.image of the chart.",
+            fix="Name an image that the nodes can pull in builderImage of the chart (fullBuilds.image for full builds); Secrets to"
+            " pull it with are those of ServiceAccount default in the object's namespace.",
         )
     return Transient(f"No builder run can start from image {image}: {said}")
 

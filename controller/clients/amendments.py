@@ -50,6 +50,7 @@ class Amendments:
 
         def change(record: ReleaseRecord) -> ReleaseRecord:
             for one in due:
+                one.refusal = None  # of an attempt before this, which was not written
                 try:
                     record = one.change(record)
                 except Exception as error:  # noqa: BLE001 -- told to whoever asked for this change, and to nobody else

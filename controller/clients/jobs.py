@@ -132,7 +132,9 @@ class JobRuns:
             digest = await send(client, self._repository.at(inputs_tag(self._place, name)), blobs)
         artifact = f"{self._repository.name}@{digest}"
         document = job_document(self._place.of(run), self._access, run, name=name, artifact=artifact)
-        if run.builds:
+        if run.builds and not await self._usable(
+            client, name
+        ):  # one at work was let in, and counts for a quota
             await self._expect_admitted(document)
         while True:
             try:

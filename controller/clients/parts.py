@@ -55,7 +55,7 @@ class Parts:
             raise Terminal(
                 Reason.ENGINE_MISSING,
                 "There is no Docker Engine here, and this is done in one.",
-                fix="In a cluster, use registry.mode: Remote and targets.workloads.",
+                fix="In a cluster, use registry.mode: Remote, and targets.workloads or dockerHosts with tlsSecretName.",
             )
         return self.engine
 

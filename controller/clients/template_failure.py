@@ -30,7 +30,9 @@ def failure_of(template: str, error: Mapping[str, Any], *, log: Path) -> Problem
     if error["reason"] == "RegistryUnauthorized":
         return unauthorized(text)
     if error["reason"] == FULL_BUILD_NEEDED:
-        return Terminal(Reason.BUILD_FORBIDDEN, text, fix=ELSEWHERE)
+        return Terminal(
+            Reason.BUILD_FORBIDDEN, text, fix=f"Set fullBuilds.enabled in the operator's chart. {ELSEWHERE}"
+        )
     if error["reason"] == "BuildForbidden":
         said = f"Template {template}: It has to be built in full, and the node lets no user namespace be made: {error['message']}"
         return Terminal(Reason.BUILD_FORBIDDEN, f"{said.rstrip('.')}.", fix=f"{_NODES} {ELSEWHERE}")

@@ -35,8 +35,8 @@ def check(document: WorkspaceRuntime, *, namespaces: Collection[str]) -> None:
     for number, host in enumerate(spec.targets.docker_hosts):
         if host.endpoint.startswith("unix:"):
             raise _standalone(
-                f"spec.targets.dockerHosts[{number}].endpoint is a socket, and the operator's is nobody's engine.",
-                "Remove the entry, or run the document with wsr run on that machine.",
+                f"spec.targets.dockerHosts[{number}].endpoint is a socket, which only its own machine has.",
+                "Write tcp://HOST:PORT with tlsSecretName, or run the document with wsr run on that machine.",
             )
     for number, entry in enumerate(spec.targets.workloads):
         if foreign := sorted(set(entry.namespaces) - set(namespaces)):

@@ -104,7 +104,7 @@ class ClusterWorld:
             group.create_task(self.parts.watch_news(wake))
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
-        readings = [self.hosts.observe(self.parts, document)]
+        readings = [self.hosts.observe(document)]
         if document.spec.targets.workloads:
             readings.append(self.targets.observe(document))
         return steered(document, tuple(chain.from_iterable(await asyncio.gather(*readings))))

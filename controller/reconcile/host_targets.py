@@ -10,9 +10,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import Final
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
+from controller.clients.bounded import bounded
 from controller.clients.docker import DockerEngine, EngineTls
 from controller.clients.parts import Parts
 from controller.model.actions import Replace
@@ -24,14 +26,18 @@ from controller.observe.docker_hosts import observe as observe_containers
 from controller.reconcile.roll import roll
 from controller.settings import Settings
 
+_HOST_SECONDS: Final = 10.0
+"""How long one host may take to be looked at: less than all targets together, so that none is held up by another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host as the document has it, and its engine, or why there is no way to that."""
+    """One host as the document has it, and its engine, or why there is no way to that; `switching` as in `Parts`."""
 
     entry: DockerHost
     engine: DockerEngine | Terminal
     sightings: Sightings = field(default_factory=Sightings)
+    switching: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +46,9 @@ class HostTargets:
 
     hosts: Mapping[str, Host]
 
-    async def observe(self, parts: Parts, document: WorkspaceRuntime) -> tuple[Target, ...]:
+    async def observe(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
         """Return the targets of all hosts; one stands for those of a host that cannot be seen."""
-        seen = await asyncio.gather(*(self._seen(parts, document, host) for host in self.hosts.values()))
+        seen = await asyncio.gather(*(self._seen(document, host) for host in self.hosts.values()))
         return tuple(target for targets in seen for target in targets)
 
     async def roll(self, parts: Parts, document: WorkspaceRuntime, action: Replace) -> str:
@@ -52,7 +58,7 @@ class HostTargets:
         if isinstance(host.engine, Terminal):
             raise host.engine
         try:
-            return await roll(replace(parts, engine=host.engine), document, action)
+            return await roll(replace(parts, engine=host.engine, switching=host.switching), document, action)
         finally:
             host.sightings.touch(container, datetime.now(UTC))
 
@@ -63,19 +69,20 @@ class HostTargets:
                 if isinstance(host.engine, DockerEngine):
                     group.create_task(_follow(host.engine, host.entry, wake))
 
-    async def _seen(self, parts: Parts, document: WorkspaceRuntime, host: Host) -> tuple[Target, ...]:
+    async def _seen(self, document: WorkspaceRuntime, host: Host) -> tuple[Target, ...]:
         if isinstance(host.engine, Terminal):  # it is a Secret's, which a person can mend
             return (_unseen(host.entry.name, host.engine, Reason(host.engine.reason)),)
         try:
-            return await observe_containers(
+            looking = observe_containers(
                 host.engine,
                 prefix=host.entry.container_prefix,
                 selector=host.entry.selector.match_labels,
                 templates={template.name: template.image for template in document.spec.templates},
                 package=document.spec.package.name,
                 sightings=host.sightings,
-                switching=parts.switching,
+                switching=host.switching,
             )
+            return await bounded(looking, seconds=_HOST_SECONDS)
         except Problem as problem:
             return (_unseen(host.entry.name, problem, Reason.UNKNOWN),)
 

@@ -30,7 +30,8 @@ class Registry(Document):
     push_secret_name: SecretName | None = None
     """The Secret with `username` and `password`, or `.dockerconfigjson`, for pushing."""
     pull_secret_name: SecretName | None = None
-    """The Secret of the same kind for reading, and for the engine's pulls; default: the one for pushing."""
+    """The Secret of the same kind for reading, and for the engine's pulls; default: the one for pushing. In a cluster candidates pull with
+    this one alone, and its type is kubernetes.io/dockerconfigjson."""
     ca_secret_name: SecretName | None = None
     """The Secret whose `ca.crt` verifies the registry's certificate."""
     insecure: bool = False

@@ -69,7 +69,7 @@ class Targets(Document):
     """What runs the runtime."""
 
     workloads: Annotated[list[Workloads], Field(max_length=20)] = []
-    """Deployments and StatefulSets of the cluster that KUBECONFIG leads to."""
+    """Deployments and StatefulSets: of the operator's own cluster, or with `wsr run` of the one that KUBECONFIG leads to."""
     docker_hosts: Annotated[list[DockerHost], Field(max_length=1)] = []
     """The Docker Engines whose containers are targets."""
     on_drift: Literal["Report", "Correct"] = "Report"

@@ -90,7 +90,7 @@ def _ready(cluster: Cluster, say: Callable[[str], None]) -> tuple[Ground, Desk]:
         desk = Desk(_DESK, ground, say=say)
         checkouts = desk.lay_out(FIRST, TEMPLATES)
         say(
-            "building each template's Dockerfile once on this machine's engine: pods without privileges only add to it"
+            "building each template's Dockerfile once on this machine's engine: namespaces that enforce restricted let no Job do so"
         )
         with running_devpi(address=gateway(engine)) as index:
             wheel = wheel_of(desk.source, FIRST, _DESK / "built")

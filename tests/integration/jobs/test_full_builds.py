@@ -1,5 +1,6 @@
 """A template built in full by a Job with Buildah: what an engine would have made of it, where the namespace lets it in."""
 
+import asyncio
 import io
 import json
 import tarfile
@@ -90,6 +91,16 @@ async def test_a_job_builds_a_dockerfile_as_an_engine_does_and_only_where_it_is_
     assert ground.of_kind("Job") == []
 
     ground.cluster.kubectl("label", "--overwrite", "namespace", ground.namespace, f"{LEVEL}=baseline")
+    left = asyncio.create_task(jobs.run(run))
+    async with asyncio.timeout(120):
+        while not any(pod["status"]["phase"] != "Pending" for pod in ground.of_kind("Pod")):  # noqa: ASYNC110 -- the cluster tells
+            await asyncio.sleep(0.5)
+    jobs.leaving = True
+    left.cancel()
+    await asyncio.gather(left, return_exceptions=True)
+    # What was let in goes on, whatever would be said to another pod now.
+    ground.cluster.kubectl("label", "--overwrite", "namespace", ground.namespace, f"{LEVEL}=restricted")
+    jobs = ground.jobs(full_builds=full_builds)
     report = await jobs.run(run, progress=ground.said.append)
 
     assert report.outcome is Outcome.DONE, ground.said

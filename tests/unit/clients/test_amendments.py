@@ -94,3 +94,21 @@ async def test_a_caller_that_is_cancelled_before_its_turn_changes_nothing() -> N
     await store.let_through(2)
     await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 1)
     assert store.written == [("a",), ("a", "c")]
+
+
+async def test_a_refusal_in_a_write_that_failed_is_forgotten_when_the_change_is_made_after_all() -> None:
+    store, asked = Store(away=2), 0
+
+    def picky(record: ReleaseRecord) -> ReleaseRecord:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise Terminal("Refused", "not yet", fix="Wait.")
+        return record.model_copy(update={"requires": (*record.requires, "picky")})
+
+    tasks = [*await store.begun("a", "b"), asyncio.create_task(store.amendments.make(EMPTY.version, picky))]
+    await asyncio.sleep(0)
+    await store.let_through(3)
+    ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 1)
+    assert [type(each) for each in ended] == [Transient, Transient, type(None)]
+    assert store.written == [("picky",)]

@@ -30,8 +30,8 @@ def test_a_full_build_where_none_can_be_made_is_forbidden_and_no_fault_of_the_te
     )
     assert cause.reason == "BuildForbidden"
     assert str(cause) == (
-        "Template echo: r.example/echo:full-1 has to be built from /t, and there is no engine. Build it where there is a"
-        " Docker Engine (wsr run with the same registry.artifacts), or let its own repository do it with strategy Dispatch."
+        "Template echo: r.example/echo:full-1 has to be built from /t, and there is no engine. Set fullBuilds.enabled in the"
+        " operator's chart. Build it where there is a Docker Engine (wsr run with the same registry.artifacts), or let its own repository do it with strategy Dispatch."
     )
 
 

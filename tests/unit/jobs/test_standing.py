@@ -58,7 +58,9 @@ DISRUPTED = {
         (
             FAILED,
             _pod(_terminated(137, reason="OOMKilled")),
-            Lost("was killed for using more memory than its limit of 1Gi; raise it in builder.resources"),
+            Lost(
+                "was killed for using more memory than its limit of 1Gi; that of full builds is fullBuilds.resources of the chart"
+            ),
         ),
         (
             FAILED,
@@ -137,5 +139,5 @@ def test_an_image_that_is_not_there_is_told_at_once_and_a_registry_that_is_away_
     if isinstance(found.failed, Terminal):
         assert found.failed.reason == "BuilderImageUnusable"
         assert found.failed.fix == (
-            "Name an image that the nodes can pull, and the Secrets to pull it with, in builder.image of the chart."
+            "Name an image that the nodes can pull in builderImage of the chart (fullBuilds.image for full builds); Secrets to pull it with are those of ServiceAccount default in the object's namespace."
         )

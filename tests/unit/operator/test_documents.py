@@ -60,8 +60,8 @@ def test_a_document_of_a_cluster_is_served() -> None:
         (
             {"targets": {"dockerHosts": [{"name": "local", "endpoint": "unix:///var/run/docker.sock"}]}},
             (
-                "spec.targets.dockerHosts[0].endpoint is a socket, and the operator's is nobody's engine. Remove the entry, or "
-                "run the document with wsr run on that machine."
+                "spec.targets.dockerHosts[0].endpoint is a socket, which only its own machine has. Write "
+                "tcp://HOST:PORT with tlsSecretName, or run the document with wsr run on that machine."
             ),
         ),
     ],
