@@ -85,6 +85,13 @@ class Sightings:
         """Let a target be read again; `container` is the name it goes by, or the id of its container."""
         self._touched[container] = now
 
+    def heard(self, container: str, now: datetime) -> None:
+        """Take in an event of the engine: of the container of that id, or of none, where others may have been missed."""
+        if container:
+            self.touch(container, now)
+        else:
+            self.forget_all()
+
     def forget_all(self) -> None:
         """Let every target be read again."""
         self._seen.clear()

@@ -6,7 +6,7 @@ A host that does not answer, or that nobody has the certificates for, is what it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,8 +21,7 @@ from controller.model.actions import Replace
 from controller.model.errors import Problem, Terminal
 from controller.model.observed import Unknown
 from controller.model.target import Barred, Target
-from controller.observe.docker_hosts import Sightings
-from controller.observe.docker_hosts import observe as observe_containers
+from controller.observe.docker_hosts import Sightings, observe
 from controller.reconcile.roll import roll
 from controller.settings import Settings
 
@@ -67,24 +66,38 @@ class HostTargets:
         async with asyncio.TaskGroup() as group:
             for host in self.hosts.values():
                 if isinstance(host.engine, DockerEngine):
-                    group.create_task(_follow(host.engine, host.entry, wake))
+                    group.create_task(_follow(host.engine, host, wake))
 
     async def _seen(self, document: WorkspaceRuntime, host: Host) -> tuple[Target, ...]:
         if isinstance(host.engine, Terminal):  # it is a Secret's, which a person can mend
             return (_unseen(host.entry.name, host.engine, Reason(host.engine.reason)),)
         try:
-            looking = observe_containers(
-                host.engine,
-                prefix=host.entry.container_prefix,
-                selector=host.entry.selector.match_labels,
-                templates={template.name: template.image for template in document.spec.templates},
-                package=document.spec.package.name,
-                sightings=host.sightings,
-                switching=host.switching,
+            looking = observe_host(
+                host.engine, host.entry, document, sightings=host.sightings, switching=host.switching
             )
             return await bounded(looking, seconds=_HOST_SECONDS)
         except Problem as problem:
             return (_unseen(host.entry.name, problem, Reason.UNKNOWN),)
+
+
+async def observe_host(
+    engine: DockerEngine,
+    host: DockerHost,
+    document: WorkspaceRuntime,
+    *,
+    sightings: Sightings,
+    switching: Collection[str],
+) -> tuple[Target, ...]:
+    """Return the targets of a document on one of its hosts; see `observe`."""
+    return await observe(
+        engine,
+        prefix=host.container_prefix,
+        selector=host.selector.match_labels,
+        templates={template.name: template.image for template in document.spec.templates},
+        package=document.spec.package.name,
+        sightings=sightings,
+        switching=switching,
+    )
 
 
 @asynccontextmanager
@@ -119,10 +132,11 @@ def _tls(
     return EngineTls.of(settings.secret(name, field=secret), named=f"{secret} names Secret {name}")
 
 
-async def _follow(engine: DockerEngine, entry: DockerHost, wake: Callable[[], None]) -> None:
+async def _follow(engine: DockerEngine, host: Host, wake: Callable[[], None]) -> None:
     async for event in engine.events():
+        host.sightings.heard(event.container_id, datetime.now(UTC))
         # what engines tell of themselves has no name, and counts
-        if not event.name or event.name.lstrip("/").startswith((entry.container_prefix, "wsr-")):
+        if not event.name or event.name.lstrip("/").startswith((host.entry.container_prefix, "wsr-")):
             wake()
 
 

@@ -41,8 +41,5 @@ def _stamp(file: Path) -> tuple[int, int, int] | None:
 
 async def _watch_engine(world: StandaloneWorld, wake: asyncio.Event) -> None:
     async for event in world.parts.docker.events():
-        if event.container_id:
-            world.sightings.touch(event.container_id, datetime.now(UTC))
-        else:  # the connection began or was lost: events were missed
-            world.sightings.forget_all()
+        world.sightings.heard(event.container_id, datetime.now(UTC))
         wake.set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from controller.api.conditions import Reason
-from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
+from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.checkouts import Checkouts
 from controller.clients.docker import DockerEngine
 from controller.clients.engine_records import EngineRecords
@@ -26,9 +26,9 @@ from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.target import Target
 from controller.observe.docker_hosts import Sightings
-from controller.observe.docker_hosts import observe as observe_targets
 from controller.plan.steering import steered
 from controller.reconcile.docker_prover import DockerProver
+from controller.reconcile.host_targets import observe_host
 from controller.reconcile.registries import open_registries
 from controller.reconcile.release_world import ReleaseWorld, release_world
 from controller.reconcile.roll import roll
@@ -75,21 +75,19 @@ class StandaloneWorld:
         return dict(self.parts.waits)
 
     async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
-        readings = [self._containers(document, host) for host in document.spec.targets.docker_hosts]
+        readings: list[Awaitable[tuple[Target, ...]]] = [
+            observe_host(
+                self.parts.docker,
+                host,
+                document,
+                sightings=self.sightings,
+                switching=self.parts.switching,
+            )
+            for host in document.spec.targets.docker_hosts
+        ]
         if self.cluster is not None:
             readings.append(self.cluster.observe(document))
         return steered(document, tuple(chain.from_iterable(await asyncio.gather(*readings))))
-
-    async def _containers(self, document: WorkspaceRuntime, host: DockerHost) -> tuple[Target, ...]:
-        return await observe_targets(
-            self.parts.docker,
-            prefix=host.container_prefix,
-            selector=host.selector.match_labels,
-            templates={template.name: template.image for template in document.spec.templates},
-            package=document.spec.package.name,
-            sightings=self.sightings,
-            switching=self.parts.switching,
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,3 +119,11 @@ def test_an_image_is_read_again_after_moments_or_when_events_were_missed(seen: S
     seen.keep_image("sha256:1", {"Id": "sha256:1"}, since=SOON)
     seen.forget_all()
     assert seen.image("sha256:1") is None
+
+
+@pytest.mark.parametrize(("container", "asked"), [("id-1", True), ("id-2", False), ("", True)])
+def test_an_event_has_its_container_asked_again_and_one_of_no_container_all(
+    seen: Sightings, container: str, *, asked: bool
+) -> None:
+    seen.heard(container, SOON)
+    assert (seen.recall(UNIT, ["beside"]) is None) is asked
