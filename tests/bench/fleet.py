@@ -5,8 +5,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from tests.cluster import audit, daemons
 from tests.cluster.cluster import Cluster, own_cluster
 from tests.cluster.fake_nodes import ON_FAKE_NODES, fake_nodes
 from tests.contract.record_promises import record
-from tests.e2e.operated import VERSIONS, Operated, condition, defined, is_current, operator, release
+from tests.e2e.operated import VERSIONS, Operated, condition, defined, hearing, is_current, operator, release
 from tests.parts.ground import REPOSITORY
 from tests.parts.played_node import PlayedNode
 from tests.parts.servers import free_port, launch
@@ -127,7 +127,7 @@ class _Fleet:
                 url = stack.enter_context(self._runtimes(images))
                 for namespace in (_OURS, _BARE):
                     await self._create(client, namespace, images[VERSIONS[0]])
-                async with _listening(ground):
+                async with hearing(ground):
                     return await self._measured(ground, url, stack)
 
     @contextmanager
@@ -236,16 +236,6 @@ class _Fleet:
         await ground.client.apply(at, _image(image), manager="a-user", force=True)
         await ground.until(lambda state: is_current(state) and condition(state, "Ready")["status"] == "True")
         return took
-
-
-@asynccontextmanager
-async def _listening(ground: Operated) -> AsyncIterator[None]:
-    task = asyncio.create_task(ground.listen())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def _names(state: JsonObject, target: str) -> bool:

@@ -1,7 +1,7 @@
 """What the demo saw, as a table for people and as JSON for whoever checks it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,13 @@ class ContainerSeen:
 
 
 @dataclass
-class Report:
-    """Everything that REPORT=FILE gets; times are seconds from the bump."""
+class Told:
+    """What REPORT=FILE gets of every demo; times are seconds from the bump."""
 
     from_version: str
     to: str
     seconds: float = 0.0
     timeline: dict[str, float] = field(default_factory=dict)
-    containers: list[ContainerSeen] = field(default_factory=list)
     tasks_cut: int = 0
     tasks_finished: int = 0
     blocked: dict[str, str] = field(default_factory=dict)
@@ -43,8 +42,7 @@ class Report:
             "from": self.from_version,
             "to": self.to,
             "seconds": round(self.seconds, 1),
-            "timeline": {name: round(self.timeline[name], 1) for name in MILESTONES if name in self.timeline},
-            "containers": [asdict(container) for container in self.containers],
+            "timeline": {name: round(self.timeline[name], 1) for name in self.milestones()},
             "tasksCut": self.tasks_cut,
             "tasksFinished": self.tasks_finished,
             "blocked": self.blocked,
@@ -52,23 +50,41 @@ class Report:
             "rolledBack": self.rolled_back,
         }
 
+    def milestones(self) -> list[str]:
+        """What the timeline has, in the order it is told in."""
+        return sorted(self.timeline, key=lambda name: self.timeline[name])
+
     def write(self, file: Path) -> None:
         """Write it as JSON."""
         file.write_text(json.dumps(self.document(), indent=2) + "\n")
 
     def lines(self) -> Iterator[str]:
+        """The timeline, for people."""
+        yield f"{'seconds from the bump to':<28}"
+        for name, seconds in self.document()["timeline"].items():
+            yield f"  {_words(name):<26}{seconds:>6.1f}"
+
+
+@dataclass
+class Report(Told):
+    """What is told of containers."""
+
+    containers: list[ContainerSeen] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """The report as it is written."""
+        return {**super().document(), "containers": [asdict(container) for container in self.containers]}
+
+    def milestones(self) -> list[str]:
+        """What the timeline has, in the order of the chain."""
+        return [name for name in MILESTONES if name in self.timeline]
+
+    def lines(self) -> Iterator[str]:
         """The timeline and the containers, for people."""
-        yield from timeline_lines(self.document()["timeline"])
+        yield from super().lines()
         yield f"{'container':<22}{'before':<8}{'after':<8}{'down (s)':>8}"
         for seen in self.containers:
             yield f"{seen.name:<22}{seen.before:<8}{seen.after:<8}{seen.secondsDown:>8.1f}"
-
-
-def timeline_lines(timeline: Mapping[str, float]) -> Iterator[str]:
-    """Seconds from the bump, for people."""
-    yield f"{'seconds from the bump to':<28}"
-    for name, seconds in timeline.items():
-        yield f"  {_words(name):<26}{seconds:>6.1f}"
 
 
 def _words(name: str) -> str:

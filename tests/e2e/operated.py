@@ -312,14 +312,23 @@ async def operated(
 @asynccontextmanager
 async def listening(ground: Operated) -> AsyncIterator[None]:
     """Take in what becomes of the namespace's objects; what every status said is checked at the end."""
+    try:
+        async with hearing(ground):
+            yield
+    finally:
+        await ground.let_go()
+    ground.assert_sound()
+
+
+@asynccontextmanager
+async def hearing(ground: Operated) -> AsyncIterator[None]:
+    """Take in what becomes of the namespace's objects."""
     task = asyncio.create_task(ground.listen())
     try:
         yield
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await ground.let_go()
-    ground.assert_sound()
 
 
 @dataclass(frozen=True)
