@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,6 @@ import pytest
 from builder.oci import sha256_digest
 from tests.cluster.cluster import Cluster
 from tests.parts.git_repository import GitRepository
-from tests.parts.ground import REPOSITORY
 from tests.parts.our_images import our_image, push_our_image
 from tests.parts.registry import running_registry
 from tests.parts.ssh_server import running_ssh_server
@@ -96,23 +94,6 @@ def test_no_start_has_to_compile_what_it_imports(image: Image) -> None:
     ):
         assert module.format("", ".py") in files
         assert module.format("__pycache__/", ".cpython-311.pyc") in files
-
-
-COMPILE = """\
-import sys
-from builder.stages.bytecode_script import byte_code
-[sys.intern(chr(int(number))) for number in sys.argv[1:]]
-print(byte_code(sys.stdin.buffer.read(), "/x.py").hex())
-"""
-
-
-def test_byte_code_does_not_show_what_the_process_did_before() -> None:
-    def compiled(*interned: str) -> bytes:
-        command = [sys.executable, "-c", COMPILE, *interned]
-        source = b"x = ('\x7f', '{')"
-        return subprocess.run(command, input=source, cwd=REPOSITORY, capture_output=True, check=True).stdout
-
-    assert compiled() == compiled("127", "123")
 
 
 def test_the_builders_image_knows_nothing_of_the_controller() -> None:

@@ -151,17 +151,44 @@ async def test_byte_code_is_unchecked_hash_based_and_names_the_place_in_the_imag
     assert marshal.loads(compiled[16:]).co_filename == f"/{SITE}/molecule_runtime/m.py"  # noqa: S302 -- our own bytes
 
 
-def test_byte_code_does_not_depend_on_what_else_the_process_has_loaded(tmp_path: Path) -> None:
-    source = b"import json\n\n\nclass Decoder:\n    def decode(self, text_of_a_rare_name, *, rare_option={'a', 'b'}):\n        return json\n"
-    code = (
-        "import sys; from builder.stages.bytecode_script import byte_code;"
+SOURCE = b"""\
+import json
+
+pairs = [(lambda: one) for one in {'\x7f', '{'} if {two: 1 for two in {three for three in one}}]
+
+
+class Decoder:
+    def decode(self, text_of_a_rare_name, *, rare_option={'a', 'b'}):
+        def inner(): return lambda: (self, 100000, 1.5, b'abc', 'not a name')
+        return json, 100000, 1.5, b'abc', 'not a name'
+"""
+NAMES_OF_NOTHING = ("<module>", "<lambda>", "<listcomp>", "<setcomp>", "<dictcomp>")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "text_of_a_rare_name = rare_option = decode = Decoder = 1; rare = ['/x.py', 'text_of_a_rare_name']",
+        "[sys.intern(chr(number)) for number in (127, 123)]",
+        "sys.intern(sys._getframe().f_code.co_name); sys.intern((lambda: 0).__name__)",
+        f"[sys.intern(''.join(name)) for name in {[list(name) for name in NAMES_OF_NOTHING]}]",
+    ],
+    ids=["the same names", "characters", "names of nothing", "copies of names of nothing"],
+)
+def test_byte_code_does_not_depend_on_what_the_process_did_before(tmp_path: Path, before: str) -> None:
+    compiled = (
+        "from builder.stages.bytecode_script import byte_code;"
         "sys.stdout.buffer.write(byte_code(open(sys.argv[1], 'rb').read(), '/x.py'))"
     )
-    (tmp_path / "x.py").write_bytes(source)
-    other = f"text_of_a_rare_name = rare_option = decode = Decoder = 1; rare = ['/x.py', 'text_of_a_rare_name']; {code}"
-    command = [sys.executable, "-c", other, str(tmp_path / "x.py")]
-    elsewhere = subprocess.run(command, capture_output=True, check=True, env={"PYTHONHASHSEED": "7"}).stdout
-    assert elsewhere == byte_code(source, "/x.py")
+    (tmp_path / "x.py").write_bytes(SOURCE)
+
+    def output(code: str, hash_seed: str) -> bytes:
+        command = [sys.executable, "-c", f"import sys; {code}", str(tmp_path / "x.py")]
+        return subprocess.run(
+            command, capture_output=True, check=True, env={"PYTHONHASHSEED": hash_seed}
+        ).stdout
+
+    assert output(f"{before}; {compiled}", "7") == output(compiled, "3") == byte_code(SOURCE, "/x.py")
 
 
 async def test_the_record_lists_every_file_of_the_wheel_and_the_script(tmp_path: Path) -> None:
