@@ -158,7 +158,12 @@ class Deeds:
     async def _start_new(self, new: str, *, again: bool) -> None:
         self.started_here = True
         self.progress.started_again |= again
-        await self._engine.start(new)
+        try:
+            await self._engine.start(new)
+        except Problem:
+            await self._engine.prove_up()
+            self.progress.refused_starts += 1
+            raise
 
     async def _start_old(self, old: str, facts: Facts) -> None:
         await self._engine.start(old)

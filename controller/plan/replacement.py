@@ -121,6 +121,9 @@ class Progress:
     asked_for_proof: bool = False
     started_again: bool = False
     """Whether a successor that somebody had ended was given its second start: a second end is its own fault."""
+    refused_starts: int = 0
+    """How often an engine that was up afterwards refused to start the successor. One that is shutting down refuses, too,
+    in the words of whatever part of it has ended by then, and what it said stays written on the container."""
     resumed: bool = False
     old_restarted: bool = False
     failure: Failure | None = None

@@ -20,6 +20,9 @@ _HOST_FAULTS: Final = re.compile(
     re.IGNORECASE,
 )
 
+_REFUSALS_BELIEVED: Final = 2
+"""Where a service manager holds the engine's socket, the one refusal may be its last word before it was started anew."""
+
 
 def failure_seen(
     facts: Facts, wanted: WantedImage | None, progress: Progress, *, now: datetime, deadline_seconds: float
@@ -65,6 +68,9 @@ def _not_started(
 ) -> Failure | None:
     if new.error or new.exit_code:
         cause = Cause.HOST if _HOST_FAULTS.search(new.error) else Cause.NOT_STARTED
+        undone = old.state.has_process  # by a run that died while it undid this
+        if cause is Cause.NOT_STARTED and progress.refused_starts < _REFUSALS_BELIEVED and not undone:
+            return None
         return Failure(
             cause,
             f"The engine could not start the new container: {new.error or f'exit code {new.exit_code}'}.",

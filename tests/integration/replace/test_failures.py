@@ -578,6 +578,37 @@ async def test_an_engine_lost_in_the_middle_is_left_to_the_next_pass_and_blames_
     assert await workspace.facts() == before
 
 
+async def test_a_start_refused_by_an_engine_that_takes_no_new_connection_blames_nobody(
+    engine: str,
+    host: DockerEngine,
+    images: StandIns,
+    old_image: StandInImage,
+    docker_prefix: str,
+    tmp_path: Path,
+) -> None:
+    workspace = await start(host, f"{docker_prefix}ws-1", old_image)
+    before = await workspace.facts()
+    todo = order(workspace.name, images.image("2.0.0", extra='CMD ["no-such-program"]'))
+    with faulty_engine(engine, tmp_path) as faulty:
+        shuts_down = Fault(
+            r"^GET .*/version"
+        )  # with which a client opens; those that are open are served to the end
+
+        def shut_down(taken: str, boundary: Boundary) -> None:
+            if (taken, boundary) == ("StartNew", Boundary.BEFORE):
+                faulty.faults.append(shuts_down)
+
+        async with DockerEngine(faulty.endpoint) as through:
+            result = await replace(through, todo, on_step=shut_down)
+    assert shuts_down.met == 3
+    assert isinstance(result, RolledBack)
+    assert (result.cause, result.counts) == (Cause.HOST, False)
+    assert await workspace.facts() == before
+    result = await replace(host, todo)
+    assert isinstance(result, RolledBack)
+    assert (result.cause, result.counts) == (Cause.NOT_STARTED, True)
+
+
 async def test_what_is_under_way_is_finished_or_undone_without_an_order_for_an_image(
     host: DockerEngine, old_image: StandInImage, new_image: StandInImage, docker_prefix: str
 ) -> None:

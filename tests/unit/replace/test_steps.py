@@ -55,7 +55,7 @@ class World:
             self.connected = True
         elif step is Step.START_NEW:
             assert self.connected
-            self._start()
+            self._start(progress)
         elif step is Step.AWAIT_PROOF:
             self._prove(progress)
         elif step is Step.REMOVE_OLD:
@@ -91,9 +91,10 @@ class World:
         self.new = Member("new", f"wsr-next-{NAME}", ContainerState.CREATED, WANTED.image_id, NEVER)
         self.connected = False
 
-    def _start(self) -> None:
+    def _start(self, progress: Progress) -> None:
         assert self.new is not None
         if self.works == "not startable":
+            progress.refused_starts += 1
             self.new = replace(self.new, error="exec: no such file", exit_code=127)
         elif self.works == "exits":
             self.new = replace(self.new, state=ContainerState.EXITED, started_at=NOW, exit_code=3)
@@ -337,6 +338,28 @@ def test_a_start_that_the_engine_refuses_blames_the_image_only_for_its_own_fault
     assert failure is not None
     assert failure.cause is cause
     assert error in failure.message
+
+
+def test_a_refused_start_is_believed_when_an_engine_that_is_up_refuses_it_twice() -> None:
+    world = World(a_container(ContainerState.RUNNING), works="not startable")
+    progress = Progress()
+    while (step := next_step(world.facts(), WANTED, progress)) is not Step.START_NEW:
+        assert isinstance(step, Step)
+        world.do(step, progress)
+    said = "failed to update store for object type *libnetwork.endpoint: open : no such file or directory"
+    assert world.new is not None
+    world.new = replace(world.new, error=said, exit_code=127)  # the last words of an engine that shut down
+
+    def seen() -> Failure | None:
+        return failure_seen(world.facts(), WANTED, progress, now=NOW, deadline_seconds=60)
+
+    for _ in range(2):
+        assert seen() is None
+        assert next_step(world.facts(), WANTED, progress) is Step.START_NEW
+        world.do(Step.START_NEW, progress)
+    failure = seen()
+    assert failure is not None
+    assert failure.cause is Cause.NOT_STARTED
 
 
 @pytest.mark.parametrize("code", [0, 137, 143])
