@@ -1,38 +1,38 @@
 """Builds Dockerfiles with Buildah where there is no Docker Engine: as nobody in particular, which a pod without privileges is.
 
 Buildah is root in a user namespace of its own, and steps run in a chroot there. All that the place must allow is to make
-such a namespace. Images are below one folder, which goes with the pod; nothing is shared with other builds.
+such a namespace. A step can read whatever the container holds that it runs in, so that Buildah is called in another one
+(`builder.steps`) and has no credential: images come to it as folders, and go from it as folders. Both containers have the
+folder `place`, with all images, and `contract.BUILDAH_INPUTS`; both go with the pod, and nothing is shared with other builds.
 """
 
 from __future__ import annotations
 
-import asyncio
-import base64
+import contextlib
 import json
 import os
 import shutil
+import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from builder.contract import BUILDAH_INPUTS, BUILDAH_SOCKET
 from builder.dockerfile import with_run_flags
 from builder.engine import EngineError, EngineUnavailable, Finished
-from builder.login import Login
-from builder.oci import Credential, Reference
+from builder.oci import Descriptor, MediaType, Reference
 from builder.stages.image import (
     BuildFailed,
     FullBuild,
     NoBuilder,
     build_options,
-    run_logged,
+    ended_in_time,
     written_configuration,
 )
-
-INPUTS_FOLDER: Final = Path("/dev/shm")  # noqa: S108 -- a folder of the run's own is made there
-"""A step's /dev is that of this process: what lies here is seen by every step, and is in no layer."""
+from builder.steps import Steps, Stream
 
 _OPTIONS: Final = (
     "--isolation=chroot",
@@ -57,36 +57,85 @@ class BuildForbidden(Exception):  # noqa: N818 -- the reason it is reported with
 
 
 @dataclass(frozen=True, slots=True)
-class Buildah:
-    """The program, with all that it keeps below `place`.
+class LaidOut:
+    """An image that was built: its configuration, and its layers with the files that they lie in."""
 
-    `login` and `ca_file` are for registries that are read; `insecure` are hosts of registries that speak plain HTTP.
-    """
+    config: dict[str, Any]
+    layers: tuple[tuple[Descriptor, Path], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buildah:
+    """The program, with all that it keeps below `place`; `insecure` are hosts of registries that speak plain HTTP."""
 
     place: Path
-    login: Login | None = None
-    ca_file: Path | None = None
     insecure: tuple[str, ...] = ()
+
+    async def prepare(self) -> None:
+        """Make the folders, and find out whether anything can be built here.
+
+        Raises:
+            NoBuilder: the program is not installed.
+            BuildForbidden: it may make no user namespace, or mount nothing in it.
+            EngineUnavailable: it does not work here for another cause.
+        """
+        if shutil.which("buildah") is None:
+            raise NoBuilder("A full build without a Docker Engine needs Buildah, and there is none on PATH.")
+        for name in ("home", "run", "tmp"):
+            (self.place / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Names without a host are those of Docker Hub, as for the docker command.
+        lines = ['unqualified-search-registries = ["docker.io"]']
+        lines += [f'[[registry]]\nlocation = "{host}"\ninsecure = true' for host in self.insecure]
+        (self.place / "registries.conf").write_text("\n".join(lines) + "\n")
+        ended = await self._call("info")
+        said = ended.stderr.lower()
+        if _NOT_MAPPED in said or (ended.exit_code and any(word in said for word in _FORBIDDEN)):
+            raise BuildForbidden(ended.stderr.decode(errors="replace").strip().partition("\n")[0][-300:])
+        if ended.exit_code:
+            raise EngineUnavailable(f"Buildah could not begin: {_last_line(ended)}")
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Make a folder that Buildah sees, and remove it."""
+        folder = Path(tempfile.mkdtemp(prefix="wsr-", dir=self.place))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)  # what steps made of it goes with the pod
+
+    async def take(self, name: str, folder: Path) -> None:
+        """Take a base image from a folder (`dir:` of containers-transports(5)) under the name that a Dockerfile has for it."""
+        base = Reference.parse(name)
+        pulled = await self._told(f"take {name}", "pull", "--quiet", f"dir:{folder}")
+        # What a Dockerfile names by its digest is found under any tag of its repository.
+        await self._told(
+            f"name {name}", "tag", pulled.stdout.decode().strip(), f"{base.name}:{base.tag or 'latest'}"
+        )
 
     async def build(self, build: FullBuild) -> str:
         """Build an image under `build.tag`, here alone; return what its history tells of us, before each step's command.
 
+        The bases must have been taken. What a step copies from other images is fetched as anybody may fetch it.
+
         Raises:
-            NoBuilder, BuildForbidden: nothing can be built here.
             BuildFailed: the Dockerfile is missing or a step of it failed.
-            EngineError: a base cannot be had, or Buildah does not work here.
+            EngineUnavailable: what runs steps is gone.
         """
         dockerfile = build.directory / "Dockerfile"
         if not dockerfile.is_file():
             raise BuildFailed(f"{build.directory} has no Dockerfile. Add one, or name another folder.")
-        await self._prepare()
-        for name, digest in build.bases.items():
-            await self._pull(Reference.parse(name), digest, platform=build.platform)
-        with _inputs(build) as inputs, tempfile.TemporaryDirectory(prefix="build-", dir=self.place) as folder:
-            flags = written_configuration(build, Path(folder), inputs=str(inputs))
-            (Path(folder) / "Dockerfile").write_text(with_run_flags(dockerfile.read_text(), flags))
-            command = [*self._command, "build", *_OPTIONS, *build_options(build, Path(folder))]
-            await run_logged([*command, str(build.directory)], build, self._environment())
+        with _inputs(build) as inputs, self.folder() as folder:
+            flags = written_configuration(build, folder, inputs=str(inputs))
+            (folder / "Dockerfile").write_text(with_run_flags(dockerfile.read_text(), flags))
+            command = [*self._command, "build", *_OPTIONS, *build_options(build, folder)]
+            build.log.parent.mkdir(parents=True, exist_ok=True)
+            with build.log.open("wb", buffering=0) as log:
+
+                def told(_: Stream, said: bytes) -> None:
+                    log.write(said)
+
+                running = self._steps.call([*command, str(build.directory)], self._environment(), told)
+                await ended_in_time(build, running)
         return flags
 
     async def run(
@@ -108,52 +157,24 @@ class Buildah:
             raise EngineError(f"{image} has no {command[0]}: {_last_line(ended)}")
         return ended
 
-    async def push(self, repository: str, tag: str, *, credential: Credential | None = None) -> None:
-        """Send an image to its registry, in the format that engines of every age take; layers that it has are not sent.
+    @contextlib.asynccontextmanager
+    async def laid_out(self, image: str) -> AsyncIterator[LaidOut]:
+        """Have an image written to a folder, and open it: what steps left there may lead anywhere, and is not followed.
 
         Raises:
-            EngineError: the registry refused, or the way to it failed.
+            EngineError: it could not be written, or what was written is no image.
         """
-        name = f"{repository}:{tag}"
-        with tempfile.TemporaryDirectory(prefix="push-", dir=self.place) as folder:
-            auth = Path(folder) / "auth.json"
-            auth.write_text(_auth(Reference.parse(name).host, credential))
-            ended = await self._call("push", "--format=v2s2", f"--authfile={auth}", name, f"docker://{name}")
-        if ended.exit_code:
-            raise EngineError(f"Buildah could not push {name}: {_last_line(ended)}")
+        with self.folder() as folder, contextlib.ExitStack() as opened:
+            await self._told(f"write {image}", "push", "--quiet", "--format=v2s2", image, f"dir:{folder}")
+            try:
+                built = _laid_out(folder, opened)
+            except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                raise EngineError(f"What Buildah wrote of {image} is no image: {error}") from error
+            yield built
 
-    async def _prepare(self) -> None:
-        """Make the folders, and find out whether anything can be built here.
-
-        Raises:
-            NoBuilder: the program is not installed.
-            BuildForbidden: it may make no user namespace, or mount nothing in it.
-            EngineUnavailable: it does not work here for another cause.
-        """
-        if shutil.which("buildah") is None:
-            raise NoBuilder("A full build without a Docker Engine needs Buildah, and there is none on PATH.")
-        for name in ("home", "run", "tmp"):
-            (self.place / name).mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Names without a host are those of Docker Hub, as for the docker command.
-        lines = ['unqualified-search-registries = ["docker.io"]']
-        lines += [f'[[registry]]\nlocation = "{host}"\ninsecure = true' for host in self.insecure]
-        (self.place / "registries.conf").write_text("\n".join(lines) + "\n")
-        if self.login and not (self.place / "docker").exists():
-            self.login.put_into(self.place / "docker")
-        ended = await self._call("info")
-        said = ended.stderr.lower()
-        if _NOT_MAPPED in said or (ended.exit_code and any(word in said for word in _FORBIDDEN)):
-            raise BuildForbidden(ended.stderr.decode(errors="replace").strip().partition("\n")[0][-300:])
-        if ended.exit_code:
-            raise EngineUnavailable(f"Buildah could not begin: {_last_line(ended)}")
-
-    async def _pull(self, base: Reference, digest: str, *, platform: str) -> None:
-        """Put a base here under its name at a digest, so that the build starts from it."""
-        exact = f"{base.name}@{digest}"
-        options = [f"--platform={platform}"] if platform else []
-        await self._told(f"pull {exact}", "pull", *options, f"docker://{exact}")
-        if base.digest is None:
-            await self._told(f"name {exact}", "tag", exact, f"{base.name}:{base.tag or 'latest'}")
+    @property
+    def _steps(self) -> Steps:
+        return Steps(self.place / BUILDAH_SOCKET)
 
     async def _told(self, doing: str, *arguments: str) -> Finished:
         ended = await self._call(*arguments)
@@ -162,21 +183,13 @@ class Buildah:
         return ended
 
     async def _call(self, *arguments: str) -> Finished:
-        child = await asyncio.create_subprocess_exec(
-            *self._command,
-            *arguments,
-            env=self._environment(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        try:
-            stdout, stderr = await child.communicate()
-        except asyncio.CancelledError:
-            child.kill()
-            await child.wait()
-            raise
-        return Finished(child.returncode or 0, stdout, stderr)
+        said: dict[Stream, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+
+        def told(stream: Stream, more: bytes) -> None:
+            said[stream] += more
+
+        code = await self._steps.call([*self._command, *arguments], self._environment(), told)
+        return Finished(code, bytes(said["stdout"]), bytes(said["stderr"]))
 
     @property
     def _command(self) -> tuple[str, ...]:
@@ -184,24 +197,47 @@ class Buildah:
         return ("buildah", *where, "--storage-driver=overlay")
 
     def _environment(self) -> dict[str, str]:
-        given = {
-            **os.environ,
+        return {
             "HOME": str(self.place / "home"),
             "TMPDIR": str(self.place / "tmp"),
             "XDG_RUNTIME_DIR": str(self.place / "run"),
             "CONTAINERS_REGISTRIES_CONF": str(self.place / "registries.conf"),
         }
-        if self.login:
-            given["REGISTRY_AUTH_FILE"] = str(self.place / "docker" / "config.json")
-        if self.ca_file:
-            given["SSL_CERT_FILE"] = str(self.ca_file)
-        return given
+
+
+def _laid_out(folder: Path, opened: contextlib.ExitStack) -> LaidOut:
+    """Open an image that lies in a folder as manifest.json and blobs by the hex digits of their digests."""
+
+    def opening(name: str, *, flags: int = 0, within: int | None = None) -> int:
+        descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | flags, dir_fd=within)
+        opened.callback(os.close, descriptor)
+        return descriptor
+
+    there = opening(str(folder), flags=os.O_DIRECTORY)
+
+    def file(name: str) -> Path:
+        descriptor = opening(name, within=there)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError(f"{name} is no file")
+        return Path(f"/proc/self/fd/{descriptor}")
+
+    def blob(document: Mapping[str, Any]) -> Path:
+        return file(str(document["digest"]).removeprefix("sha256:"))
+
+    manifest = json.loads(file("manifest.json").read_bytes())
+    config = json.loads(blob(manifest["config"]).read_bytes())
+    found = [(Descriptor.from_document(each), blob(each)) for each in manifest["layers"]]
+    if len(found) != len(config["rootfs"]["diff_ids"]):
+        raise ValueError(f"it has {len(found)} layers, and its configuration names others")
+    if any(layer.media_type != MediaType.DOCKER_LAYER for layer, _ in found):
+        raise ValueError("a layer is not compressed")
+    return LaidOut(config, tuple(found))
 
 
 @contextmanager
 def _inputs(build: FullBuild) -> Iterator[Path]:
     """Put wheel, constraint and CA files where steps of whatever user see them."""
-    folder = Path(tempfile.mkdtemp(prefix="wsr-", dir=INPUTS_FOLDER))
+    folder = Path(tempfile.mkdtemp(prefix="wsr-", dir=BUILDAH_INPUTS))
     try:
         folder.chmod(0o755)
         for name, content in build.inputs().items():
@@ -210,15 +246,6 @@ def _inputs(build: FullBuild) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def _auth(host: str, credential: Credential | None) -> str:
-    if credential is None:
-        return json.dumps({"auths": {}})
-    if credential.identity_token:
-        return json.dumps({"auths": {host: {"identitytoken": credential.identity_token}}})
-    pair = f"{credential.username}:{credential.password}"
-    return json.dumps({"auths": {host: {"auth": base64.b64encode(pair.encode()).decode()}}})
 
 
 def _last_line(ended: Finished) -> str:

@@ -28,6 +28,8 @@ from builder.tree import read_tree
 from builder.wheel import Wheel
 
 __all__ = [
+    "BUILDAH_INPUTS",
+    "BUILDAH_SOCKET",
     "BUILDER_VERSION",
     "CONSOLE_SCRIPT",
     "DEFAULT_MODULE",
@@ -179,6 +181,13 @@ class PublishRun:
         return (*_options(options), *(f"--dist={file}" for file in self.files))
 
 
+BUILDAH_SOCKET: Final = "steps.sock"
+"""Where, below its folder, Buildah is called: `python -m builder.steps SOCKET` runs it, in a container without credentials."""
+BUILDAH_INPUTS: Final = Path("/dev/shm")  # noqa: S108 -- folders of the run's own are made there
+"""Besides its own folder what both containers must have. A step's /dev is that of its container: what lies here is seen by
+every step, and is in no layer."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CascadeRun:
     """What `cascade` is given: one wheel becomes one candidate image per template.
@@ -217,8 +226,8 @@ class CascadeRun:
     """`unix:///PATH` or `tcp://HOST:PORT`; without one, in Remote mode only, a template that must be built in full fails
     (reason FullBuildNeeded) unless there is `buildah`, and what an image holds is read from its layers."""
     buildah: Path | None = None
-    """A folder for Buildah, which builds in full then: on a file system that an overlay can lie on, and used by nobody else.
-    Where it is not allowed to, such a template fails (reason BuildForbidden)."""
+    """A folder for Buildah, which builds in full then: on a file system that an overlay can lie on, and used by nobody else
+    but what serves its socket. Where it is not allowed to, such a template fails (reason BuildForbidden)."""
 
     def arguments(self) -> tuple[str, ...]:
         """Return what follows `cascade` on the command line."""

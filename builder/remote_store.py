@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,12 +21,11 @@ from builder.oci import (
     NotFound,
     Platform,
     Reference,
-    RegistryError,
     Unavailable,
     canonical_json,
     sha256_digest,
 )
-from builder.stores import Pusher, StoredImage
+from builder.stores import StoredImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +84,13 @@ class RemoteStore:
     ) -> StoredImage:
         """See `Store`. Our layer is sent to one repository and mounted to others; those of the base come likewise."""
         reference, raw = Reference.parse(name), canonical_json(config)
-        manifest = _manifest_on(_manifest(base), layer, raw)
+        below = _manifest(base)
+        manifest = _manifest_of(below.media_type, raw, below.layers, [(layer.digest, len(layer.compressed))])
         reference = reference if reference.tag else reference.at(manifest.digest)
         if not await self._is(reference, manifest.digest):
             config_digest = sha256_digest(raw)
             await asyncio.gather(
-                self._bring(base, reference, _manifest(base).layers),
+                self._bring(base, reference, below.layers),
                 self._send(reference, layer),
                 self._client.ensure_blob(reference, raw, digest=config_digest),
             )
@@ -111,15 +110,11 @@ class RemoteStore:
 
     async def adopt(self, name: str) -> StoredImage:
         """See `Store`: the engine pushes what it built."""
-        return await self.adopt_from(self._there, name)
-
-    async def adopt_from(self, builder: Pusher, name: str) -> StoredImage:
-        """Have an image pushed by what has built it, and take it from the registry."""
         reference = Reference.parse(name)
         repository, _, tag = name.rpartition(":")
         credential = await self._writing.credentials.for_host(reference.host)
         try:
-            await builder.push(repository, tag, credential=credential)
+            await self._there.push(repository, tag, credential=credential)
         except EngineUnavailable:
             raise
         except EngineError as error:
@@ -131,19 +126,41 @@ class RemoteStore:
             raise NotFound(f"{name} was pushed and is not there.")
         return found
 
-    async def redescribe(self, image: StoredImage, config: Mapping[str, Any], *, name: str) -> StoredImage:
-        """Store an image of the same layers with another configuration under a name, and remove the name that it had."""
-        raw, manifest = canonical_json(config), _manifest(image)
-        reference = Reference.parse(name)
-        document = json.loads(manifest.raw)
-        document["config"] = Descriptor.of(manifest.config.media_type, raw).to_document()
-        described = Manifest.from_bytes(canonical_json(document), manifest.media_type, where="the new image")
+    async def lay_out(self, name: str, folder: Path, *, digest: str) -> StoredImage:
+        """Write an image into a folder: its manifest, and blobs by the hex digits of their digests. Raises NotFound."""
+        reference, client = Reference.parse(name), self._reading.client
+        manifest = await client.image(reference.at(digest), self._platform)
+        (folder / "version").write_text("Directory Transport Version: 1.1\n")
+        (folder / "manifest.json").write_bytes(manifest.raw)
+        for blob in {each.digest: each for each in (manifest.config, *manifest.layers)}.values():
+            with (folder / blob.digest.removeprefix("sha256:")).open("wb") as file:
+                await client.download(reference, blob, file)
+        config = json.loads((folder / manifest.config.digest.removeprefix("sha256:")).read_bytes())
+        return StoredImage(name, manifest.digest, manifest.config.digest, config, manifest)
+
+    async def put_built(
+        self,
+        layers: Sequence[tuple[Descriptor, Path]],
+        config: Mapping[str, Any],
+        bases: Iterable[StoredImage],
+        *,
+        name: str,
+    ) -> StoredImage:
+        """Store an image whose layers lie in files; those of the base that it begins with are brought from there as they are."""
+        reference, raw = Reference.parse(name), canonical_json(config)
+        begun = [base for base in bases if _begins_with(config, base)]
+        base = max(begun, key=lambda each: len(_diff_ids(each.config)), default=None)
+        below = _manifest(base).layers if base else ()
+        family = _manifest(base).media_type if base else MediaType.DOCKER_MANIFEST
+        own = layers[len(below) :]
+        if base:
+            await self._bring(base, reference, below)
+        for layer, file in own:
+            await self._client.ensure_blob(reference, file, digest=layer.digest)
         await self._client.ensure_blob(reference, raw, digest=sha256_digest(raw))
-        await self._client.put_manifest(reference, described.raw, manifest.media_type)
-        if described.digest != image.digest:
-            with contextlib.suppress(RegistryError):  # one that allows no deletion keeps it
-                await self._client.delete(reference, image.digest)
-        return StoredImage(name, described.digest, described.config.digest, config, described)
+        manifest = _manifest_of(family, raw, below, [(layer.digest, layer.size) for layer, _ in own])
+        await self._client.put_manifest(reference, manifest.raw, manifest.media_type)
+        return StoredImage(name, manifest.digest, manifest.config.digest, config, manifest)
 
     async def name_in_engine(self, image: StoredImage) -> str:
         """See `Store`."""
@@ -216,16 +233,28 @@ def _manifest(image: StoredImage) -> Manifest:
     return image.manifest
 
 
-def _manifest_on(base: Manifest, layer: LayerBytes, config: bytes) -> Manifest:
-    """Return the manifest of base and layer, in the family of the base."""
-    docker = base.media_type == MediaType.DOCKER_MANIFEST
+def _diff_ids(config: Mapping[str, Any]) -> list[str]:
+    return list(config["rootfs"]["diff_ids"])
+
+
+def _begins_with(config: Mapping[str, Any], base: StoredImage) -> bool:
+    """Whether an image has the layers of a base, and others upon them or none."""
+    below = _diff_ids(base.config)
+    return _diff_ids(config)[: len(below)] == below
+
+
+def _manifest_of(
+    family: str, config: bytes, below: Iterable[Descriptor], own: Iterable[tuple[str, int]]
+) -> Manifest:
+    """Return the manifest of a base's layers and our own (digest and size, compressed), in the family of the base."""
+    docker = family == MediaType.DOCKER_MANIFEST
     layer_type = MediaType.DOCKER_LAYER if docker else MediaType.OCI_LAYER
     config_type = MediaType.DOCKER_CONFIG if docker else MediaType.OCI_CONFIG
-    added = Descriptor(layer_type, layer.digest, len(layer.compressed))
+    added = [Descriptor(layer_type, digest, size) for digest, size in own]
     document = {
         "schemaVersion": 2,
-        "mediaType": base.media_type,
+        "mediaType": family,
         "config": Descriptor.of(config_type, config).to_document(),
-        "layers": [below.to_document() for below in (*base.layers, added)],
+        "layers": [layer.to_document() for layer in (*below, *added)],
     }
-    return Manifest.from_bytes(canonical_json(document), base.media_type, where="the new image")
+    return Manifest.from_bytes(canonical_json(document), family, where="the new image")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from builder.engine import Engine, ImageNotFound
 from builder.engine_config import image_config
 from builder.loading import LayerBytes, Loadable, Loading
-from builder.oci import Credential, Manifest, canonical_json, sha256_digest
+from builder.oci import Manifest, canonical_json, sha256_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +57,6 @@ class Store(Protocol):
 
     async def point(self, image: StoredImage, *, name: str) -> StoredImage:
         """Let a name (`repository:tag`) stand for an image; in a registry `repository` alone is its digest there."""
-
-
-class Pusher(Protocol):
-    """What has built an image and can send it to a registry."""
-
-    async def push(self, repository: str, tag: str, *, credential: Credential | None = None) -> None:
-        """Send it; raises EngineError."""
 
 
 class EngineStore:

@@ -146,16 +146,24 @@ class BuildahWorkshop(NoWorkshop):
     async def build(
         self, build: FullBuild, store: Store, *, name: str, check: Callable[[Inventory], None]
     ) -> tuple[StoredImage, Inventory]:
-        """See `Workshop`. BuildForbidden: nothing can be built here. A registry sees it under `build.tag` first."""
+        """See `Workshop`. BuildForbidden: nothing can be built here."""
         remote = _remote(store)
+        await self.buildah.prepare()
+        bases = [await self._taken(remote, *base) for base in build.bases.items()]
         flags = await self.buildah.build(build)
         script = self.wheel.scripts[0] if self.wheel.scripts else ""
         inventory = await take_inventory(self.buildah, build.tag, package=self.wheel.name, script=script)
         check(inventory)
-        pushed = await remote.adopt_from(self.buildah, build.tag)
-        # The history has every step as it was run, with what was put before its command.
-        config = json.loads(json.dumps(pushed.config).replace(f"{flags} ", ""))
-        return await remote.redescribe(pushed, config, name=name), inventory
+        async with self.buildah.laid_out(build.tag) as built:
+            # The history has every step as it was run, with what was put before its command.
+            config = json.loads(json.dumps(built.config).replace(f"{flags} ", ""))
+            return await remote.put_built(built.layers, config, bases, name=name), inventory
+
+    async def _taken(self, remote: RemoteStore, name: str, digest: str) -> StoredImage:
+        with self.buildah.folder() as folder:
+            base = await remote.lay_out(name, folder, digest=digest)
+            await self.buildah.take(name, folder)
+        return base
 
 
 async def _digest(store: RemoteStore, base: Reference, wanted: str) -> str:

