@@ -1,8 +1,8 @@
 """Builds Dockerfiles with Buildah where there is no Docker Engine: as nobody in particular, which a pod without privileges is.
 
 Buildah is root in a user namespace of its own, and steps run in a chroot there. All that the place must allow is to make
-such a namespace. A step can read whatever the container holds that it runs in, so that Buildah is called in another one
-(`builder.steps`) and has no credential: images come to it as folders, and go from it as folders. Both containers have the
+such a namespace. A step that finds a way out of it has whatever its container holds: so Buildah is called in another one
+(`builder.steps`), which has no credential: images come to it as folders, and go from it as folders. Both containers have the
 folder `place`, with all images, and `contract.BUILDAH_INPUTS`; both go with the pod, and nothing is shared with other builds.
 """
 

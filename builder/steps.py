@@ -1,4 +1,4 @@
-"""Runs Buildah for a builder in another container: steps of a Dockerfile are strangers, and see all that theirs holds.
+"""Runs Buildah for a builder in another container: steps of a Dockerfile are strangers, and theirs is to hold nothing secret.
 
 `python -m builder.steps SOCKET` takes one command on each connection, in a container that has no credential; `Steps` is the
 other end. A line of JSON asks, `{"command": [...], "environment": {...}}`; lines of JSON answer, `{"stdout": BASE64}` and

@@ -18,7 +18,7 @@ from controller.clients.runs import Run
 
 CONTAINER: Final = "builder"
 STEPS: Final = "steps"
-"""The container in which steps of Dockerfiles run: they are strangers, and see all that it holds, so it has no Secret."""
+"""The container in which steps of Dockerfiles run: they are strangers, so it has no Secret."""
 RUN_LABEL: Final = f"{GROUP}/run"
 TAKEN: Final = f"{GROUP}/taken"
 """Annotation of a Job whose result was taken: another run of the same input is another Job."""
