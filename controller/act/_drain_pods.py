@@ -55,9 +55,8 @@ class Draining:
 
     async def _drain(self, pod: Pod) -> StillBusy | None:
         deadline = time.monotonic() + self._order.drain_timeout_seconds
-        refusal = await self._ask(pod)
+        said, refusal = await self._ask(pod)
         while True:
-            said = await self._workspaces.report(pod, container=self._order.container)
             if isinstance(said, Known) and said.value.idle:
                 return None
             # Without a drain new work comes all the time: who waits for the end of it waits for nothing.
@@ -65,17 +64,18 @@ class Draining:
             if time.monotonic() >= deadline or not waits:
                 return self._over(pod, said, refusal)
             await asyncio.sleep(_POLL_SECONDS)
+            said = await self._workspaces.report(pod, container=self._order.container)
 
-    async def _ask(self, pod: Pod) -> str:
-        """Ask for no new work; return why that could not be done, empty when it was."""
-        if self._order.token is None:
-            return ""
-        seconds = self._order.drain_timeout_seconds + _MARGIN_SECONDS
-        try:
-            await self._workspaces.drain(pod, seconds=seconds, token=self._order.token)
-        except Transient as unknown:
-            return str(unknown)
-        return ""
+    async def _ask(self, pod: Pod) -> tuple[Observed[RuntimeReport], str]:
+        """Ask for no new work; return what is under way then, and why that could not be asked, empty when it was."""
+        refusal = ""
+        if self._order.token is not None:
+            seconds = self._order.drain_timeout_seconds + _MARGIN_SECONDS
+            try:
+                return Known(await self._workspaces.drain(pod, seconds=seconds, token=self._order.token)), ""
+            except Transient as unknown:
+                refusal = str(unknown)
+        return await self._workspaces.report(pod, container=self._order.container), refusal
 
     def _over(self, pod: Pod, said: Observed[RuntimeReport], refusal: str) -> StillBusy | None:
         """Decide what follows when the time for work in progress is over.

@@ -26,6 +26,8 @@ from controller.model.workload import Container, Pod, Workload, WorkloadKind
 from controller.plan.workloads import contest, why_missing
 
 _POLL_SECONDS: Final = 0.5
+_LOOK_SECONDS: Final = 2.0
+"""How soon to look again at pods of which the workload's own status, which is heard of at once, says nothing."""
 _CRASHES: Final = 2
 """How often a new process may end before it counts as one that cannot start."""
 _WRITES: Final = 10
@@ -174,7 +176,9 @@ class _Rolling:
             late = time.monotonic() - since > self._order.start_deadline_seconds
             if cause in {Cause.WRONG_VERSION, Cause.EXITED} or late:
                 return await self._go_back(workload, marks.roll, cause, message)
-            await asyncio.sleep(_POLL_SECONDS)
+            # Of a process that runs and does not answer yet nobody tells.
+            asks = cause is Cause.NEVER_READY
+            await self._workloads.changed(workload, seconds=_POLL_SECONDS if asks else _LOOK_SECONDS)
 
     async def _look(self, workload: Workload, pods: tuple[Pod, ...], roll: Roll) -> tuple[Cause, str] | None:
         """Return why the new image is not proven (yet), None when every pod has reported it from inside."""

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
@@ -60,6 +62,9 @@ class KubeConnection:
                 f"Could not read {where}: {' '.join(str(error).split()).rstrip('.')}.",
                 fix="Name a kubeconfig with a context that exists.",
             ) from error
+        # Left to itself, the library reads ~/.netrc and looks for a proxy before each request, in a thread.
+        configuration.client_session_kwargs = {"trust_env": False}
+        configuration.proxy = configuration.proxy or _proxy(str(configuration.host))
         self._client = ApiClient(configuration)
         self._client.user_agent = "workspace-runtime"
         return self
@@ -130,3 +135,9 @@ class KubeConnection:
                 raise refused(call.doing, answer.status, content, answer.headers)
             document: JsonObject = json.loads(content)
             return document
+
+
+def _proxy(server: str) -> str | None:
+    """Return the proxy that the environment names for a server."""
+    parts = urlsplit(server)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)

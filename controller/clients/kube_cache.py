@@ -2,24 +2,47 @@
 
 It answers what was followed and is current; everything else goes to the server. While a stream is broken nothing of it is
 current: what cannot be read is told as that, and never as it was before. What we write is in it at once, so that nobody
-who wrote sees an older object than that.
+who wrote sees an older object than that. Of a workload, a pod and a claim only what is read here is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
-from contextlib import aclosing
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Mapping
+from contextlib import aclosing, suppress
+from typing import Any, Final, TypeVar
 
+from controller.clients._kube_slim import slim
 from controller.clients.kube import Conflict, JsonObject, KubeCluster, Listed, Place, Resource, age_of
 from controller.clients.kube_follow import follow
 from controller.clients.label_selector import pairs_of, selects
 
+T = TypeVar("T")
+
+UNHEARD_SECONDS: Final = 0.5
+"""How soon to look again at what no stream tells of."""
 _GONE: Final = "DELETED"
-_WITHOUT_MANAGERS: Final = frozenset({"Pod", "PersistentVolumeClaim"})
-"""Kinds of which nobody asks who wrote which field: that is half of what is known of them."""
+
+
+class Kept(dict[str, Any]):
+    """An object as it is held, and what was made of it: the next state of it is another one."""
+
+    __slots__ = ("made",)
+
+    def __init__(self, found: JsonObject) -> None:
+        super().__init__(found)
+        self.made: dict[Hashable, Any] = {}
+
+
+def made_once(found: JsonObject, what: Hashable, make: Callable[[], T]) -> T:
+    """Return what `make` makes of an object, made once for each `what` of one that is held."""
+    if not isinstance(found, Kept):
+        return make()
+    if what not in found.made:
+        found.made[what] = make()
+    made: T = found.made[what]
+    return made
 
 
 class _Shelf:
@@ -31,6 +54,7 @@ class _Shelf:
         self.connected = asyncio.Event()
         self.version = ""
         self._carrying: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+        self._awaited: dict[str, asyncio.Event] = {}
 
     @property
     def current(self) -> bool:
@@ -46,12 +70,11 @@ class _Shelf:
 
     def put(self, found: JsonObject) -> None:
         """Hold an object, unless a newer state of it is held."""
-        if found.get("kind", self._kind) in _WITHOUT_MANAGERS:
-            found["metadata"].pop("managedFields", None)
         if self.remove(found):
-            self.objects[_name(found)] = found
+            self.objects[_name(found)] = found if isinstance(found, Kept) else Kept(slim(self._kind, found))
             for pair in _labels(found).items():
                 self._carrying[pair].add(_name(found))
+            self._tell(_name(found))
 
     def remove(self, found: JsonObject) -> bool:
         """Hold an object no more, unless a newer state of it is held; return whether it is not held now."""
@@ -63,7 +86,17 @@ class _Shelf:
         del self.objects[_name(found)]
         for pair in _labels(known).items():
             self._carrying[pair].discard(_name(found))
+        self._tell(_name(found))
         return True
+
+    async def changed(self, name: str, version: str) -> None:
+        """Wait until an object is not held as of `version`."""
+        while name in self.objects and self.objects[name]["metadata"]["resourceVersion"] == version:
+            await self._awaited.setdefault(name, asyncio.Event()).wait()
+
+    def _tell(self, name: str) -> None:
+        if (awaited := self._awaited.pop(name, None)) is not None:
+            awaited.set()
 
     def selected(self, selector: str) -> tuple[JsonObject, ...]:
         """Return what a selector selects, by name."""
@@ -116,6 +149,16 @@ class KubeCache:
         if shelf is None or not shelf.current or name not in shelf.objects:
             return await self.cluster.read(resource, namespace, name)
         return shelf.objects[name]
+
+    async def changed(self, at: Place, version: str, *, seconds: float) -> None:
+        """Wait until an object is not as of `version` any more, or for `seconds`; where nothing is heard of it, for a moment."""
+        shelf = self._shelves.get((at.resource, at.namespace or ""))
+        if shelf is None or not shelf.current:
+            await asyncio.sleep(min(seconds, UNHEARD_SECONDS))
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await shelf.changed(at.name, version)
 
     async def apply(
         self, at: Place, body: Mapping[str, Any], *, manager: str, force: bool = False

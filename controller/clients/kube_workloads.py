@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from controller.api.names import GROUP
@@ -20,8 +21,8 @@ from controller.clients.kube import (
     Place,
     Resource,
 )
-from controller.clients.kube_cache import KubeCache
-from controller.model.errors import NotFound
+from controller.clients.kube_cache import UNHEARD_SECONDS, KubeCache, made_once
+from controller.model.errors import NotFound, Transient
 from controller.model.roll import CORRECTED
 from controller.model.workload import FIELD_MANAGER, Pod, Workload, WorkloadKind
 
@@ -55,14 +56,29 @@ class KubeWorkloads:
         """Return one workload."""
         return self._parsed(kind, await self._cluster.read(_RESOURCES[kind], namespace, name))
 
+    async def changed(self, workload: Workload, *, seconds: float) -> None:
+        """Wait until something new is known of the workload, or for `seconds`; where nobody tells, for a moment."""
+        if isinstance(self._cluster, KubeCluster):
+            await asyncio.sleep(min(seconds, UNHEARD_SECONDS))
+            return
+        at = Place(_RESOURCES[workload.kind], workload.namespace, workload.name)
+        await self._cluster.changed(at, workload.resource_version, seconds=seconds)
+
     async def pods(self, workload: Workload, container: str) -> tuple[Pod, ...]:
         """Return the workload's pods, seen through one container, those that are being deleted included."""
         listed = await self._cluster.list(PODS, workload.namespace, labels=workload.selector)
-        return tuple(sorted((parse_pod(item, container) for item in listed.items), key=lambda pod: pod.name))
+        found = [made_once(item, container, partial(parse_pod, item, container)) for item in listed.items]
+        return tuple(sorted(found, key=lambda pod: pod.name))
 
     async def namespace(self, name: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
-        """Return labels and annotations of a namespace."""
+        """Return labels and annotations of a namespace.
+
+        Raises:
+            Transient: it is being deleted, with all that is in it.
+        """
         metadata = (await self._cluster.read(NAMESPACES, None, name))["metadata"]
+        if "deletionTimestamp" in metadata:
+            raise Transient(f"Namespace {name} is being deleted.")
         return metadata.get("labels") or {}, metadata.get("annotations") or {}
 
     async def single_writer_claims(self, namespace: str) -> frozenset[str]:
@@ -104,6 +120,9 @@ class KubeWorkloads:
         return self._parsed(workload.kind, written)
 
     def _parsed(self, kind: WorkloadKind, found: JsonObject) -> Workload:
-        workload = parse_workload(kind, found)
-        written, put_back = self._written.get(workload.uid, (None, None))
-        return replace(workload, written=written, put_back=put_back)
+        ours = self._written.get(found["metadata"]["uid"], (None, None))
+        return made_once(found, ours, partial(_parse, kind, found, *ours))
+
+
+def _parse(kind: WorkloadKind, found: JsonObject, written: str | None, put_back: str | None) -> Workload:
+    return replace(parse_workload(kind, found), written=written, put_back=put_back)

@@ -6,7 +6,9 @@ told to end, within its grace period. Exec is for a runtime that predates `/runt
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Final, Self
@@ -26,6 +28,16 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=5.0, sock_connect=1.0)
 _BODY_LIMIT_BYTES: Final = 64 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the workspace in a pod said of itself, through which container, when it was asked (monotonic seconds)."""
+
+    pod: Pod
+    container: str
+    asked: float
+    said: Known[RuntimeReport]
+
+
 class PodWorkspaces:
     """The workspaces in the pods of a cluster.
 
@@ -33,11 +45,20 @@ class PodWorkspaces:
     metadata tells the version of a runtime that predates `/runtime`, by exec, None where exec is off.
     """
 
-    def __init__(self, cluster: KubeCluster, *, url: str = USUAL_URL, package: str | None = None) -> None:
+    def __init__(
+        self,
+        cluster: KubeCluster,
+        *,
+        url: str = USUAL_URL,
+        package: str | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._cluster = cluster
         self._url = url
         self._package = package
         self._session: aiohttp.ClientSession | None = None
+        self._clock = clock
+        self._told: dict[str, _Told] = {}
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -52,17 +73,26 @@ class PodWorkspaces:
             await self._session.close()
 
     async def report(self, pod: Pod, *, container: str) -> Observed[RuntimeReport]:
-        """Return what the workspace says of itself, or why it could not be asked."""
-        answer = await self._over_http("GET", pod, "")
-        if isinstance(answer, RuntimeReport):
-            return Known(answer)
-        reasons = [answer]
-        if self._package is not None and pod.running:
-            try:
-                return Known(await self._from_metadata(pod, container, self._package))
-            except Problem as problem:
-                reasons.append(str(problem))
-        return Unknown("; ".join(reasons), datetime.now(UTC))
+        """Return what the workspace says of itself now, or why it could not be asked."""
+        asked = self._clock()
+        said = await self._asked(pod, container)
+        if isinstance(said, Known):
+            self._told[pod.uid] = _Told(pod, container, asked, said)
+        else:
+            self._told.pop(pod.uid, None)
+        return said
+
+    def told(self, pod: Pod, *, container: str, seconds: float) -> Known[RuntimeReport] | None:
+        """Return what it said to whoever asked it last, if that is at most `seconds` ago and the pod is as it was then."""
+        told = self._told.get(pod.uid)
+        if told is None or self._clock() - told.asked > seconds:
+            return None
+        return told.said if (told.pod, told.container) == (pod, container) else None
+
+    def forget(self, *, seconds: float) -> None:
+        """Drop what was said more than `seconds` ago: pods come and go."""
+        since = self._clock() - seconds
+        self._told = {uid: told for uid, told in self._told.items() if told.asked >= since}
 
     async def drain(self, pod: Pod, *, seconds: float, token: str) -> RuntimeReport:
         """Make the workspace refuse new work for `seconds`, and return what is still under way.
@@ -76,6 +106,18 @@ class PodWorkspaces:
     async def resume(self, pod: Pod, *, token: str) -> None:
         """Let the workspace take work again. Raises as `drain`."""
         await self._control("DELETE", pod, token, None)
+
+    async def _asked(self, pod: Pod, container: str) -> Observed[RuntimeReport]:
+        answer = await self._over_http("GET", pod, "")
+        if isinstance(answer, RuntimeReport):
+            return Known(answer)
+        reasons = [answer]
+        if self._package is not None and pod.running:
+            try:
+                return Known(await self._from_metadata(pod, container, self._package))
+            except Problem as problem:
+                reasons.append(str(problem))
+        return Unknown("; ".join(reasons), datetime.now(UTC))
 
     async def _control(self, method: str, pod: Pod, token: str, body: dict[str, int] | None) -> RuntimeReport:
         answer = await self._over_http(method, pod, "/drain", token=token, body=body)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Final, Literal, Self
 
 from controller.api.names import GROUP
@@ -14,6 +15,7 @@ _OWNER: Final = "owner"
 _IMAGE: Final = "image"
 _ROLL: Final = "roll"
 CORRECTED: Final = "corrected"
+_ANNOTATIONS: Final = tuple(f"{GROUP}/{name}" for name in (_OWNER, _IMAGE, _ROLL, CORRECTED))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,12 @@ class Marks:
     @classmethod
     def of(cls, workload: Workload) -> Self:
         """Return what is written there; what nobody can read any more is taken for absent."""
-        given = {
-            name: workload.annotations.get(f"{GROUP}/{name}") for name in (_OWNER, _IMAGE, _ROLL, CORRECTED)
-        }
+        owner, image, roll, corrected = (workload.annotations.get(name) for name in _ANNOTATIONS)
         return cls(
-            owner=given[_OWNER],
-            image=given[_IMAGE] or workload.written,
-            roll=_read(given[_ROLL]),
-            corrected=given[CORRECTED] or workload.put_back,
+            owner=owner,
+            image=image or workload.written,
+            roll=_read(roll),
+            corrected=corrected or workload.put_back,
         )
 
     def annotations(self) -> Mapping[str, str]:
@@ -89,6 +89,7 @@ class Marks:
         return {name: value for name, value in values.items() if value is not None}
 
 
+@lru_cache(maxsize=256)  # a fleet that is rolled has few, and each is read at every look
 def _read(text: str | None) -> Roll | None:
     try:
         found = json.loads(text or "null")

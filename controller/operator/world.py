@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
@@ -68,10 +68,16 @@ class ClusterWorld:
         return self.releases.parts
 
     async def observe(
-        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+        self,
+        document: WorkspaceRuntime,
+        *,
+        earlier: Observation | None,
+        record: bool = False,
+        settled: Collection[str] = (),
     ) -> Observation:
         """See `World`."""
-        return await self.releases.observe(document, self._targets(document), earlier=earlier, record=record)
+        targets = self._targets(document, settled)
+        return await self.releases.observe(document, targets, earlier=earlier, record=record)
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         """See `World`."""
@@ -103,10 +109,10 @@ class ClusterWorld:
             group.create_task(self.hosts.watch(wake))
             group.create_task(self.parts.watch_news(wake))
 
-    async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
+    async def _targets(self, document: WorkspaceRuntime, settled: Collection[str]) -> tuple[Target, ...]:
         readings = [self.hosts.observe(document)]
         if document.spec.targets.workloads:
-            readings.append(self.targets.observe(document))
+            readings.append(self.targets.observe(document, settled=settled))
         return steered(document, tuple(chain.from_iterable(await asyncio.gather(*readings))))
 
 

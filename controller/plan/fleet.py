@@ -67,12 +67,12 @@ class Fleet:
     @property
     def counted(self) -> tuple[Target, ...]:
         """Those of ours that total and budget count: a stopped one is updated without being started or counted."""
-        return tuple(target for target in self.ours if _counts(target))
+        return tuple(target for target in self.ours if counts(target))
 
     @property
     def proven(self) -> tuple[Target, ...]:
         """Those of the counted that have proven the release from inside."""
-        return tuple(target for target in self.up_to_date if _counts(target))
+        return tuple(target for target in self.up_to_date if counts(target))
 
     @property
     def settled(self) -> bool:
@@ -174,8 +174,9 @@ def may_go_now(
     Busy targets begin only when no idle one is left or under way: they finish their work meanwhile.
     """
     down = in_flight | {target.id for target in fleet.stale if _switching(target)}
-    room = allowed(spec.rollout.max_unavailable, len(fleet.counted))
-    room -= sum(1 for target in fleet.counted if target.id in down)
+    counted = fleet.counted
+    room = allowed(spec.rollout.max_unavailable, len(counted))
+    room -= sum(1 for target in counted if target.id in down)
     under_way = Counter(engine_of(target) for target in in_flight)
     waiting = [target for target in fleet.stale if target.id in ready - in_flight]
     idle = [target for target in waiting if target.in_transition or not target.busy]
@@ -191,6 +192,11 @@ def may_go_now(
     return chosen
 
 
+def counts(target: Target) -> bool:
+    """Whether total and budget count a target of ours: one that is stopped does not."""
+    return target.is_running or _switching(target)
+
+
 def engine_of(target: str) -> str | None:
     """Return the engine that replaces the target of this id; None for a workload: a cluster has nodes for all of them."""
     kind, engine, _ = target.split("/", 2)
@@ -199,10 +205,6 @@ def engine_of(target: str) -> str | None:
 
 def _switching(target: Target) -> bool:
     return target.succession is not None and target.succession.phase is Phase.SWITCHING
-
-
-def _counts(target: Target) -> bool:
-    return target.is_running or _switching(target)
 
 
 def _is_down(target: Target) -> bool:

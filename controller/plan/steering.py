@@ -12,6 +12,8 @@ from controller.model.target import Target
 def steered(document: WorkspaceRuntime, targets: Iterable[Target]) -> tuple[Target, ...]:
     """Return `targets` with the document's holds and pins: they win over labels, which may be older and cannot change."""
     held, pinned = document.metadata.held_targets, document.metadata.pinned_targets
+    if not held and not pinned:
+        return tuple(targets)
     return tuple(
         dataclasses.replace(
             target,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from controller.act.roll_workload import roll as roll_workload
@@ -20,6 +20,7 @@ from controller.clients.pods import USUAL_URL, PodWorkspaces
 from controller.model.actions import Replace
 from controller.model.errors import Problem, Terminal
 from controller.model.observed import Unknown
+from controller.model.record import ReleaseRecord
 from controller.model.replacement import ReplaceResult
 from controller.model.roll import RollOrder
 from controller.model.target import Barred, Target
@@ -36,11 +37,15 @@ class ClusterTargets:
     cache: KubeCache
     workloads: KubeWorkloads
     workspaces: PodWorkspaces
+    _readings: dict[str, asyncio.Task[ReleaseRecord]] = field(default_factory=dict)
+    """Records that are being read, by version."""
 
-    async def observe(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
+    async def observe(
+        self, document: WorkspaceRuntime, *, settled: Collection[str] = ()
+    ) -> tuple[Target, ...]:
         """Return the targets that a document names, each once; of two entries the first has it.
 
-        One target stands for a namespace that does not let this object in, or cannot be read, while others can.
+        `settled` are those of which only the proof matters, see `observe.workloads`. One target stands for a namespace that does not let this object in, or cannot be read, while others can.
 
         Raises:
             Terminal: no namespace lets this object in.
@@ -48,7 +53,7 @@ class ClusterTargets:
         """
         edit = _edit(document)
         readings = [
-            self._seen(namespace, _asked(document, entry, edit))
+            self._seen(namespace, _asked(document, entry, edit), settled)
             for entry in document.spec.targets.workloads
             for namespace in entry.namespaces
         ]
@@ -69,7 +74,7 @@ class ClusterTargets:
         order = _order(parts.settings, document, action)
         if action.image_id is None:
             return ended(action, await self._roll(parts, action, order))
-        record = await parts.records.get(action.version)
+        record = await self._record(parts, action.version)
         recorded = record.in_use.templates[action.template]
         template = next(each for each in document.spec.templates if each.name == action.template)
         order = replace(
@@ -89,9 +94,19 @@ class ClusterTargets:
                 for resource in (DEPLOYMENTS, STATEFUL_SETS, PODS, CLAIMS):
                     group.create_task(self._watch(resource, namespace, wake))
 
-    async def _seen(self, namespace: str, asked: Asked) -> tuple[Target, ...] | Problem:
+    async def _record(self, parts: Parts, version: str) -> ReleaseRecord:
+        """Read a record once for all who ask for it at the same time: a fleet begins at once."""
+        reading = self._readings.get(version)
+        if reading is None:
+            reading = self._readings[version] = asyncio.create_task(parts.records.get(version))
+            reading.add_done_callback(lambda _: self._readings.pop(version))
+        return await asyncio.shield(reading)
+
+    async def _seen(
+        self, namespace: str, asked: Asked, settled: Collection[str]
+    ) -> tuple[Target, ...] | Problem:
         try:
-            return await observe(self.workloads, self.workspaces, namespace, asked)
+            return await observe(self.workloads, self.workspaces, namespace, asked, settled=settled)
         except Problem as problem:
             return problem
 

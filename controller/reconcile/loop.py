@@ -19,10 +19,10 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.actions import Action, Probe, Prune, Replace
 from controller.model.errors import Terminal
 from controller.model.observation import Observation
-from controller.model.observed import Known, Unknown
+from controller.model.observed import Known
 from controller.model.plan import Progress
 from controller.plan.decide import decide
-from controller.plan.state import Held, State, UpToDate, classify, outstanding_of
+from controller.plan.state import Held, Released, State, UpToDate, classify, outstanding_of
 from controller.reconcile.attempts import Attempts, back_off
 from controller.reconcile.protocols import ObjectStore, StoredObject, World
 from controller.reconcile.result import Done, NotYet, Pass, Result, Stalled
@@ -31,6 +31,11 @@ from controller.status.summarize import summarize
 
 OWN_NOISE_SECONDS: Final = 1.0
 REREAD_ALL_AFTER: Final = timedelta(seconds=5)
+MANY_UNDER_WAY: Final = 16
+"""With more, one end is little news and a pass is much work."""
+PAID_BACK: Final = 4.0
+"""How long ends are taken together then, in times of what the last pass took."""
+LONGEST_TOGETHER_SECONDS: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -59,6 +64,8 @@ class Reconciler:
     _observed_time: datetime | None = None
     _replaced: list[Replace] = field(default_factory=list)
     _probed: bool = False
+    _settled: frozenset[str] = frozenset()
+    _pass_seconds: float = 0.0
     _state: type[State] | None = None
     _alone_since: datetime | None = None
     """Since when nothing but somebody else's move is left."""
@@ -153,14 +160,14 @@ class Reconciler:
         self.wake.clear()
         if self._told.is_set():
             self._told.clear()
-            self._observation = None
+            self._observation, self._settled = None, frozenset()
             self.anew()
         stored = await self.store.read()
         asked = (stored.generation, stored.document.metadata.requested_at)
         if asked != self._asked:
             self._asked = asked
             self._attempts.forget()
-            self._observation = None
+            self._observation, self._settled = None, frozenset()
             self.anew()
         state, observation = await self._read(stored)
         self._take_back(stored.document.spec.version, observation)
@@ -175,7 +182,7 @@ class Reconciler:
         status = summarize(scope, stored.status, now)
         if status != stored.status:
             await self.store.write(status)
-        seconds = (self.clock() - began).total_seconds()
+        seconds = self._pass_seconds = (self.clock() - began).total_seconds()
         turn = Pass(stored.document, state, plan, status, tuple(observation.unknown), seconds)
         self.on_pass(turn)
         return turn
@@ -202,11 +209,13 @@ class Reconciler:
         observation = await self._observe_again(document)
         if observation is None or type(state := classify(document, observation, history)) is not self._state:
             self._observed_time = self.clock()
-            observation = await self.world.observe(document, earlier=None)
+            observation = await self.world.observe(document, earlier=None, settled=self._settled)
             state = classify(document, observation, history)
         self._replaced.clear()
         self._probed = False
         self._observation, self._state = observation, type(state)
+        fleet = state.fleet if isinstance(state, Released | Held) else None
+        self._settled = frozenset(target.id for target in fleet.up_to_date) if fleet else frozenset()
         return state, observation
 
     async def _observe_again(self, document: WorkspaceRuntime) -> Observation | None:
@@ -218,12 +227,17 @@ class Reconciler:
             or self.clock() - self._observed_time >= REREAD_ALL_AFTER
         ):
             return None
-        observation = await self.world.observe(document, earlier=earlier, record=self._probed)
-        return observation if all(_took_place(action, observation) for action in self._replaced) else None
+        observation = await self.world.observe(
+            document, earlier=earlier, record=self._probed, settled=self._settled
+        )
+        return observation if _took_place(self._replaced, observation) else None
 
     async def _wait(self, look_again: datetime) -> None:
         """Sleep until an action ends, something wakes us, or it is time to look again."""
         tasks = [task for _, task in self._tasks.values()]
+        if len(tasks) > MANY_UNDER_WAY:
+            together = min(PAID_BACK * self._pass_seconds, LONGEST_TOGETHER_SECONDS)
+            await _first(self._told, (), seconds=min(self._left(look_again), together))
         if tasks:
             # Our own work makes most of the events that wake us: while it runs they may wait a moment.
             await _first(self._told, tasks, seconds=min(self._left(look_again), OWN_NOISE_SECONDS))
@@ -286,12 +300,12 @@ def _cut_off(tasks: Iterable[asyncio.Task[str]]) -> None:
             task.cancel()
 
 
-def _took_place(action: Replace, observation: Observation) -> bool:
-    """Whether the target shows the image that it was to be brought to, or that what was begun is over."""
-    if isinstance(observation.targets, Unknown):
-        return False
-    return any(
-        target.id == action.target
+def _took_place(actions: Iterable[Replace], observation: Observation) -> bool:
+    """Whether the targets show the images that they were to be brought to, or that what was begun is over."""
+    targets = observation.targets.value if isinstance(observation.targets, Known) else ()
+    seen = {target.id: target for target in targets}
+    return all(
+        (target := seen.get(action.target)) is not None
         and (not target.in_transition if action.image_id is None else target.image_id == action.image_id)
-        for target in observation.targets.value
+        for action in actions
     )

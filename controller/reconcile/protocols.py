@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,11 +35,16 @@ class World(Protocol):
     """What is outside: read at once, changed by actions."""
 
     async def observe(
-        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+        self,
+        document: WorkspaceRuntime,
+        *,
+        earlier: Observation | None,
+        record: bool = False,
+        settled: Collection[str] = (),
     ) -> Observation:
         """Read the world; with `earlier`, targets alone, and with `record` the record of the wanted version too.
 
-        A source that fails is Unknown.
+        `settled` are the targets, by id, that had proven what is wanted at the last look: of their work nothing is needed. A source that fails is Unknown.
         """
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -54,10 +54,16 @@ class StandaloneWorld:
         return self.releases.parts
 
     async def observe(
-        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+        self,
+        document: WorkspaceRuntime,
+        *,
+        earlier: Observation | None,
+        record: bool = False,
+        settled: Collection[str] = (),
     ) -> Observation:
         """See `World`."""
-        return await self.releases.observe(document, self._targets(document), earlier=earlier, record=record)
+        targets = self._targets(document, settled)
+        return await self.releases.observe(document, targets, earlier=earlier, record=record)
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         """See `World`."""
@@ -74,7 +80,7 @@ class StandaloneWorld:
         """See `World`."""
         return dict(self.parts.waits)
 
-    async def _targets(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
+    async def _targets(self, document: WorkspaceRuntime, settled: Collection[str]) -> tuple[Target, ...]:
         readings: list[Awaitable[tuple[Target, ...]]] = [
             observe_host(
                 self.parts.docker,
@@ -86,7 +92,7 @@ class StandaloneWorld:
             for host in document.spec.targets.docker_hosts
         ]
         if self.cluster is not None:
-            readings.append(self.cluster.observe(document))
+            readings.append(self.cluster.observe(document, settled=settled))
         return steered(document, tuple(chain.from_iterable(await asyncio.gather(*readings))))
 
 

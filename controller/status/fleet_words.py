@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from controller.api.conditions import Reason
 from controller.model.record import ReleaseRecord
-from controller.plan.fleet import Fleet
+from controller.plan.fleet import Fleet, counts
 from controller.status.scope import Scope
 from controller.status.verdict import Verdict, listed
 
@@ -32,7 +32,7 @@ def rolling(scope: Scope, fleet: Fleet) -> Verdict:
         names = listed([target.id for target in fleet.stale])
         return Verdict("False", Reason.DRAINING, f"{text}; work in progress is waited for: {names}.")
     if fleet.stale:
-        stopped = sum(1 for target in fleet.stale if target not in fleet.counted)
+        stopped = sum(1 for target in fleet.stale if not counts(target))
         rest = f"; {stopped} stopped to be updated" if stopped else ""
         return Verdict("False", Reason.ROLLING, f"{text}{rest}.")
     names = listed([target.id for target in fleet.unproven])

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,9 +78,14 @@ class _Seeing:
     digests: frozenset[str] = frozenset()
 
     async def observe(
-        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+        self,
+        document: WorkspaceRuntime,
+        *,
+        earlier: Observation | None,
+        record: bool = False,
+        settled: Collection[str] = (),
     ) -> Observation:
-        observation = await self.world.observe(document, earlier=earlier, record=record)
+        observation = await self.world.observe(document, earlier=earlier, record=record, settled=settled)
         assert isinstance(observation.images, Known), observation.images
         async with self.seen:
             self.digests = frozenset(observation.images.value.values())

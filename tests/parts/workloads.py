@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -105,7 +105,7 @@ class Ground:
                     return
                 await asyncio.sleep(0.1)
 
-    async def targets(self, **changes: Any) -> tuple[Target, ...]:  # noqa: ANN401 -- any field of `Asked`
+    async def targets(self, *, settled: Collection[str] = (), **changes: Any) -> tuple[Target, ...]:  # noqa: ANN401 -- any field of `Asked`
         """The targets as the planner sees them."""
         asked = Asked(
             owner=self.owner,
@@ -115,11 +115,12 @@ class Ground:
             templates={"echo": REPOSITORY},
             drain=Drain(),
         )
-        return await observe(self.workloads, self.workspaces, self.namespace, replace(asked, **changes))
+        asked = replace(asked, **changes)
+        return await observe(self.workloads, self.workspaces, self.namespace, asked, settled=settled)
 
-    async def target(self, **changes: Any) -> Target:  # noqa: ANN401 -- any field of `Asked`
+    async def target(self, *, settled: Collection[str] = (), **changes: Any) -> Target:  # noqa: ANN401 -- any field of `Asked`
         """The only target."""
-        (only,) = await self.targets(**changes)
+        (only,) = await self.targets(settled=settled, **changes)
         return only
 
     def order(self, version: str = "0.1.6", **changes: Any) -> RollOrder:  # noqa: ANN401 -- any field of the order

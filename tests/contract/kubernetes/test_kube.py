@@ -388,3 +388,26 @@ async def test_exec_is_off_unless_it_was_switched_on(client: KubeCluster, namesp
     with pytest.raises(Terminal) as caught:
         await client.execute(Place(PODS, namespace, "ws-1"), "workspace", ["true"], timeout_seconds=1)
     assert caught.value.reason == "ExecForbidden"
+
+
+async def test_a_proxy_is_used_where_the_environment_names_one_for_the_server(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readline())
+        writer.close()
+
+    host = urlsplit(yaml.safe_load(cluster.kubeconfig.read_text())["clusters"][0]["cluster"]["server"])
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        async with KubeCluster(cluster.kubeconfig, context=cluster.context) as client:
+            with pytest.raises(Transient):
+                await client.list(NAMESPACES)
+        assert asked[0].startswith(f"CONNECT {host.netloc} ".encode())
+        monkeypatch.setenv("no_proxy", str(host.hostname))
+        asked.clear()
+        async with KubeCluster(cluster.kubeconfig, context=cluster.context) as client:
+            await client.list(NAMESPACES)
+        assert not asked

@@ -177,3 +177,27 @@ async def test_while_the_stream_is_broken_nothing_is_told_as_if_it_were_so(
     told.broken = False
     async with asyncio.timeout(10):
         await caught_up(followed, "2")
+
+
+async def test_who_waits_for_an_object_to_change_is_told_of_the_change_and_of_no_other(
+    followed: Followed, told: Told
+) -> None:
+    at = Place(CONFIG_MAPS, followed.namespace, "first")
+    seen = await followed.cache.read(CONFIG_MAPS, followed.namespace, "first")
+    version = seen["metadata"]["resourceVersion"]
+    waiting = asyncio.create_task(followed.cache.changed(at, version, seconds=60))
+    await followed.make("second")
+    await followed.until(["first", "second"])
+    assert not waiting.done()
+    await told.merge(at, {"data": {"value": "2"}}, manager="somebody")
+    await asyncio.wait_for(waiting, 10)
+    assert await followed.value("first") == "2"
+    await asyncio.wait_for(followed.cache.changed(at, version, seconds=60), 1)
+
+
+async def test_who_waits_for_what_nobody_follows_or_for_long_looks_again(followed: Followed) -> None:
+    at = Place(CONFIG_MAPS, followed.namespace, "first")
+    seen = await followed.cache.read(CONFIG_MAPS, followed.namespace, "first")
+    await asyncio.wait_for(followed.cache.changed(at, seen["metadata"]["resourceVersion"], seconds=0.1), 5)
+    await followed.close()
+    await asyncio.wait_for(followed.cache.changed(at, "1", seconds=60), 5)

@@ -3,13 +3,17 @@
 import pytest
 
 from controller.api.conditions import Reason
+from controller.api.names import NAMESPACE_ALLOWED_FROM
 from controller.api.v1alpha1 import WorkspaceRuntime
-from controller.clients.kube import NAMESPACES, Place
+from controller.clients.kube import NAMESPACES, Place, Resource
 from controller.clients.kube_cache import KubeCache
 from controller.model.errors import Terminal
+from controller.model.target import Barred
 from controller.reconcile.cluster_targets import ClusterTargets
 from tests.cluster.cluster import Cluster
 from tests.parts.workloads import REPOSITORY, Ground
+
+CONFIG_MAPS = Resource("v1", "configmaps", "ConfigMap")
 
 
 def wanted(owner: str, *namespaces: str) -> WorkspaceRuntime:
@@ -57,3 +61,23 @@ async def test_the_targets_of_others_are_seen_and_what_is_not_is_told(
         labels = {"metadata": {"labels": {"runtime.molecule.ai/allowed-from": place.namespace}}}
         await place.cluster.merge(Place(NAMESPACES, None, closed), labels, manager="tests")
         assert await targets.observe(wanted(place.namespace, closed)) == ()
+
+
+async def test_one_that_is_being_deleted_is_told_as_that_until_it_is_gone(
+    place: Ground, cluster: Cluster
+) -> None:
+    targets = ClusterTargets(KubeCache(place.cluster), place.workloads, place.workspaces)
+    with cluster.namespace("going") as going:
+        labels = {NAMESPACE_ALLOWED_FROM: place.namespace}
+        await place.cluster.merge(
+            Place(NAMESPACES, None, going), {"metadata": {"labels": labels}}, manager="tests"
+        )
+        last = {"metadata": {"name": "last", "finalizers": ["tests.example/wait"]}}
+        await place.cluster.create(CONFIG_MAPS, going, last)
+        await place.cluster.delete(NAMESPACES, None, going)
+        try:
+            (unseen,) = await targets.observe(wanted(place.namespace, going, place.namespace))
+            assert unseen.barred == Barred(Reason.UNKNOWN, f"Namespace {going} is being deleted")
+        finally:
+            done = {"metadata": {"finalizers": None}}
+            await place.cluster.merge(Place(CONFIG_MAPS, going, "last"), done, manager="tests")

@@ -1,6 +1,7 @@
 """What a document rolls in a namespace, and why it leaves the rest alone."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -106,9 +107,45 @@ async def test_of_several_pods_the_busiest_speaks(place: Ground) -> None:
         (await place.workloads.list(place.namespace, labels=""))[0], "workspace"
     )
     place.node.busy.add(pods[1].name)
+    place.workspaces.forget(seconds=0)
     target = await place.target()
     assert target.busy
     assert isinstance(target.running, Known)
+
+
+async def test_work_that_begins_is_told_within_seconds_and_of_one_that_is_through_only_the_proof_is_kept(
+    place: Ground,
+) -> None:
+    await place.make(place.manifest())
+    now = 0.0
+    async with PodWorkspaces(place.cluster, url=place.node.url, clock=lambda: now) as place.workspaces:
+        first = await place.target()
+        place.node.busy.add("ws-1")
+        now = 4.9
+        assert (await place.target()).busy is False, "told moments ago"
+        now = 5.1
+        assert (await place.target()).busy is True
+        place.node.busy.clear()
+        now = 34.9
+        settled = await place.target(settled={first.id})
+        assert (settled.busy, settled.reports("0.1.5", CONTENT)) == (True, True)
+        assert (await place.target()).busy is False, "whoever is to be replaced is asked"
+        place.node.busy.add("ws-1")
+        now = 95.0
+        assert (await place.target(settled={first.id})).busy is True, "no proof is older than a minute"
+
+
+async def test_a_process_that_took_the_place_of_another_is_asked_at_once(place: Ground) -> None:
+    await place.make(place.manifest())
+    (workload,) = await place.workloads.list(place.namespace, labels="")
+    (pod,) = await place.workloads.pods(workload, "workspace")
+    await place.workspaces.report(pod, container="workspace")
+    assert place.workspaces.told(pod, container="workspace", seconds=60) is not None
+    for other in (replace(pod, restarts=1), replace(pod, container_id="another")):
+        assert place.workspaces.told(other, container="workspace", seconds=60) is None
+    assert place.workspaces.told(pod, container="another", seconds=60) is None
+    place.workspaces.forget(seconds=0)
+    assert place.workspaces.told(pod, container="workspace", seconds=60) is None
 
 
 async def test_hold_and_pin_are_read_from_the_workload_and_its_namespace(place: Ground) -> None:

@@ -1,7 +1,7 @@
 """What the tests of one object's loop begin with: a loop over a simulated world, watched."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,13 +27,23 @@ class Watched(SimulatedWorld):
     before: Do | None = None
     diary: list[tuple[float, str, str]] = field(default_factory=list)
     full_reads: list[float] = field(default_factory=list)
+    looks_take: float = 0.0
+    looks: list[tuple[float, frozenset[str]]] = field(default_factory=list)
+    """When each look began, and of which targets it needed only the proof."""
 
     async def observe(
-        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+        self,
+        document: WorkspaceRuntime,
+        *,
+        earlier: Observation | None,
+        record: bool = False,
+        settled: Collection[str] = (),
     ) -> Observation:
+        self.looks.append((seconds(), frozenset(settled)))
         if earlier is None:
             self.full_reads.append(seconds())
-        return await super().observe(document, earlier=earlier, record=record)
+        await asyncio.sleep(self.looks_take)
+        return await super().observe(document, earlier=earlier, record=record, settled=settled)
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
         name = type(action).__name__

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -90,8 +90,14 @@ class SimulatedWorld:
     last_seen: Observation | None = None
 
     async def observe(
-        self, document: WorkspaceRuntime, *, earlier: Observation | None, record: bool = False
+        self,
+        document: WorkspaceRuntime,
+        *,
+        earlier: Observation | None,
+        record: bool = False,
+        settled: Collection[str] = (),
     ) -> Observation:
+        del settled
         now = self.machine.observe(document)
         if earlier is None:
             self.last_seen = now
