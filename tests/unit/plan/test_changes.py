@@ -15,8 +15,8 @@ from controller.plan.changes import build_needed, change_of, changes_of, cure_of
 from controller.plan.changes.change import Change, Question
 from controller.plan.changes.labels import labels_of
 from controller.plan.full_builds import answered, last_full_build, released_before
+from tests.unit.simulator.box import BASE_NAME
 from tests.unit.simulator.ground import TEMPLATES, document, sha
-from tests.unit.simulator.machine import BASE_NAME
 from tests.unit.simulator.nouns import (
     AWAY,
     full_build,

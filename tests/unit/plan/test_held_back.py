@@ -12,8 +12,8 @@ from controller.model.record import HeldBack, ReleaseRecord
 from controller.model.template_record import FullBuild
 from controller.plan.preview import preview
 from controller.plan.state import Held, Stale, Unbuilt, Undelivered, Unproven, Unpublished, UpToDate, classify
+from tests.unit.simulator.box import parts_of
 from tests.unit.simulator.ground import sha
-from tests.unit.simulator.machine import parts_of
 from tests.unit.simulator.nouns import AWAY, inputs, record, target, template_record, verdict
 from tests.unit.simulator.shared import BASE, IMAGE, NEW, UNPUBLISHED, asked, planned, released, seen
 from tests.unit.simulator.virtual_time import NOON

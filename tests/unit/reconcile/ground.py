@@ -12,9 +12,9 @@ from controller.model.actions import Action
 from controller.model.observation import Observation
 from controller.reconcile.loop import Reconciler
 from controller.reconcile.result import Pass, Result
+from tests.unit.simulator.box import sha
 from tests.unit.simulator.ground import Life, life
 from tests.unit.simulator.life import MemoryStore, SimulatedWorld
-from tests.unit.simulator.machine import sha
 from tests.unit.simulator.virtual_time import now, seconds
 
 Do = Callable[[Action], Coroutine[Any, Any, None]]

@@ -9,7 +9,7 @@ from controller.model.errors import Terminal, Transient, Waiting
 from controller.reconcile.loop import REREAD_ALL_AFTER
 from controller.reconcile.result import Done, Stalled
 from tests.unit.reconcile.ground import drive, edit_source, failing, once, scene
-from tests.unit.simulator.machine import sha
+from tests.unit.simulator.box import sha
 from tests.unit.simulator.virtual_time import now, run
 
 

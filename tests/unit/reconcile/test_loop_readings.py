@@ -9,7 +9,7 @@ from controller.plan.state import Unproven
 from controller.reconcile.loop import REREAD_ALL_AFTER
 from controller.reconcile.result import Stalled
 from tests.unit.reconcile.ground import drive, once, scene
-from tests.unit.simulator.machine import sha
+from tests.unit.simulator.box import sha
 from tests.unit.simulator.virtual_time import run, seconds
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from controller.model.actions import Replace
 from controller.reconcile.result import Done, NotYet, Result, Stalled
+from tests.unit.simulator.box import BASE_NAME
 from tests.unit.simulator.ground import Event, Life, life
-from tests.unit.simulator.machine import BASE_NAME
 from tests.unit.simulator.shared import ECHO, FOLLOW, IMAGE, STRANGE, TELL
 from tests.unit.simulator.virtual_time import run, seconds
 

@@ -3,8 +3,9 @@
 from typing import Any
 
 from controller.api.v1alpha1 import WorkspaceRuntime
+from tests.unit.simulator.box import Box, image_id, sha
 from tests.unit.simulator.life import Event, Life, MemoryStore, SimulatedWorld
-from tests.unit.simulator.machine import Box, Machine, image_id, sha
+from tests.unit.simulator.machine import Machine
 from tests.unit.simulator.virtual_time import now, seconds
 
 TEMPLATES = ("echo", "greeter")

@@ -17,7 +17,8 @@ from controller.reconcile.loop import Reconciler
 from controller.reconcile.protocols import StoredObject
 from controller.reconcile.result import Pass, Result
 from controller.status.invariants import broken
-from tests.unit.simulator.machine import Machine, Steps
+from tests.unit.simulator.holdings import Steps
+from tests.unit.simulator.machine import Machine
 from tests.unit.simulator.virtual_time import now, seconds
 
 

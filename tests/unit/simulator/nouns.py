@@ -13,8 +13,8 @@ from controller.model.record_part import Artifact
 from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.target import Phase, Succession, Target
 from controller.model.template_record import FullBuild, TemplateInputs, TemplateRecord
+from tests.unit.simulator.box import image_id, parts_of
 from tests.unit.simulator.ground import TEMPLATES, sha
-from tests.unit.simulator.machine import image_id, parts_of
 from tests.unit.simulator.virtual_time import NOON
 
 AWAY = Unknown("it is away", datetime(2026, 5, 1, tzinfo=UTC))

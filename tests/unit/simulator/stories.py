@@ -10,8 +10,9 @@ from typing import Any
 
 from controller.model.actions import Action, Cascade, Replace
 from controller.reconcile.result import Done, Pass, Result
+from tests.unit.simulator.box import sha
 from tests.unit.simulator.ground import TEMPLATES, Box, Event, Life, life
-from tests.unit.simulator.machine import Machine, sha
+from tests.unit.simulator.machine import Machine
 from tests.unit.simulator.virtual_time import run, seconds
 
 _LONGEST_SECONDS = 24 * 3600.0

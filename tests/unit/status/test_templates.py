@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from controller.model.observed import Known
+from tests.unit.simulator.box import BASE_NAME
 from tests.unit.simulator.ground import TEMPLATES, sha
-from tests.unit.simulator.machine import BASE_NAME
 from tests.unit.simulator.nouns import (
     AWAY,
     full_build,
