@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 from aiohttp import web
 
+from builder.contract import PublishRun
 from tests.parts.index import Index
 
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse | None]]
@@ -68,6 +69,25 @@ def make_release(folder: Path, project: str, version: str = "0.1.0", *, salt: st
     sdist.write_bytes(gzip.compress(tar.getvalue(), mtime=0))
     return Made(
         folder, project, {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in (wheel, sdist)}
+    )
+
+
+def credentials_of(folder: Path, username: str, password: str) -> Path:
+    """Make the folder of a Secret."""
+    folder.mkdir()
+    (folder / "username").write_text(username + "\n")
+    (folder / "password").write_text(password + "\n")
+    return folder
+
+
+def given(made: Made, index: Index, credentials: Path | None, *, deadline: float = 20.0) -> PublishRun:
+    """Order the publication of a release, to be served within `deadline` seconds."""
+    return PublishRun(
+        files=(made.folder,),
+        upload_url=index.upload_url,
+        simple_url=index.simple_url,
+        deadline_seconds=deadline,
+        credentials=credentials,
     )
 
 

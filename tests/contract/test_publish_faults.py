@@ -5,6 +5,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,21 @@ from aiohttp import web
 from builder.contract import Outcome, PublishRun, Report
 from builder.problems import Refused, TryAgain
 from builder.verbs.publish import publish
-from tests.contract.publishing import Fault, Made, Proxy, make_release, on_page, on_upload, proxy_before
+from tests.contract import publishing
+from tests.contract.publishing import (
+    Fault,
+    Made,
+    Proxy,
+    credentials_of,
+    make_release,
+    on_page,
+    on_upload,
+    proxy_before,
+)
 from tests.parts.index import Index
 
 JSON_PAGE = "application/vnd.pypi.simple.v1+json"
+given = partial(publishing.given, deadline=5.0)
 
 
 @pytest.fixture
@@ -26,21 +38,7 @@ def made(tmp_path: Path) -> Made:
 
 @pytest.fixture
 def credentials(tmp_path: Path, pypiserver: Index) -> Path:
-    folder = tmp_path / "credentials"
-    folder.mkdir()
-    (folder / "username").write_text(pypiserver.username)
-    (folder / "password").write_text(pypiserver.password)
-    return folder
-
-
-def given(made: Made, index: Index, credentials: Path, *, deadline: float = 5.0) -> PublishRun:
-    return PublishRun(
-        files=(made.folder,),
-        upload_url=index.upload_url,
-        simple_url=index.simple_url,
-        deadline_seconds=deadline,
-        credentials=credentials,
-    )
+    return credentials_of(tmp_path / "credentials", pypiserver.username, pypiserver.password)
 
 
 async def told(run: PublishRun) -> tuple[str, str, float | None]:

@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from controller.clients.docker import DockerEngine
-from tests.parts.stand_in import StandIns, stand_ins
+from tests.parts.stand_in import StandInImage, StandIns, stand_ins
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +30,15 @@ async def host(engine: str) -> AsyncIterator[DockerEngine]:
     """The engine through our client."""
     async with DockerEngine(engine) as opened:
         yield opened
+
+
+@pytest.fixture
+def old_image(images: StandIns) -> StandInImage:
+    """What containers run."""
+    return images.image("1.0.0")
+
+
+@pytest.fixture
+def new_image(images: StandIns) -> StandInImage:
+    """What they get."""
+    return images.image("2.0.0")
