@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from builder.contract import candidate_tag
@@ -34,8 +33,7 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
     template = next(each for each in document.spec.templates if each.name == action.template)
     record = await parts.records.get(action.version)
     platform, _ = await parts.platforms(template.build)
-    image, digests = _image(template, record, action)
-    order = replace(order_of(document, template, record, image=image), digests=digests, platform=platform)
+    order = order_of(document, template, record, action, platform=platform)
     outcome = await parts.prover.prove(document.spec.registry, order)
     if isinstance(outcome, ProbePassed):
         delivered = _delivered(template, action.delivered) if action.delivered is not None else None
@@ -56,14 +54,6 @@ async def gate(parts: Parts, document: WorkspaceRuntime, action: Probe) -> str:
         lambda current: with_failed(current, template, action, outcome.told, cause, now=now),
     )
     return f"failed: {outcome.told}"
-
-
-def _image(template: Template, record: ReleaseRecord, action: Probe) -> tuple[str, frozenset[str]]:
-    """Return what to boot, and by which digests whoever boots it may call it."""
-    if action.delivered is not None:
-        return f"{template.image}@{action.digest}", frozenset({action.digest, action.delivered.image_id})
-    recorded = (record.templates if template.build.ours else record.shadows)[template.name]
-    return recorded.exact, recorded.digests
 
 
 def _raise_what_holds_no_version(record: ReleaseRecord, template: Template, outcome: ProbeFailed) -> None:
