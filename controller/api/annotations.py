@@ -19,6 +19,7 @@ from controller.api.names import (
     ANNOTATION_PIN_TARGETS,
     ANNOTATION_REBUILD,
     ANNOTATION_REQUESTED_AT,
+    ANNOTATION_RESUME,
     ANNOTATION_TAKE_OVER,
     GROUP,
 )
@@ -36,7 +37,12 @@ MEANINGS: Final[Mapping[str, str]] = {
     ANNOTATION_TAKE_OVER: "The object, as NAMESPACE/NAME, that is no more and whose package and moving tags this one owns now.",
     ANNOTATION_REQUESTED_AT: (
         "Any text, such as the time: another one than before has everything read anew and what failed tried again now. "
-        "`status.lastHandledReconcileAt` repeats it once that has begun."
+        "`status.lastHandledReconcileAt` repeats it once that has begun. A verdict stays."
+    ),
+    ANNOTATION_RESUME: (
+        "What `wsr resume` asks for: a version that may go on, and any text that names the request, such as the time, as in "
+        "`0.1.6 2026-01-31T12:00`. Its verdict Failed is lifted, what was held back is tried again, and moving tags that "
+        "somebody else moved are taken back. It is done once for each value, and `status.lastHandledResume` repeats it then."
     ),
 }
 """Every annotation of ours that this release acts on, as users read it."""
@@ -69,6 +75,7 @@ def checked(annotations: dict[str, str]) -> dict[str, str]:
     for template, request in requests(annotations).items():
         if not request.strip():
             raise FieldError(f"{template}: a request needs a name; write any text", ANNOTATION_REBUILD)
+    _check_resumption(annotations)
     taken_over = annotations.get(ANNOTATION_TAKE_OVER)
     if taken_over is not None and _OBJECT.fullmatch(taken_over) is None:
         raise FieldError(f"must be an object as NAMESPACE/NAME, got {taken_over!r}", ANNOTATION_TAKE_OVER)
@@ -87,6 +94,23 @@ def _check_reasons(annotations: Mapping[str, str]) -> None:
     for target, reason in held_targets(annotations).items():
         if not reason.strip():
             raise FieldError(f"{target}: {cure}", ANNOTATION_HOLD_TARGETS)
+
+
+def _check_resumption(annotations: Mapping[str, str]) -> None:
+    if ANNOTATION_RESUME not in annotations:
+        return
+    version = resumed_version(annotations)
+    if version is None:
+        raise FieldError("must begin with the version that may go on, as in 0.1.6", ANNOTATION_RESUME)
+    try:
+        checked_version(version)
+    except ValueError as error:
+        raise FieldError(str(error), ANNOTATION_RESUME) from None
+
+
+def resumed_version(annotations: Mapping[str, str]) -> str | None:
+    """Return the version that may go on again; None when none is named."""
+    return next(iter(annotations.get(ANNOTATION_RESUME, "").split()), None)
 
 
 def held_targets(annotations: Mapping[str, str]) -> Mapping[str, str]:

@@ -173,6 +173,8 @@ class Status(StatusPart):
     """The last versions that were asked for, newest first."""
     last_handled_reconcile_at: str | None = None
     """The last value of annotation `runtime.molecule.ai/requested-at` that was answered by looking anew."""
+    last_handled_resume: str | None = None
+    """The last value of annotation `runtime.molecule.ai/resume` that was taken up: the version goes on since then."""
 
     def condition(self, type_: str) -> Condition | None:
         """Return the condition of this type, or None."""

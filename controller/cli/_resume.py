@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from controller.api.conditions import Reason
 from controller.model.errors import NotFound, Terminal
 from controller.model.record import ReleaseRecord
 from controller.plan.delivery import deliveries
-from controller.plan.state import Absent, Blocked, Contested, Held, State, UpToDate, classify, outstanding_of
+from controller.plan.resumption import takeable
+from controller.plan.state import Absent, Blocked, Contested, Held, UpToDate, classify, outstanding_of
 from controller.plan.tags import Contest, given
 from controller.standalone.session import Session, open_session
 from controller.standalone.store import saved_status, status_is_of
@@ -53,7 +53,7 @@ async def _resumed(session: Session, record: ReleaseRecord) -> str:
     reached = classify(document, observation, session.history())
     told = {each.template for each in deliveries(document.spec, record, observation) if each.sent}
     waiting = sorted({*record.held_back, *told})
-    contests = _contests(reached)
+    contests = takeable(outstanding_of(reached).contests)
     now = datetime.now(UTC)
     if waiting or contests:
         await parts.amend(
@@ -66,11 +66,6 @@ async def _resumed(session: Session, record: ReleaseRecord) -> str:
         return f"Version {version} is not held; nothing was changed."
     await parts.amend(version, lambda current: current.resumed(now))
     return f"The next pass tries again what stopped {version}: {stalled.reason}."
-
-
-def _contests(state: State) -> tuple[Contest, ...]:
-    """Return the tags that may be taken by a word of this object's owner; those of another object are not."""
-    return tuple(each for each in outstanding_of(state).contests if each.reason != Reason.PUBLISHER_CONFLICT)
 
 
 def _told(version: str, waiting: Sequence[str], contests: Sequence[Contest]) -> str:

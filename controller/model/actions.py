@@ -227,6 +227,26 @@ class Judge:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Let `version` go on, as the object's annotation asks: what failed or was held back is tried again.
+
+    `told` says that somebody who was told to build an image is to be told again, `taken` are the moving tags that may be
+    taken from what they stand for.
+    """
+
+    version: str
+    request: str
+    reason: str
+    told: bool = field(default=False, compare=False)
+    taken: tuple[TagMove, ...] = field(default=(), compare=False)
+
+    @property
+    def key(self) -> str:
+        """Identity: a request is taken up once."""
+        return f"resume/{self.version}/{_digest(self.request)}"
+
+
+@dataclass(frozen=True, slots=True)
 class OldCandidate:
     """An image that was made on the way to a release, and that nothing needs any more.
 
@@ -261,7 +281,9 @@ class Prune:
         return f"prune/{self.version}"
 
 
-Action = Adopt | Package | Cascade | Probe | Tag | Publish | Dispatch | Replace | Promote | Judge | Prune
+Action = (
+    Adopt | Package | Cascade | Probe | Tag | Publish | Dispatch | Replace | Promote | Judge | Resume | Prune
+)
 
 
 def _digest(text: str) -> str:

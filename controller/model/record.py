@@ -89,6 +89,8 @@ class ReleaseRecord(RecordPart):
     verdict: Verdict | None = None
     resumed_time: Moment | None = None
     """Verdicts Failed, and notes of what was held back or of who was told, are void up to here."""
+    resume_requests: tuple[str, ...] = ()
+    """The requests to let this version go on that were taken up: none of them is ever done twice."""
 
     @property
     def failed(self) -> bool:
@@ -208,6 +210,10 @@ class ReleaseRecord(RecordPart):
             "resumed_time": time,
         }
         return self.model_copy(update=freed)
+
+    def taking_up(self, request: str) -> Self:
+        """Return the record with the note that a request to let it go on was taken up."""
+        return self.model_copy(update={"resume_requests": tuple(sorted({*self.resume_requests, request}))})
 
     def to_json(self) -> bytes:
         """Return the record as JSON whose bytes depend on its content only."""

@@ -42,6 +42,7 @@ def merged(one: ReleaseRecord, other: ReleaseRecord) -> ReleaseRecord:
             ),
             "published_time": published,
             "resumed_time": resumed,
+            "resume_requests": tuple(sorted({*one.resume_requests, *other.resume_requests})),
             "verdict": _verdict([one.verdict, other.verdict], resumed or _NEVER),
         }
     )

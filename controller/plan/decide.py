@@ -26,6 +26,7 @@ from controller.model.target import Target
 from controller.plan.delivery import answer_due, is_overdue
 from controller.plan.fleet import Fleet, may_go_now
 from controller.plan.prune import pruning
+from controller.plan.resumption import resumption
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -76,8 +77,12 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     `now` is aware UTC; `targets` and `records` are those of the same observation. The plan's actions are
     independent of each other: all of them may run together.
     """
+    request = resumption(document, state, records)
+    alone = request is not None and request.key not in progress.failures
     wanted = [*wanted_in(document, state), *begun_in(state, targets, progress)]
-    open_ = [action for action in wanted if action.key not in progress.in_flight]
+    # What it frees is another state, in which all else may not be wanted.
+    due = [*([request] if request else []), *([] if alone else wanted)]
+    open_ = [action for action in due if action.key not in progress.in_flight]
     failed = (
         *((action, progress.failures[action.key]) for action in open_ if action.key in progress.failures),
         *standing_in(document, state, now),
@@ -87,7 +92,7 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
     awaited = outstanding_of(state).deliveries
     retries += [time for each in awaited if (time := answer_due(each)) is not None and time > now]
-    idle = isinstance(state, UpToDate) and not wanted and state.outstanding.unread is None
+    idle = isinstance(state, UpToDate) and not due and state.outstanding.unread is None
     actions = (
         *_together(document, state, ready, progress),
         *(_pruning(document, progress, now, targets=targets, records=records) if idle else ()),

@@ -58,7 +58,7 @@ class Reconciler:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _tasks: dict[str, tuple[Action, asyncio.Task[str]]] = field(default_factory=dict)
     _attempts: Attempts = field(default_factory=Attempts)
-    _asked: tuple[int, str | None] = (-1, None)
+    _asked: tuple[int, str | None, str | None] = (-1, None, None)
     _resumed_time: datetime | None = None
     _observation: Observation | None = None
     _observed_time: datetime | None = None
@@ -163,7 +163,8 @@ class Reconciler:
             self._observation, self._settled = None, frozenset()
             self.anew()
         stored = await self.store.read()
-        asked = (stored.generation, stored.document.metadata.requested_at)
+        metadata = stored.document.metadata
+        asked = (stored.generation, metadata.requested_at, metadata.resume)
         if asked != self._asked:
             self._asked = asked
             self._attempts.forget()

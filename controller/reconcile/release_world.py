@@ -19,6 +19,7 @@ from controller.act.package import package
 from controller.act.promote import promote, tag
 from controller.act.prune import prune
 from controller.act.publish import publish
+from controller.act.resume import resume
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry import Registry
@@ -32,6 +33,7 @@ from controller.model.actions import (
     Promote,
     Prune,
     Publish,
+    Resume,
     Tag,
 )
 from controller.model.delivery import DeliveredImage
@@ -54,7 +56,9 @@ from controller.reconcile.readings import Readings
 from controller.reconcile.registries import Registries
 
 Records = Observed[Mapping[str, ReleaseRecord]]
-ReleaseAction = Adopt | Cascade | Dispatch | Judge | Package | Probe | Promote | Prune | Publish | Tag
+ReleaseAction = (
+    Adopt | Cascade | Dispatch | Judge | Package | Probe | Promote | Prune | Publish | Resume | Tag
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,8 @@ class ReleaseWorld:
                 return await promote(self.parts, document, action)
             case Judge():
                 return await judge(self.parts, document, action)
+            case Resume():
+                return await resume(self.parts, action)
             case Prune():
                 return await prune(self.parts.records, self.writing or self.parts.docker, document, action)
 

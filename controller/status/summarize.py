@@ -26,6 +26,7 @@ from controller.model.template_record import TemplateRecord
 from controller.plan.changes import changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
 from controller.plan.fleet import Fleet, sort_fleet
+from controller.plan.resumption import request_of
 from controller.plan.state import (
     Absent,
     Contested,
@@ -70,7 +71,13 @@ def summarize(scope: Scope, previous: Status, now: datetime) -> Status:
         held=scope.state.message if isinstance(scope.state, Held) else None,
         history=_history(scope, record, previous, now),
         last_handled_reconcile_at=scope.document.metadata.requested_at,
+        last_handled_resume=_resumed(scope, record, previous),
     )
+
+
+def _resumed(scope: Scope, record: ReleaseRecord | None, previous: Status) -> str | None:
+    done = record is not None and request_of(scope.document) in record.resume_requests
+    return scope.document.metadata.resume if done else previous.last_handled_resume
 
 
 def _record(scope: Scope) -> ReleaseRecord | None:

@@ -13,6 +13,7 @@ from controller.api.names import (
     ANNOTATION_HOLD,
     ANNOTATION_REBUILD,
     ANNOTATION_REQUESTED_AT,
+    ANNOTATION_RESUME,
     ANNOTATION_TAKE_OVER,
 )
 from controller.api.v1alpha1._base import Document, Name
@@ -28,7 +29,7 @@ class Metadata(Document):
     namespace: Name = "default"
     annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
     """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets`, `/rebuild`,
-    `/requested-at` and `/take-over`."""
+    `/requested-at`, `/resume` and `/take-over`."""
 
     @property
     def hold(self) -> str | None:
@@ -44,6 +45,15 @@ class Metadata(Document):
     def requested_at(self) -> str | None:
         """What names the last request to look anew now; None when there is none."""
         return self.annotations.get(ANNOTATION_REQUESTED_AT)
+
+    @property
+    def resume(self) -> str | None:
+        """What names the last request to let a version go on; None when there is none."""
+        return self.annotations.get(ANNOTATION_RESUME)
+
+    def resumes(self, version: str) -> bool:
+        """Whether that request is about this version."""
+        return annotated.resumed_version(self.annotations) == version
 
     @property
     def held_targets(self) -> Mapping[str, str]:

@@ -110,6 +110,8 @@ def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -
             '{"*": "x", "*": "y"}',
             "a template stands twice among *; keep one",
         ),
+        ("resume", " ", "must begin with the version that may go on, as in 0.1.6"),
+        ("resume", "0.01 again", "'0.01' is not normalised; write '0.1'"),
         (
             "hold-target",
             '{"ws-1": "x"}',

@@ -99,6 +99,7 @@ records = st.builds(
     published_time=st.none() | minutes.map(at),
     promoted=st.booleans(),
     resumed_time=st.none() | st.integers(-9, 5).map(at),
+    resume_requests=st.sets(st.sampled_from("xy")).map(lambda each: tuple(sorted(each))),
     verdict=st.none() | st.builds(verdict, st.sampled_from(["Good", "Failed"]), minutes),
 ).map(without_void_notes)
 

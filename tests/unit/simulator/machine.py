@@ -23,6 +23,7 @@ from controller.model.actions import (
     Prune,
     Publish,
     Replace,
+    Resume,
     Tag,
 )
 from controller.model.record import ReleaseRecord
@@ -65,6 +66,8 @@ class Machine(Sights, Building, Releasing, Replacing):
                 return self._promote(document, action)
             case Judge():
                 return self._judge(document, action)
+            case Resume():
+                return self._resume(document, action)
             case Prune():
                 return self._prune(document, action)
 

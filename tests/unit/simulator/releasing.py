@@ -4,7 +4,7 @@ from packaging.version import Version
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
-from controller.model.actions import Dispatch, Judge, Probe, Promote, Prune, Publish, Tag
+from controller.model.actions import Dispatch, Judge, Probe, Promote, Prune, Publish, Resume, Tag
 from controller.model.errors import Terminal, Transient
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
 from controller.model.record import Dispatched, ReleaseRecord
@@ -15,7 +15,7 @@ from tests.unit.simulator.holdings import Holdings, Steps
 
 
 class Releasing(Holdings):
-    """Probes, tags, publishes, tells others, promotes, judges and prunes."""
+    """Probes, tags, publishes, tells others, promotes, judges, resumes and prunes."""
 
     def _probe(self, document: WorkspaceRuntime, action: Probe) -> Steps:
         assert action.digest in self.images.values(), "probed an image that does not exist"
@@ -150,6 +150,15 @@ class Releasing(Holdings):
         yield 0.2
         self._judged(action.version, "Good", Reason.UP_TO_DATE, "every target has proven it")
         return f"{action.version} is the last known good"
+
+    def _resume(self, document: WorkspaceRuntime, action: Resume) -> Steps:
+        assert action.version == document.spec.version
+        yield 0.2
+        taken = action.taken
+        assert not any(self.records[action.version].failed and each for each in taken), "took a tag with it"
+        freed = self.records[action.version].resumed(self.now())
+        self.records[action.version] = freed.taking_up(action.request)
+        return f"what stopped {action.version} is tried again"
 
     def _prune(self, document: WorkspaceRuntime, action: Prune) -> Steps:
         assert self.fleet_has_proven(document, action.version), "pruned while there was work"
