@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from controller.api.status import Status, TemplateStatus
+from controller.cli._cluster import look_again, opened
+from controller.cli.options import Address
 from controller.cli.output import columns, print_facts
-from controller.model.errors import Terminal
+from controller.model.errors import Terminal, Transient
 from controller.settings import Settings
 from controller.standalone.store import object_folder, read_document, saved_status, status_is_of
 
 _WATCH_SECONDS = 0.5
+_WATCH_CLUSTER_SECONDS = 2.0
 
 
 def show(file: Path, *, output: str, watch: bool, state: Path | None, secrets: Path | None) -> None:
@@ -35,6 +40,31 @@ def show(file: Path, *, output: str, watch: bool, state: Path | None, secrets: P
         if current != shown:
             shown = current
             _print(shown, output)
+
+
+def show_of_cluster(address: Address, *, output: str, watch: bool) -> None:
+    """Do the same for an object in a cluster.
+
+    Raises:
+        Terminal: nothing is known of the object, or as `_cluster.opened`.
+        Transient: the cluster does not answer at the first look.
+    """
+    asyncio.run(_show_of_cluster(address, output, watch=watch))
+
+
+async def _show_of_cluster(address: Address, output: str, *, watch: bool) -> None:
+    async with opened(address) as (cluster, seen):
+        shown = seen.status
+        if seen.behind:
+            click.echo(seen.behind, err=True)
+        _print(shown, output)
+        while watch:
+            await asyncio.sleep(_WATCH_CLUSTER_SECONDS)
+            with suppress(Transient):  # it is asked again
+                now = (await look_again(cluster, seen)).status
+                if now != shown:
+                    shown = now
+                    _print(shown, output)
 
 
 def _require(found: Status | None, file: Path) -> Status:

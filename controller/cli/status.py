@@ -6,26 +6,45 @@ from pathlib import Path
 
 import click
 
-from controller.cli.options import FILE, SECRETS, STATE
+from controller.cli.options import CONTEXT, DOCUMENT, NAME, NAMESPACE, SECRETS, STATE, place_of
 from controller.cli.output import OUTPUT, Exit, fail
 from controller.model.errors import Problem
 
 
 @click.command()
-@FILE
+@NAME
+@DOCUMENT
+@NAMESPACE
+@CONTEXT
 @OUTPUT
 @click.option("--watch", is_flag=True, help="Print again whenever it changes, until interrupted.")
 @STATE
 @SECRETS
-def status(*, file: Path, output: str, watch: bool, state: Path | None, secrets: Path | None) -> int:
-    """Show the status that the last pass of `wsr run` wrote.
+def status(  # noqa: PLR0913 -- its options
+    *,
+    name: str | None,
+    file: Path | None,
+    namespace: str | None,
+    context: str | None,
+    output: str,
+    watch: bool,
+    state: Path | None,
+    secrets: Path | None,
+) -> int:
+    """Show the status that the last pass wrote: of NAME in a cluster, or with -f of `wsr run` on this machine.
 
-    Example: wsr status -f runtime.yaml -o json
+    NAME may be left out where the namespace has one object.
+
+    Example: wsr status molecule-runtime -n molecule -o json
     """
-    from controller.cli._status import show  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
+    from controller.cli import _status  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
 
+    place = place_of(file, name=name, namespace=namespace, context=context)
     try:
-        show(file, output=output, watch=watch, state=state, secrets=secrets)
+        if isinstance(place, Path):
+            _status.show(place, output=output, watch=watch, state=state, secrets=secrets)
+        else:
+            _status.show_of_cluster(place, output=output, watch=watch)
     except Problem as problem:
         return fail(problem)
     except KeyboardInterrupt:

@@ -13,7 +13,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 from kubernetes.aio.client import ApiClient, Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+from kubernetes.aio.config import (
+    ConfigException,
+    list_kube_config_contexts,
+    load_incluster_config,
+    load_kube_config,
+)
 
 from controller.clients._kube_errors import refused, translated
 from controller.clients._kube_objects import Call, Credentials, JsonObject
@@ -87,6 +92,13 @@ class KubeConnection:
             token=token or None,
             insecure=not configuration.verify_ssl,
         )
+
+    def namespace(self) -> str:
+        """Return the namespace of the kubeconfig's context; the usual one where it names none."""
+        contexts, current = list_kube_config_contexts(str(self._kubeconfig))  # type: ignore[no-untyped-call]  # the library types its models and not its connection
+        name = self._context or current["name"]
+        mine = next(each["context"] for each in contexts if each["name"] == name)
+        return str(mine.get("namespace") or "default")
 
     @property
     def _opened(self) -> ApiClient:

@@ -134,7 +134,7 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
         raise Terminal(
             Reason.INVALID,
             f"spec.targets.dockerHosts[0].endpoint is {endpoint}, and wsr rolls the containers of this machine's engine.",
-            fix="Write its socket, as unix:///var/run/docker.sock, or give the document to the operator of a cluster.",
+            fix="Write its socket, as unix:///var/run/docker.sock, or give the document to the operator of a cluster: of an object there, ask wsr status NAME -n NAMESPACE.",
         )
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(DockerEngine(endpoint, host=name))

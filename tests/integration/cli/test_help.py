@@ -50,6 +50,12 @@ def test_help_imports_nothing_that_only_the_work_needs(verb: str) -> None:
     [
         (["rollout"], "No such command 'rollout'"),
         (["run"], "Missing option '-f' / '--file'"),
+        (["plan"], "Only -f FILE can be previewed"),
+        (
+            ["status", "runtime", "-f", "x.yaml"],
+            "-f names a document of this machine; NAME, -n and --context",
+        ),
+        (["resume", "-n", "agents", "-f", "x.yaml"], "Give one of the two."),
         (["run", "-f", "x.yaml", "--fast"], "No such option '--fast'"),
         (["run", "-f", "x.yaml", "--wait", "10m"], "--until and --wait go with --once."),
         (
