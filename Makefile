@@ -63,7 +63,7 @@ timed-workspace-wheel:
 test-long: .venv/synced ## what test leaves out: soaks, outages of minutes, whole matrices
 	@$(BIN)/pytest -m long tests
 
-bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain, replace, gate, cascade, hook, rewrite, kubernetes or fleet; BENCH=FILE writes JSON
+bench: .venv/synced ## measure this machine against honest baselines; ONLY=chain, replace, gate, cascade, hook, rewrite, planner, kubernetes or fleet; BENCH=FILE writes JSON
 	@$(BIN)/python -m tests.bench $(if $(ONLY),--only '$(ONLY)') $(if $(BENCH),--report '$(BENCH)')
 
 lint: .venv/synced ## style, types and who imports whom

@@ -27,12 +27,15 @@ class ContainerState(enum.StrEnum):
     @property
     def has_process(self) -> bool:
         """Whether the engine keeps a process of it alive, or is about to start one again."""
-        return self in {ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING}
+        return self in _WITH_PROCESS
 
     @property
     def has_ended(self) -> bool:
         """Whether it had a process, which is gone."""
         return self in {ContainerState.EXITED, ContainerState.DEAD}
+
+
+_WITH_PROCESS: Final = frozenset({ContainerState.RUNNING, ContainerState.PAUSED, ContainerState.RESTARTING})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from types import MappingProxyType
 
 from controller.api.conditions import Reason
@@ -42,7 +43,7 @@ class LeftOut:
     reason: Reason
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Fleet:
     """The targets of an object, each in exactly one bucket."""
 
@@ -54,7 +55,7 @@ class Fleet:
     untouched: tuple[LeftAlone, ...]
     """Do not run it and are left alone: held, pinned, unsafe to recreate, of a template that has no image of it."""
 
-    @property
+    @cached_property
     def ours(self) -> tuple[Target, ...]:
         """All targets that are ours to move."""
         return (*self.up_to_date, *self.stale, *self.unproven)
@@ -64,12 +65,12 @@ class Fleet:
         """Targets of this object that do not run the release because they may not be touched."""
         return tuple(left for left in self.untouched if left.reason is not None)
 
-    @property
+    @cached_property
     def counted(self) -> tuple[Target, ...]:
         """Those of ours that total and budget count: a stopped one is updated without being started or counted."""
         return tuple(target for target in self.ours if counts(target))
 
-    @property
+    @cached_property
     def proven(self) -> tuple[Target, ...]:
         """Those of the counted that have proven the release from inside."""
         return tuple(target for target in self.up_to_date if counts(target))
@@ -178,7 +179,8 @@ def may_go_now(
     room = allowed(spec.rollout.max_unavailable, len(counted))
     room -= sum(1 for target in counted if target.id in down)
     under_way = Counter(engine_of(target) for target in in_flight)
-    waiting = [target for target in fleet.stale if target.id in ready - in_flight]
+    open_ = ready - in_flight
+    waiting = [target for target in fleet.stale if target.id in open_]
     idle = [target for target in waiting if target.in_transition or not target.busy]
     idle_under_way = any(target.id in in_flight and not target.busy for target in fleet.stale)
     chosen: list[Target] = []
