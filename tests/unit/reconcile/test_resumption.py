@@ -1,13 +1,14 @@
 """A version that failed goes on when the object's annotation asks for it: once for each value, and no other version with it."""
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 
-from controller.model.actions import Replace, Resume
-from controller.model.errors import Terminal, Transient
+from controller.model.actions import Action, Resume
+from controller.model.errors import Transient
 from controller.model.record import Verdict
-from tests.unit.reconcile.ground import Scene, drive, failing, scene
+from tests.unit.reconcile.ground import Scene, drive, scene
 from tests.unit.simulator.virtual_time import now, run
 
 
@@ -99,17 +100,21 @@ def test_what_its_owner_stopped_is_not_resumed_before_they_let_it_go(stop: str) 
     assert resumed(made) == 1
 
 
-def test_nothing_is_rolled_back_while_the_version_is_about_to_be_freed() -> None:
-    """The rollback is not begun in the pass in which the request is seen, and goes on where it cannot be noted."""
-    made = scene(before=failing(Resume, Transient("The registry is away"), Terminal("No", "No.", fix="x")))
+def test_nothing_is_rolled_back_before_the_request_is_taken_up_or_cannot_be() -> None:
+    async def slow(action: Action) -> None:
+        if isinstance(action, Resume):
+            await asyncio.sleep(5)
+            raise Transient("The registry is away")
+
+    made = scene(before=slow)
 
     def both() -> None:
         assert made.store.status.is_true("Ready")
-        made.world.diary.clear()
         fail(made, "0.1.1")()
         ask(made, "0.1.1")()
 
     run(drive(made, (300, lambda: made.edit(version="0.1.1")), (600, both), until=900))
-    kinds = [name for _, name, event in made.world.diary if event == "begins"]
-    assert kinds[0] == Resume.__name__
-    assert Replace.__name__ in kinds
+    back = [time for time in made.world.times("Replace", "begins") if time >= 600]
+    assert made.world.times("Resume", "begins")[0] == pytest.approx(600, abs=1)
+    assert min(back) == pytest.approx(605, abs=2)
+    assert made.world.machine.records["0.1.1"].failed
