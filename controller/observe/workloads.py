@@ -123,7 +123,7 @@ class _Reading:
             image=container.image if container else "",
             image_id=(digest_of(container.image) if container else None) or "",
             state=_state(workload, _staying(pods)),
-            running=await self._running(workload, pods),
+            running=await self._running(workload, pods, under_way=under_way),
             hold=self.held if self.held is not None else said.get(LABEL_HOLD),
             pin=said.get(LABEL_PIN),
             shape_unsafe=None if under_way else unsafe,
@@ -153,32 +153,43 @@ class _Reading:
             return None
         return Barred(Reason.IMAGE_CONTESTED, contested)
 
-    async def _running(self, workload: Workload, everything: Sequence[Pod]) -> Observed[RuntimeReport]:
-        """Return what stands for all pods: the first that cannot be asked, else the one that has most to do."""
+    async def _running(
+        self, workload: Workload, everything: Sequence[Pod], *, under_way: bool
+    ) -> Observed[RuntimeReport]:
+        """Return what stands for all pods: the first that cannot be asked, else the one that has most to do.
+
+        While it is rolled they are left to whoever rolls it: nothing is decided about it.
+        """
         pods = _staying(everything)
         if len(pods) < workload.replicas or not pods:
             because = f"; {why_missing(workload, everything)}" if workload.replicas else ""
             return Unknown(f"{len(pods)} of {workload.replicas} pods are there{because}", datetime.now(UTC))
         only_proof = workload.id in self.settled
-        said = await asyncio.gather(*(self._report(pod, only_proof=only_proof) for pod in pods))
+        told = [self._told(pod, only_proof=only_proof) for pod in pods]
+        silent = [pod for pod, each in zip(pods, told, strict=True) if each is None]
+        if silent and under_way:
+            return Unknown(f"pod {silent[0].name} has not proven itself yet", datetime.now(UTC))
+        asked = iter(await asyncio.gather(*map(self._ask, silent)) if silent else ())
+        said = [next(asked) if each is None else each for each in told]
         unknown = next((each for each in said if isinstance(each, Unknown)), None)
         if unknown is not None:
             return unknown
         known = [each for each in said if isinstance(each, Known)]
         versions = {(each.value.version, each.value.content_sha256) for each in known}
         if len(versions) > 1:
-            told = " and ".join(sorted(version for version, _ in versions))
-            return Unknown(f"its pods report {told}", datetime.now(UTC))
+            each_other = " and ".join(sorted(version for version, _ in versions))
+            return Unknown(f"its pods report {each_other}", datetime.now(UTC))
         return max(known, key=lambda each: (each.value.active_tasks or 0) + (each.value.queued_tasks or 0))
 
-    async def _report(self, pod: Pod, *, only_proof: bool) -> Observed[RuntimeReport]:
+    def _told(self, pod: Pod, *, only_proof: bool) -> Observed[RuntimeReport] | None:
+        """Return what is known of the workspace in a pod without asking it; None when it is to be asked."""
         if not pod.running:
             why = pod.waiting or "its container does not run"
             return Unknown(f"pod {pod.name}: {why}", datetime.now(UTC))
         seconds = _lasting(pod) if only_proof else _WORK_SECONDS
-        told = self.workspaces.told(pod, container=self.asked.container, seconds=seconds)
-        if told is not None:
-            return told
+        return self.workspaces.told(pod, container=self.asked.container, seconds=seconds)
+
+    async def _ask(self, pod: Pod) -> Observed[RuntimeReport]:
         async with self.turns:
             return await self.workspaces.report(pod, container=self.asked.container)
 

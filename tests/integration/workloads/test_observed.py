@@ -1,5 +1,6 @@
 """What a document rolls in a namespace, and why it leaves the rest alone."""
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from controller.clients.pods import PodWorkspaces
 from controller.model.container import ContainerState
 from controller.model.errors import Terminal
 from controller.model.observed import Known, Unknown
-from controller.model.workload import WorkloadKind
+from controller.model.roll import Marks, Roll
+from controller.model.workload import Pod, WorkloadKind
 from tests.parts.workloads import CONTENT, Ground, digest, reference
 
 
@@ -146,6 +148,31 @@ async def test_a_process_that_took_the_place_of_another_is_asked_at_once(place: 
     assert place.workspaces.told(pod, container="another", seconds=60) is None
     place.workspaces.forget(seconds=0)
     assert place.workspaces.told(pod, container="workspace", seconds=60) is None
+
+
+async def test_while_it_is_rolled_its_new_process_is_left_to_whoever_rolls_it(place: Ground) -> None:
+    await place.make(place.manifest())
+    (workload,) = await place.workloads.list(place.namespace, labels="")
+    begun = Roll(reference("0.1.5"), "0.1.6", CONTENT, (digest("0.1.6"),))
+    marks = Marks(place.owner, reference("0.1.6"), begun).annotations()
+    await place.workloads.set_image(workload, "workspace", reference("0.1.6"), annotations=marks)
+    for _ in range(200):
+        pods = [pod for pod in await _running_pods(place) if pod.image == reference("0.1.6")]
+        if pods:
+            break
+        await asyncio.sleep(0.1)
+    target = await place.target()
+    assert target.in_transition
+    assert isinstance(target.running, Unknown)
+    assert target.running.reason == f"pod {pods[0].name} has not proven itself yet"
+    await place.workspaces.report(pods[0], container="workspace")
+    assert (await place.target()).reports("0.1.6", CONTENT)
+
+
+async def _running_pods(place: Ground) -> list[Pod]:
+    (workload,) = await place.workloads.list(place.namespace, labels="")
+    pods = await place.workloads.pods(workload, "workspace")
+    return [pod for pod in pods if pod.running and not pod.deleting]
 
 
 async def test_hold_and_pin_are_read_from_the_workload_and_its_namespace(place: Ground) -> None:
