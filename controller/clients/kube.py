@@ -98,16 +98,25 @@ class KubeCluster(KubeConnection):
         return await self._ask(Call("GET", at.path(), f"read {at}"))
 
     async def list(
-        self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str = "",
+        fields: str = "",
+        kept: Callable[[JsonObject], JsonObject] = lambda found: found,
     ) -> Listed:
-        """Return all objects of a kind, in one namespace or all, narrowed by selectors as `kubectl` takes them."""
+        """Return all objects of a kind, in one namespace or all, narrowed by selectors as `kubectl` takes them.
+
+        `kept` is what to keep of each: of many, the whole of all may be more than there is memory for.
+        """
         call = Call("GET", resource.path(namespace), f"list {resource.plural} in {_where(namespace)}")
         query = {"labelSelector": labels, "fieldSelector": fields, "limit": str(_PAGE)}
         items: list[JsonObject] = []
         following = ""
         while True:
             answer = await self._ask(replace(call, query={**query, "continue": following}))
-            items += answer["items"]
+            items += map(kept, answer["items"])
             following = answer["metadata"].get("continue") or ""
             if not following:
                 return Listed(tuple(items), answer["metadata"]["resourceVersion"])

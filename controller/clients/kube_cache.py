@@ -11,6 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import aclosing, suppress
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from controller.clients._kube_slim import slim
@@ -123,7 +124,9 @@ class KubeCache:
         shelf = self._shelves[resource, namespace] = _Shelf(resource.kind)
 
         try:
-            async with aclosing(follow(self.cluster, resource, namespace, connected=shelf.connected)) as news:
+            keep = partial(slim, resource.kind)
+            changes = follow(self.cluster, resource, namespace, connected=shelf.connected, kept=keep)
+            async with aclosing(changes) as news:
                 async for each in news:
                     if isinstance(each, Listed):
                         shelf.replace(each)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 
 from controller.act.roll_workload import roll as roll_workload
 from controller.api.conditions import Reason
@@ -99,8 +100,13 @@ class ClusterTargets:
         reading = self._readings.get(version)
         if reading is None:
             reading = self._readings[version] = asyncio.create_task(parts.records.get(version))
-            reading.add_done_callback(lambda _: self._readings.pop(version))
+            reading.add_done_callback(partial(self._read, version))
         return await asyncio.shield(reading)
+
+    def _read(self, version: str, reading: asyncio.Task[ReleaseRecord]) -> None:
+        del self._readings[version]
+        if not reading.cancelled():
+            reading.exception()  # whoever asked for it may be gone
 
     async def _seen(
         self, namespace: str, asked: Asked, settled: Collection[str]

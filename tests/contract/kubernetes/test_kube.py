@@ -411,3 +411,15 @@ async def test_a_proxy_is_used_where_the_environment_names_one_for_the_server(
         async with KubeCluster(cluster.kubeconfig, context=cluster.context) as client:
             await client.list(NAMESPACES)
         assert not asked
+
+
+async def test_of_each_object_in_a_list_only_what_is_to_be_kept_is(
+    client: KubeCluster, namespace: str
+) -> None:
+    for name in ("one", "two"):
+        metadata = {"name": name, "labels": {"app": "ours"}}
+        await client.create(CONFIG_MAPS, namespace, {"metadata": metadata, "data": {"a": "1"}})
+    listed = await client.list(
+        CONFIG_MAPS, namespace, labels="app=ours", kept=lambda found: {"name": found["metadata"]["name"]}
+    )
+    assert listed.items == ({"name": "one"}, {"name": "two"})
