@@ -1,16 +1,15 @@
 """`wsr build`, as a person types it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.parts.typed import Ended, typed
 
-def wsr(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "wsr"), "build", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+def wsr(*arguments: str) -> Ended:
+    return typed("build", *arguments, cwd=Path("/"))
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.parts.typed import Ended, typed
 
 DOCUMENT = (
     "apiVersion: runtime.molecule.ai/v1alpha1\nkind: WorkspaceRuntime\n"
@@ -15,9 +15,8 @@ DOCUMENT = (
 PIN = "httpx\nmolecule-ai-workspace-runtime>=0.1.0  # moves\n"
 
 
-def bump(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [str(Path(sys.executable).parent / "wsr"), "bump", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)
+def bump(*arguments: str, cwd: Path) -> Ended:
+    return typed("bump", *arguments, cwd=cwd)
 
 
 @pytest.fixture

@@ -11,13 +11,23 @@ import pytest
 import yaml
 
 from tests.e2e.desk import Desk
+from tests.e2e.wsr import Ended
 from tests.parts.index import Index
 from tests.parts.leftovers import image_names
+from tests.parts.typed import typed
+
+
+class DeskHere(Desk):
+    """One whose verbs run to their end in this process."""
+
+    def wsr(self, verb: str, *more: str) -> Ended:
+        ended = typed(*self.arguments(verb, *more), cwd=self.folder)
+        return Ended(ended.returncode, ended.stdout, ended.stderr.rstrip("\n"), 0)
 
 
 @pytest.fixture
 def desk(engine: str, pypiserver: Index, docker_prefix: str, tmp_path: Path) -> Desk:
-    return Desk.lay_out(
+    return DeskHere.lay_out(
         tmp_path, prefix=docker_prefix, engine=engine, index=pypiserver, base_image="not needed"
     )
 

@@ -1,28 +1,11 @@
 """A bare repository with a clone, and `wsr release` run in the clone as a workflow would run it."""
 
-import contextlib
-import io
 import os
 import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
-from unittest import mock
 
-import pytest
-
-from controller.cli.main import main
-
-WSR = Path(sys.executable).parent / "wsr"
-
-
-class Ended(NamedTuple):
-    """How a command ended and what it said."""
-
-    returncode: int
-    stdout: str
-    stderr: str
+from tests.parts.typed import Ended, typed
 
 
 @dataclass
@@ -97,18 +80,8 @@ class Ground:
         return folder
 
     def release(self, *arguments: str, cwd: Path | None = None) -> Ended:
-        """`wsr release ARGUMENTS` in the clone: in this process, for forty starts of another would take a minute."""
-        out, err = io.StringIO(), io.StringIO()
-        with (
-            contextlib.chdir(cwd or self.folder),
-            mock.patch.dict(os.environ, self.given, clear=True),
-            mock.patch.object(sys, "argv", ["wsr", "release", *arguments]),
-            contextlib.redirect_stdout(out),
-            contextlib.redirect_stderr(err),
-            pytest.raises(SystemExit) as ended,
-        ):
-            main()
-        return Ended(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+        """`wsr release ARGUMENTS` in the clone."""
+        return typed("release", *arguments, cwd=cwd or self.folder, environment=self.given)
 
     def tag(self, *arguments: str) -> Ended:
         """`wsr release tag` with the index named, and ARGUMENTS."""

@@ -1,12 +1,12 @@
 """`wsr bump --push`: the version reaches the repository that an operator reads, as one commit of one file."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.integration.release.ground import WSR, Ground
+from tests.integration.release.ground import Ground
 from tests.parts.git_server import running_git_server
+from tests.parts.typed import Ended, typed
 
 DOCUMENT = (
     "apiVersion: runtime.molecule.ai/v1alpha1\nkind: WorkspaceRuntime\n"
@@ -14,11 +14,8 @@ DOCUMENT = (
 )
 
 
-def bump(ground: Ground, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [str(WSR), "bump", *arguments]
-    return subprocess.run(
-        command, cwd=cwd or ground.root, env=ground.given, capture_output=True, text=True, check=False
-    )
+def bump(ground: Ground, *arguments: str, cwd: Path | None = None) -> Ended:
+    return typed("bump", *arguments, cwd=cwd or ground.root, environment=ground.given)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """`wsr verify`, as a person or a CI types it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,17 +11,14 @@ from tests.bench.stock import runtime_requirements, stocked_index
 from tests.integration.verify.mini_runtime import mini_wheel
 from tests.parts.ground import REPOSITORY
 from tests.parts.servers import free_port
-
-WSR = Path(sys.executable).parent / "wsr"
-
-
-def wsr(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(WSR), "verify", *arguments], capture_output=True, text=True, check=False, timeout=120
-    )
+from tests.parts.typed import Ended, typed
 
 
-def test_the_runtime_of_this_repository_passes_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def wsr(*arguments: str) -> Ended:
+    return typed("verify", *arguments, cwd=Path("/"))
+
+
+def test_the_runtime_of_this_repository_passes_whole(tmp_path: Path) -> None:
     for version in ("0.1.0", "0.1.1"):
         package(
             PackageRun(
@@ -34,7 +29,6 @@ def test_the_runtime_of_this_repository_passes_whole(tmp_path: Path, monkeypatch
             )
         )
     [before], [wheel] = ((tmp_path / version).glob("*.whl") for version in ("0.1.0", "0.1.1"))
-    monkeypatch.chdir("/")
     with stocked_index(tmp_path / "index", address="127.0.0.1", requirements=runtime_requirements()) as index:
         before.rename(tmp_path / "index" / "packages" / before.name)
         done = wsr(str(wheel), "--index-url", index.simple_url, "--format", "json")
