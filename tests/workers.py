@@ -1,7 +1,7 @@
 """How tests are shared out to workers, processes that run side by side: what has a dear part in common stays together.
 
-Tests wait for parts, so that there is one worker more than processors; each makes the releases that its tests begin with,
-so that many more would make more of them than they save.
+Tests wait for parts, so that there is one worker more than processors; many more would start more parts of their own than
+they save. The releases that tests of the whole chain begin with are made once for all workers (`tests/e2e/scene.py`).
 """
 
 import os
@@ -17,7 +17,7 @@ _CLUSTER = (
     "tests/cluster/",
     "tests/contract/charts/test_installed",
     "tests/contract/charts/test_operator",
-    "tests/contract/images/test_our_images",
+    "tests/contract/images/test_images_in_pods",
     "tests/contract/kubernetes/",
     "tests/integration/jobs/",
     "tests/integration/probe/test_probe_pods",
@@ -27,15 +27,16 @@ _CLUSTER = (
     "tests/e2e/test_workloads",
 )
 """Where tests begin that need one: it takes a quarter of a processor even when it is idle."""
-_LONGEST_FIRST = ("e2e", "cluster", "adapters", "integration", "contract", "parts")
-"""The rest is cut into so many small pieces that all workers end at about the same time."""
+_THE_CLUSTER = "the cluster"
+_LONGEST_FIRST = (_THE_CLUSTER, "e2e", "adapters", "integration", "contract", "parts")
+"""What is one piece of work of a third of it all comes first; the rest is cut into so many small ones that all workers end at about the same time."""
 
 
 class SharedOut(LoadScopeScheduling):  # type: ignore[misc]  # its types are not known
     """A file, or all that needs a cluster, is one piece of work."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "the cluster" if nodeid.startswith(_CLUSTER) else nodeid.partition("::")[0]
+        return _THE_CLUSTER if nodeid.startswith(_CLUSTER) else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -56,5 +57,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _rank(nodeid: str) -> int:
-    suite = suite_of(nodeid)
+    suite = _THE_CLUSTER if nodeid.startswith(_CLUSTER) else suite_of(nodeid)
     return _LONGEST_FIRST.index(suite) if suite in _LONGEST_FIRST else len(_LONGEST_FIRST)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.cluster.cluster import Cluster
 from tests.e2e.operated import Operated, Operator, defined, operated, operator
-from tests.e2e.scene import Release, Scene, and_then, from_nothing
+from tests.e2e.scene import Release, Scene, and_then, from_nothing, kept
 from tests.parts.engine import OwnEngine, own_engine
 
 
@@ -56,17 +56,29 @@ def serving(cluster: Cluster, ground: Operated, tmp_path: Path) -> Iterator[Oper
 
 
 @pytest.fixture(scope="session")
+def releases(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "releases"
+
+
+@pytest.fixture(scope="session")
 def first_release(
-    engine: str, client: docker.DockerClient, base_image: str, tmp_path_factory: pytest.TempPathFactory
+    engine: str, client: docker.DockerClient, base_image: str, releases: Path
 ) -> Iterator[Release]:
-    folder = tmp_path_factory.mktemp("first")
-    with from_nothing(client, engine=engine, base_image=base_image, folder=folder) as release:
+    def make(folder: Path) -> Release:
+        return from_nothing(client, engine=engine, base_image=base_image, folder=folder)
+
+    with kept(releases, engine, client, make) as release:
         yield release
 
 
 @pytest.fixture(scope="session")
-def second_release(first_release: Release, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Release]:
-    with and_then(first_release, "0.1.1", tmp_path_factory.mktemp("second")) as release:
+def second_release(first_release: Release, releases: Path) -> Iterator[Release]:
+    def make(folder: Path) -> Release:
+        return and_then(first_release, "0.1.1", folder)
+
+    with kept(releases / "made" / "second", first_release.engine, first_release.client, make) as release:
         yield release
 
 

@@ -1,12 +1,14 @@
 """What a test of the whole chain starts from: a desk whose versions are released, made once and copied for each test."""
 
 import copy
+import json
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import docker
 
@@ -16,7 +18,9 @@ from tests.e2e.desk import TEMPLATES, Desk
 from tests.e2e.fleet import Fleet
 from tests.parts.engine import gateway
 from tests.parts.index import Index, running_pypiserver
+from tests.parts.shared import shared
 
+_FACTS, _RECORDS = "release.json", "records.tar"
 Images = dict[str, dict[str, str]]
 """Released images by version and template."""
 
@@ -89,6 +93,23 @@ class Release:
     records: bytes
     images: Images
 
+    @staticmethod
+    def is_in(folder: Path) -> bool:
+        """Whether one was saved there."""
+        return (folder / _FACTS).exists()
+
+    @classmethod
+    def load(cls, folder: Path, engine: str, client: docker.DockerClient) -> Self:
+        """The one that was saved there."""
+        facts = json.loads((folder / _FACTS).read_text())
+        desk, packages = Desk(folder / "desk", facts["prefix"]), folder / "index" / "packages"
+        return cls(engine, client, desk, packages, (folder / _RECORDS).read_bytes(), facts["images"])
+
+    def save(self, folder: Path) -> None:
+        """Save it beside its desk and its index, for other processes to load."""
+        (folder / _RECORDS).write_bytes(self.records)
+        (folder / _FACTS).write_text(json.dumps({"prefix": self.desk.prefix, "images": self.images}))
+
     @contextmanager
     def copied(self, folder: Path) -> Iterator[Scene]:
         """Give a copy: its own index, records, names and state. Images are shared; moving tags are as released."""
@@ -109,34 +130,55 @@ class Release:
 
 
 @contextmanager
-def from_nothing(
-    client: docker.DockerClient, *, engine: str, base_image: str, folder: Path
+def kept(
+    home: Path, engine: str, client: docker.DockerClient, make: Callable[[Path], Release]
 ) -> Iterator[Release]:
+    """A release that all workers of a run share: the first that needs it makes it, the last that leaves removes it.
+
+    `make` lays desk and index out in the folder that it is given. What is below `home` goes with the release.
+    """
+    folder = home / "made"
+
+    def start() -> None:
+        folder.mkdir()
+        make(folder).save(folder)
+
+    def end() -> None:
+        if Release.is_in(folder):
+            Fleet(engine, Release.load(folder, engine, client).desk.prefix, {}, client).close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    home.mkdir(exist_ok=True)
+    with shared(home, answers=lambda: Release.is_in(folder), start=start, end=end):
+        yield Release.load(folder, engine, client)
+
+
+def from_nothing(client: docker.DockerClient, *, engine: str, base_image: str, folder: Path) -> Release:
     """Release 0.1.0 with nothing there before: every image is a full build."""
     prefix = f"e2e{secrets.token_hex(3)}-"
-    packages = folder / "index" / "packages"
     try:
         with running_pypiserver(folder / "index", address=gateway(engine)) as index:
             desk = Desk.lay_out(
                 folder / "desk", prefix=prefix, engine=engine, index=index, base_image=base_image
             )
             desk.run()
-        yield Release(
+        packages = folder / "index" / "packages"
+        return Release(
             engine, client, desk, packages, _volume(client, desk.records), {"0.1.0": images_of(desk)}
         )
-    finally:
+    except BaseException:
         Fleet(engine, prefix, {}, client).close()
+        raise
 
 
-@contextmanager
-def and_then(release: Release, version: str, folder: Path) -> Iterator[Release]:
+def and_then(release: Release, version: str, folder: Path) -> Release:
     """Release one more version on a copy."""
     with release.copied(folder) as scene:
         scene.desk.bump(version)
         scene.desk.run()
         records = _volume(release.client, scene.desk.records)
         images = {**release.images, version: images_of(scene.desk)}
-        yield Release(release.engine, release.client, scene.desk, scene.packages, records, images)
+        return Release(release.engine, release.client, scene.desk, scene.packages, records, images)
 
 
 def images_of(desk: Desk) -> dict[str, str]:

@@ -1,6 +1,8 @@
 """The images of operator and builder, as users get them, in a registry of the tests."""
 
 import asyncio
+import fcntl
+from functools import lru_cache
 from pathlib import Path
 
 from builder.oci import Client, Platform, Reference
@@ -12,11 +14,16 @@ from tools.images.recipes import RECIPES, SUITE
 ARCHITECTURE = Platform.here().architecture
 
 
+@lru_cache
 def our_image(name: str, *, cache: Path | None = None) -> Image:
-    """An image by the name of its recipe; what it is made of is kept over runs, in `cache` alone if given."""
+    """An image by the name of its recipe; what it is made of is kept over runs, in `cache` alone if given, and read once in a run."""
     mmdebstrap = need("mmdebstrap", package="mmdebstrap")
     programs = Programs(uv(), mmdebstrap, f"deb {debian_mirror()} {SUITE} main")
-    return make_image(RECIPES[name], cache or cache_dir("images"), programs, architecture=ARCHITECTURE)
+    home = cache or cache_dir("images")
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another worker may be at the same layer
+        return make_image(RECIPES[name], home, programs, architecture=ARCHITECTURE)
 
 
 def push_our_image(name: str, registry: str) -> str:

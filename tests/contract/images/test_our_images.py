@@ -4,13 +4,12 @@ import json
 import subprocess
 import tarfile
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from builder.oci import sha256_digest
-from tests.cluster.cluster import Cluster
 from tests.parts.git_repository import GitRepository
 from tests.parts.our_images import our_image, push_our_image
 from tests.parts.registry import running_registry
@@ -23,13 +22,6 @@ BUILDER = "workspace-runtime-builder"
 BUILDAH = "workspace-runtime-buildah"
 MOST_MEGABYTES = {OPERATOR: 110, BUILDER: 75, BUILDAH: 85}
 """Compressed, as a node pulls them."""
-RESTRICTED = {
-    "runAsNonRoot": True,
-    "readOnlyRootFilesystem": True,
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
 
 
 @pytest.fixture(scope="module", params=RECIPES)
@@ -42,6 +34,7 @@ def name_of(image: Image) -> str:
     return next(name for name, recipe in RECIPES.items() if recipe.title == title)
 
 
+@cache
 def files_of(image: Image) -> dict[str, tarfile.TarInfo]:
     found: dict[str, tarfile.TarInfo] = {}
     for layer in image.layers:
@@ -118,36 +111,6 @@ def registry(tmp_path: Path) -> Iterator[str]:
 
 def test_pushing_what_a_registry_has_changes_nothing(registry: str) -> None:
     assert push_our_image(BUILDER, registry) == push_our_image(BUILDER, registry)
-
-
-RUN = {
-    OPERATOR: ["python", "-c", "import controller.cli.main, kubernetes.aio, os; print(os.getuid())"],
-    BUILDER: [
-        "python",
-        "-I",
-        "-c",
-        "import builder.verbs.package, builder.verbs.verify, os; print(os.getuid())",
-    ],
-}
-
-
-@pytest.mark.parametrize("name", RUN)
-def test_an_image_runs_in_a_restricted_namespace_with_a_root_that_cannot_be_written(
-    cluster: Cluster, namespace: str, name: str
-) -> None:
-    cluster.kubectl("label", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")
-    container: dict[str, Any] = {
-        "name": "it",
-        "image": push_our_image(name, cluster.registry),
-        "command": RUN[name],
-        "securityContext": RESTRICTED,
-    }
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "it"}}
-    cluster.apply({**pod, "spec": {"restartPolicy": "Never", "containers": [container]}}, namespace=namespace)
-    phase = "jsonpath={.status.phase}=Succeeded"
-    done = cluster.kubectl("-n", namespace, "wait", f"--for={phase}", "pod/it", "--timeout=60s", check=False)
-    log = cluster.kubectl("-n", namespace, "logs", "it").stdout
-    assert (done.returncode, log) == (0, "65532\n")
 
 
 CHECK_OUT = """\
