@@ -71,7 +71,7 @@ class Workspace:
             message["contextId"] = context
         return self.rpc("SendMessage", {"message": message, "configuration": configuration})
 
-    def until(self, holds: Callable[[], bool], seconds: float = 10.0) -> None:
+    def until(self, holds: Callable[[], bool], seconds: float = START_SECONDS) -> None:
         """Wait for something that the process does by itself."""
         deadline = time.monotonic() + seconds
         while not holds():

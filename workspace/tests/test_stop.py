@@ -52,7 +52,7 @@ def test_a_running_task_is_finished_and_answered_before_the_end(
         assert "streamed" in streamed.result()
         assert "TASK_STATE_COMPLETED" in streamed.result()
     assert task["artifacts"][0]["parts"][0]["text"] == "echo: kept my word"
-    assert workspace.process.wait(5) == 0
+    assert workspace.process.wait(20) == 0
     assert "Ignoring another SIGTERM" in workspace.log
     saved = read_snapshot(workspace)
     assert saved["openTasks"] == []
@@ -143,7 +143,7 @@ def test_a_blocked_event_loop_is_reported_wedged_and_still_stops_in_time(
     call = pool.submit(workspace.say, "block", "stuck")
     workspace.until(lambda: '"activeTasks":1' in workspace.ctl("status").stdout)
     assert '"state":"serving"' in workspace.ctl("status").stdout
-    workspace.until(lambda: '"state":"wedged"' in workspace.ctl("status").stdout, 5)
+    workspace.until(lambda: '"state":"wedged"' in workspace.ctl("status").stdout)
     assert '"activeTasks":1' in workspace.ctl("status").stdout
 
     begun = time.monotonic()

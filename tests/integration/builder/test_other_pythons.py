@@ -1,6 +1,7 @@
 """A package is proven by every Python on the machine that its metadata promise, and none is taken for one that is not."""
 
 import json
+import os
 import zipfile
 from pathlib import Path
 
@@ -157,9 +158,14 @@ def test_a_wheel_from_elsewhere_is_held_to_the_pythons_that_it_promises(
     assert findings(wheel) == [here, there.format("3.38")]
 
 
-def test_the_static_part_of_verify_takes_less_than_a_second_with_all_pythons(tmp_path: Path) -> None:
+def test_the_static_part_of_verify_takes_less_than_a_processors_second_with_all_pythons(
+    tmp_path: Path,
+) -> None:
     modules = {f"m{number}.py": "import os\n" + "x = [os.sep]\n" * 70 for number in range(60)}
     wheel = make_wheel(tmp_path, "1.0", files=modules).path
+    before = os.times()
     report = verify(VerifyRun(wheel=wheel, static=True))
+    after = os.times()
     assert report.outcome is Outcome.DONE
-    assert float(str(report.facts["seconds"])) < 1
+    # Of processors, its own and its children's: a clock would tell how busy the machine is.
+    assert sum(after[:4]) - sum(before[:4]) < 1

@@ -279,7 +279,7 @@ async def test_one_that_is_not_reached_any_more_is_not_blamed_for_its_silence(
     place: Place, cluster: Cluster
 ) -> None:
     with pod_proxy(cluster) as url:
-        order = replace(place.order(FAULT="never-ready"), start_deadline_seconds=3)
+        order = replace(place.order(FAULT="never-ready"), start_deadline_seconds=6)
         running = asyncio.create_task(replace(place, url=url).prove(order))
         await place.until_running("talker")
         await asyncio.sleep(1)  # its stand-in was told what to say, and it is asked for its card
