@@ -41,7 +41,13 @@ def test_a_template_does_on_its_framework_what_it_promises(name: str, tmp_path: 
     assert int(passed.group(1)) >= 10
 
 
-@pytest.mark.parametrize(("name", "framework"), FRAMEWORKS.items())
+@pytest.mark.parametrize(
+    ("name", "framework"),
+    [
+        pytest.param(name, framework, marks=[pytest.mark.long] if framework.startswith("@") else [])
+        for name, framework in FRAMEWORKS.items()
+    ],
+)
 def test_without_its_framework_a_template_fails(name: str, framework: str, tmp_path: Path) -> None:
     done = run_tests(name, tmp_path, "--maxfail=1", without=framework)
     assert done.returncode == 1, done.stdout[-6000:] + done.stderr[-2000:]

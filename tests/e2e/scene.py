@@ -140,6 +140,7 @@ def kept(
     folder = home / "made"
 
     def start() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         make(folder).save(folder)
 

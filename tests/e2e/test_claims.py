@@ -74,7 +74,7 @@ def test_a_version_that_ci_publishes_is_waited_for_and_rolled_out_as_soon_as_the
     )
     with urllib.request.urlopen(hook) as answer:  # noqa: S310 -- loopback
         assert answer.status == 202
-    running.until("adopt 0.1.1: because the index already serves this version", seconds=3)
+    running.until("adopt 0.1.1: because the index already serves this version", seconds=6)
     running.until("UpToDate")
     ended = running.interrupt()
     assert not ended.lines("package 0.1.1|Uploading|publish 0.1.1")
@@ -163,6 +163,7 @@ def record(scene: Scene, version: str) -> dict[str, object]:
     return found
 
 
+@pytest.mark.long
 def test_a_second_object_neither_publishes_a_package_nor_takes_a_tag_and_goes_on_with_what_the_first_one_publishes(
     first: Scene, second: Scene
 ) -> None:
@@ -291,6 +292,7 @@ def assert_nothing_is_mixed(scene: Scene, version: str) -> None:
     assert digest(image["image"]) == image["digest"]
 
 
+@pytest.mark.long
 def test_a_release_that_is_overtaken_while_it_waits_for_work_leaves_the_tags_to_the_newer_one(
     first: Scene, machine: Scene
 ) -> None:

@@ -56,16 +56,12 @@ def assert_blocked(scene: Scene, template: str, words: str) -> None:
     assert scene.fleet.names() == set(before)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("fault", "template", "words"),
     [
         (exits, "plain", "ended with exit code 1 before it was ready; its last words: a library is missing"),
-        pytest.param(
-            reports_another_version,
-            "plain",
-            "reports version '9.9.9' instead of '0.1.1'",
-            marks=pytest.mark.long,
-        ),
+        (reports_another_version, "plain", "reports version '9.9.9' instead of '0.1.1'"),
     ],
 )
 def test_a_candidate_that_does_not_boot_as_itself_is_stopped_before_publication(
@@ -95,8 +91,12 @@ def test_a_candidate_that_fails_its_turn_is_stopped_until_the_source_is_correcte
     scene.desk.run()
     scene.assert_all_run("0.1.1")
     assert scene.published() == ["0.1.0", "0.1.1"]
+    for template in scene.desk.status()["templates"]:
+        assert 0 < template["bootSeconds"] < 30
+        assert template["memoryBytes"] > 1_000_000
 
 
+@pytest.mark.long
 def test_an_agent_that_never_asks_its_model_is_stopped_unless_it_is_said_to_have_none(scene: Scene) -> None:
     desk = scene.desk
     desk.only("plain")

@@ -220,6 +220,7 @@ def test_who_cannot_be_told_or_does_not_answer_stops_nobody_else(
         spec["templates"][2]["build"]["dispatch"]["timeoutSeconds"] = 300
 
 
+@pytest.mark.long
 def test_a_delivered_image_that_is_deleted_is_told_and_the_next_one_taken_over(
     begun: tuple[Scene, Ci], github: GitHubApi
 ) -> None:
@@ -264,6 +265,7 @@ def test_a_delivered_image_that_is_deleted_is_told_and_the_next_one_taken_over(
     )  # others go on in its place, and try the next version on what is served as latest
 
 
+@pytest.mark.long
 def test_nothing_to_try_a_version_on_stops_its_publication_unless_that_is_allowed(
     scene: Scene, registry: str
 ) -> None:

@@ -41,7 +41,8 @@ def index_proxy(scene: Scene) -> Iterator[Proxy]:
         yield proxy
 
 
-@pytest.mark.parametrize("step", [pytest.param("StopOld", marks=pytest.mark.long), "AwaitProof"])
+@pytest.mark.long
+@pytest.mark.parametrize("step", ["StopOld", "AwaitProof"])
 def test_an_engine_that_goes_away_in_the_middle_of_a_replacement_loses_nothing(
     rollout: Scene, engine_proxy: Proxy, step: str
 ) -> None:

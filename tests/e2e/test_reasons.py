@@ -85,6 +85,7 @@ def test_a_request_makes_new_bytes_once_and_workspaces_follow_through_the_gate(s
     assert history[0]["Comment"].endswith("(Requested: nothing -> CVE-2026-1)")
 
 
+@pytest.mark.long
 def test_a_rebuild_that_fails_at_the_gate_leaves_what_runs_as_it_is(scene: Scene) -> None:
     desk = scene.desk
     desk.only("plain")
@@ -165,6 +166,7 @@ def remote(scene: Scene, registry: str, base_image: str) -> tuple[Scene, str]:
     return scene, base
 
 
+@pytest.mark.long
 def test_a_base_that_moved_in_its_registry_is_fetched_for_the_build(
     remote: tuple[Scene, str], base_image: str
 ) -> None:

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.scene import Scene
 from tests.parts.registry import running_registry
 from tests.parts.servers import free_port
@@ -14,6 +16,7 @@ def _said(scene: Scene, type_: str) -> tuple[str, str, str]:
     return condition["status"], condition["reason"], condition["message"]
 
 
+@pytest.mark.long
 def test_a_registry_that_takes_no_writes_is_named_with_the_cure_and_used_when_it_does(
     scene: Scene, tmp_path: Path
 ) -> None:

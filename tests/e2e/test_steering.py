@@ -3,6 +3,8 @@
 import threading
 import time
 
+import pytest
+
 from tests.e2e.scene import Scene
 
 
@@ -62,6 +64,7 @@ def test_an_object_that_is_suspended_or_held_is_left_alone_until_it_is_not(rollo
     rollout.assert_all_run("0.1.1")
 
 
+@pytest.mark.long
 def test_a_run_ends_and_says_so_where_only_targets_are_left_that_may_not_be_moved(rollout: Scene) -> None:
     desk, fleet = rollout.desk, rollout.fleet
     held, shared, free = rollout.populate("0.1.0", "plain-1", "plain-2", "plain-3")

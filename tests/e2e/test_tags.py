@@ -106,6 +106,7 @@ def test_an_image_is_called_a_candidate_and_nothing_else_until_it_has_passed(pla
     place.assert_promoted(version)
 
 
+@pytest.mark.long
 def test_an_early_version_moves_no_tags_but_those_that_are_for_it(place: Place) -> None:
     desk, registry = place.desk, place.of("plain")
     latest = registry.digest("latest")
@@ -262,6 +263,7 @@ def test_a_build_that_failed_and_stops_everything_is_tried_again_when_resumed(pl
     assert desk.wsr("resume").out == f"Version {version} is not held; nothing was changed.\n"
 
 
+@pytest.mark.long
 def test_a_rollback_brings_the_moving_tags_back(scene: Scene, registry: str) -> None:
     place = moved_to(registry, scene)
     desk, plain = place.desk, place.of("plain")

@@ -75,6 +75,7 @@ def test_a_version_that_the_index_serves_already_is_taken_over_without_its_sourc
     assert {file.name: file.stat().st_mtime_ns for file in rollout.packages.iterdir()} == files
 
 
+@pytest.mark.long
 def test_a_changed_template_waits_for_a_version_unless_it_may_rebuild_by_itself(scene: Scene) -> None:
     desk, fleet = scene.desk, scene.fleet
     workspace, other = scene.populate("0.1.0", "plain-1", "polite-1")
@@ -103,6 +104,7 @@ def test_a_changed_template_waits_for_a_version_unless_it_may_rebuild_by_itself(
     assert before[workspace.name].kept_by(after[workspace.name])
 
 
+@pytest.mark.long
 def test_a_run_can_be_told_to_stop_on_the_way(scene: Scene) -> None:
     desk = scene.desk
     desk.only("plain")

@@ -105,6 +105,7 @@ def test_one_edit_reaches_the_workspaces_of_a_cluster(
     )
 
 
+@pytest.mark.long
 def test_a_version_that_a_clusters_workspace_cannot_run_is_taken_back_everywhere(
     scene: Scene, cluster: Cluster, namespace: str, node: PlayedNode, registry: str
 ) -> None:

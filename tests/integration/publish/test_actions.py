@@ -211,6 +211,19 @@ async def test_a_record_of_another_wheel_than_was_decided_on_is_not_published(
     assert place.proxy.uploads == 0
 
 
+async def test_a_local_version_is_refused_before_anything_is_uploaded(place: Place, tmp_path: Path) -> None:
+    record = await place.record(make_release(tmp_path / "dist", place.project, "0.1.1"))
+    await place.parts.records.put(record.model_copy(update={"version": "0.1.1+here"}))
+    decided = replace(publication(record), version="0.1.1+here")
+    with pytest.raises(Terminal) as caught:
+        await publish(place.parts, place.document, decided)
+    assert (caught.value.reason, caught.value.message) == (
+        "PublishRefused",
+        "0.1.1+here is a local version, which no index takes.",
+    )
+    assert place.proxy.uploads == 0
+
+
 async def test_a_record_that_is_written_anew_during_the_upload_is_not_noted_as_public(
     place: Place, tmp_path: Path
 ) -> None:
