@@ -12,12 +12,12 @@ from pathlib import Path
 from builder.contract import immutable_tag
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
-from controller.clients.host_tags import let_host_follow
+from controller.clients.host_tags import let_hosts_follow
 from controller.clients.parts import Parts
 from controller.clients.registry_config import registry_access, secret_folders
 from controller.clients.runs import Run
 from controller.model.actions import Promote, Tag
-from controller.model.errors import Terminal, Transient
+from controller.model.errors import Problem, Terminal, Transient
 from controller.model.record import ReleaseRecord
 from controller.model.template_record import TemplateRecord
 
@@ -53,7 +53,7 @@ async def tag(parts: Parts, document: WorkspaceRuntime, action: Tag) -> str:
 
 
 async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> str:
-    """Move the templates' moving tags to the recorded images, there and on the host, and record that they were.
+    """Move the templates' moving tags to the recorded images, there and on the hosts, and record that they were.
 
     Raises:
         Terminal: PublisherConflict, when another object owns one of the tags.
@@ -75,8 +75,8 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
     tags = [(move.template, move.tag) for move in action.moves]
     back = action.version != document.spec.version
     if back:
-        # Once no tag of the registry names the failed version, nobody comes back for the host's.
-        await let_host_follow(parts, document, tags, used)
+        # Once no tag of the registry names the failed version, nobody comes back for the hosts'.
+        await _let_hosts_go_back(parts, document, tags, used)
     try:
         await _run(parts, document, key=action.key, moves=moves)
     except Terminal as refusal:
@@ -85,11 +85,26 @@ async def promote(parts: Parts, document: WorkspaceRuntime, action: Promote) -> 
             raise Transient(refusal.message) from refusal
         raise
     if not back:
-        await let_host_follow(parts, document, tags, used)
+        await let_hosts_follow(parts, document, tags, used)
     await parts.amend(
         action.version, lambda current: _promoted(current, action, used), wheel_sha256=record.wheel.sha256
     )
     return ", ".join(str(move["to"]) for move in moves)
+
+
+async def _let_hosts_go_back(
+    parts: Parts,
+    document: WorkspaceRuntime,
+    tags: Sequence[tuple[str, str]],
+    used: Mapping[str, TemplateRecord],
+) -> None:
+    """Let the hosts follow; one of other machines that does not must not keep the tags of all others at what failed."""
+    try:
+        await let_hosts_follow(parts, document, tags, used)
+    except Problem as problem:
+        if parts.engine is not None:
+            raise
+        parts.say(f"A host keeps its moving tags, which may name the version that failed: {problem}")
 
 
 def _promoted(record: ReleaseRecord, action: Promote, used: Mapping[str, TemplateRecord]) -> ReleaseRecord:

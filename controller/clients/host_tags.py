@@ -1,8 +1,10 @@
-"""The moving tags that a host has of its own beside those of the registry: new workspaces are created from them."""
+"""The moving tags that hosts have of their own beside those of the registry: new workspaces are created from them."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
@@ -11,23 +13,37 @@ from controller.model.errors import NotFound
 from controller.model.template_record import TemplateRecord
 
 
-async def let_host_follow(
+async def let_hosts_follow(
     parts: Parts,
     document: WorkspaceRuntime,
     tags: Iterable[tuple[str, str]],
     used: Mapping[str, TemplateRecord],
 ) -> None:
-    """Let the host's own moving tags, by template and tag, stand for the images in use by template.
+    """Let each host's own moving tags, by template and tag, stand for the images in use by template.
 
-    With an engine alone, or with none, there is nothing to do.
+    With an engine alone, or with none, there is nothing to do. All hosts have had their turn when one of them fails.
 
     Raises:
-        Transient, Terminal: the image is not there and could not be pulled.
+        Transient, Terminal: the image is not there and could not be pulled, or a host does not answer.
     """
-    if document.spec.registry.mode != "Remote" or parts.engine is None:
+    if document.spec.registry.mode != "Remote":
         return
+    moved = tuple(tags)
+    engines = parts.hosts if parts.engine is None else (parts.engine,)
+    hosts = (_let_follow(replace(parts, engine=engine), document, moved, used) for engine in engines)
+    for outcome in await asyncio.gather(*hosts, return_exceptions=True):
+        if outcome is not None:
+            raise outcome
+
+
+async def _let_follow(
+    parts: Parts,
+    document: WorkspaceRuntime,
+    tags: Iterable[tuple[str, str]],
+    used: Mapping[str, TemplateRecord],
+) -> None:
     templates = {template.name: template for template in document.spec.templates}
-    there = await parts.engine.images()
+    there = await parts.docker.images()
     for template_name, tag in tags:
         template = templates[template_name]
         name = f"{template.image}:{tag}"

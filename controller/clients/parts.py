@@ -29,6 +29,7 @@ class Parts:
     builder runs put their files (lost without harm), `checkouts` what they build from. `say` takes lines of progress.
     `waits` says what actions under way wait for, by their keys, and `news` is
     set whenever that changes. `switching` are the names whose old container a replacement of ours has begun to stop.
+    `hosts` are the engines of other machines whose containers are targets where `engine` is None.
     """
 
     engine: DockerEngine | None
@@ -43,6 +44,7 @@ class Parts:
     waits: dict[str, str] = field(default_factory=dict)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     switching: set[str] = field(default_factory=set)
+    hosts: tuple[DockerEngine, ...] = ()
 
     @property
     def docker(self) -> DockerEngine:

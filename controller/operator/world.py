@@ -152,8 +152,10 @@ async def open_world(
         runs = await stack.enter_async_context(_runs(document, around))
         checkouts = Checkouts(around.folder, around.folder / "checkouts", settings)
         stack.push_async_callback(checkouts.aclose)
+        hosts = await stack.enter_async_context(open_hosts(document, settings, withheld))
         parts = Parts(
             engine=None,
+            hosts=hosts.engines,
             index=index,
             records=records,
             runs=runs,
@@ -167,7 +169,6 @@ async def open_world(
         workspaces = await stack.enter_async_context(asking)
         cache = KubeCache(around.cluster)
         targets = ClusterTargets(cache, KubeWorkloads(cache), workspaces)
-        hosts = await stack.enter_async_context(open_hosts(document, settings, withheld))
         yield ClusterWorld(release_world(parts, opened), targets, hosts)
 
 

@@ -45,6 +45,11 @@ class HostTargets:
 
     hosts: Mapping[str, Host]
 
+    @property
+    def engines(self) -> tuple[DockerEngine, ...]:
+        """The engines of those that there is a way to."""
+        return tuple(host.engine for host in self.hosts.values() if isinstance(host.engine, DockerEngine))
+
     async def observe(self, document: WorkspaceRuntime) -> tuple[Target, ...]:
         """Return the targets of all hosts; one stands for those of a host that cannot be seen."""
         seen = await asyncio.gather(*(self._seen(document, host) for host in self.hosts.values()))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from controller.api.names import LABEL_MANAGED, NAMESPACE_ALLOWED_FROM
 from controller.api.status import Status
@@ -46,6 +46,13 @@ from tests.parts.servers import free_port
 EVENTS: Final = Resource("v1", "events", "Event")
 VERSIONS: Final = ("0.1.0", "0.1.1", "0.1.2")
 _ROOT: Final = Path(__file__).resolve().parents[2]
+
+
+class Releasing(Protocol):
+    """Records versions of an object, and returns the image of each."""
+
+    async def __call__(self, repository: str, publisher: str, *, named: str) -> dict[str, str]:
+        """See `release`."""
 
 
 async def release(repository: str, publisher: str, *, named: str) -> dict[str, str]:
@@ -287,11 +294,11 @@ def defined(cluster: Cluster) -> None:
 
 @asynccontextmanager
 async def operated(
-    cluster: Cluster, namespace: str, registry: str, *, inside: str = ""
+    cluster: Cluster, namespace: str, registry: str, *, inside: str = "", releasing: Releasing = release
 ) -> AsyncIterator[Operated]:
     """A namespace that lets its own objects in, with released versions; what every status said is checked at the end.
 
-    `inside` is what the operator and the document call the registry, if not as this machine does.
+    `inside` is what the operator and the document call the registry, if not as this machine does; `releasing` makes the versions.
     """
     async with (
         KubeCluster(cluster.kubeconfig, context=cluster.context) as client,
@@ -304,7 +311,7 @@ async def operated(
         path = f"t{secrets.token_hex(4)}"
         made = Operated(client, namespace, node, f"{called}/{path}")
         publisher = f"{namespace}/{made.name}"
-        made.released |= await release(f"{registry}/{path}", publisher, named=made.repository)
+        made.released |= await releasing(f"{registry}/{path}", publisher, named=made.repository)
         async with listening(made):
             yield made
 
