@@ -33,9 +33,9 @@ OWN_NOISE_SECONDS: Final = 1.0
 REREAD_ALL_AFTER: Final = timedelta(seconds=5)
 MANY_UNDER_WAY: Final = 16
 """With more, one end is little news and a pass is much work."""
-PAID_BACK: Final = 4.0
+PAID_BACK: Final = 10.0
 """How long ends are taken together then, in times of what the last pass took."""
-LONGEST_TOGETHER_SECONDS: Final = 2.0
+LONGEST_TOGETHER_SECONDS: Final = 5.0
 
 
 @dataclass(slots=True)

@@ -16,13 +16,13 @@ LOOK_SECONDS = 0.2
 
 @pytest.fixture
 def many(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    """Sixty targets that may all be replaced at once, and end one after the other, a tenth of a second apart."""
+    """Sixty targets that may all be replaced at once, and end one after the other, a fifth of a second apart."""
     monkeypatch.setattr("controller.plan.fleet.PER_HOST_LIMIT", FLEET)
     numbers = count()
 
     async def before(action: Action) -> None:
         if isinstance(action, Replace):
-            await asyncio.sleep(next(numbers) % FLEET / 10)
+            await asyncio.sleep(next(numbers) % FLEET / 5)
 
     made = scene(FLEET, before, rollout={"maxUnavailable": "100%", "drain": {"timeoutSeconds": 60}})
     made.world.looks_take = LOOK_SECONDS
@@ -37,21 +37,21 @@ def test_ends_of_many_are_taken_together_until_the_last_look_is_paid_back(many: 
         looks = [time for time, _ in many.world.looks if ends[0] < time < last_of_many]
         apart = [later - earlier for earlier, later in pairwise(looks)]
         assert len(apart) > 1
-        assert min(apart) >= LOOK_SECONDS * (1 + PAID_BACK)
+        assert min(apart) > LOOK_SECONDS * (1 + PAID_BACK) - 0.01
         few = [time for time, _ in many.world.looks if ends[-8] <= time <= ends[-1]]
         assert len(few) > 2, "ends of few are looked at at once"
 
     run(main())
 
 
-def test_no_end_waits_for_longer_than_two_seconds_however_long_a_look_takes(many: Scene) -> None:
+def test_no_end_waits_for_long_however_long_a_look_takes(many: Scene) -> None:
     async def main() -> None:
         many.world.looks_take = 4.0
         await once(many)
         ends = many.world.times("Replace", "ends")
         looks = [time for time, _ in many.world.looks]
         waited = [min(look for look in looks if look >= end) - end for end in ends]
-        assert max(waited) <= 4.0 + LONGEST_TOGETHER_SECONDS
+        assert max(waited) < 4.0 + LONGEST_TOGETHER_SECONDS + 0.01
 
     run(main())
 
@@ -71,7 +71,7 @@ def test_an_edit_does_not_wait_for_it(many: Scene) -> None:
         many.loop.look_anew()
         edited = seconds()
         await seen.wait()
-        assert seconds() - edited <= 2 * many.world.looks_take, "a look under way, and its own"
+        assert seconds() - edited < 2 * many.world.looks_take + 0.01, "a look under way, and its own"
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
@@ -86,15 +86,16 @@ def test_of_who_is_through_only_the_proof_is_asked_for_until_something_else_is_w
             many,
             (done + 100, many.wake.set),
             (done + 200, lambda: many.edit(version="0.1.1")),
-            (done + 300, many.loop.look_anew),
+            (done + 320, many.loop.look_anew),
             until=done + 400,
         )
         looks = many.world.looks
-        first = next(settled for time, settled in looks if time >= done)
+        first = next(settled for time, settled in looks if time > done - 0.01)
         assert first == every
-        assert next(settled for time, settled in looks if time >= done + 200) == frozenset()
-        assert next(settled for time, settled in looks if time >= done + 300) == frozenset()
-        during = [settled for time, settled in looks if done + 200 < time < done + 300]
+        # Sums of floating point numbers are not exact.
+        assert next(settled for time, settled in looks if time > done + 199.9) == frozenset()
+        assert next(settled for time, settled in looks if time > done + 319.9) == frozenset()
+        during = [settled for time, settled in looks if done + 201 < time < done + 319]
         assert any(frozenset() < settled < every for settled in during)
         assert during[-1] == every
 
