@@ -15,6 +15,7 @@ from tests.parts.our_images import our_image, push_our_image
 from tests.parts.registry import running_registry
 from tests.parts.ssh_server import running_ssh_server
 from tools.images.image import Image
+from tools.images.layers import Layer
 from tools.images.recipes import RECIPES, SITE
 
 OPERATOR = "workspace-runtime-operator"
@@ -34,10 +35,15 @@ def name_of(image: Image) -> str:
     return next(name for name, recipe in RECIPES.items() if recipe.title == title)
 
 
-@cache
 def files_of(image: Image) -> dict[str, tarfile.TarInfo]:
+    return _files_in(image.layers)
+
+
+@cache
+def _files_in(layers: tuple[Layer, ...]) -> dict[str, tarfile.TarInfo]:
+    """Each by its path; read once, which takes seconds."""
     found: dict[str, tarfile.TarInfo] = {}
-    for layer in image.layers:
+    for layer in layers:
         with tarfile.open(layer.file) as tar:
             found |= {member.name.removeprefix("./"): member for member in tar}
     return found
