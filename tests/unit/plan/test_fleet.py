@@ -97,6 +97,7 @@ def test_a_stopped_target_on_an_old_image_is_stale_and_not_counted() -> None:
     ("changes", "cause"),
     [
         ({"hold": "debugging"}, "held: debugging"),
+        ({"hold": ""}, "held"),
         ({"pin": "0.1.0"}, "pinned to 0.1.0"),
         ({"shape_unsafe": "linked to by ws-x"}, "linked to by ws-x"),
         ({"template": None, "template_unknown": "image of nobody"}, "image of nobody"),
@@ -173,9 +174,10 @@ def test_what_was_begun_comes_first_and_the_busy_last() -> None:
 def test_a_rollback_leaves_out_what_never_ran_the_failed_version() -> None:
     failed = record("0.1.2")
     runs_it, other = target("ws-1", "0.1.2"), target("ws-2", "0.1.0")
-    fleet = sorted_(runs_it, other, only_running=failed)
-    assert fleet.stale == (runs_it,)
-    assert fleet.ours == (runs_it,)
+    begun = target("ws-3", "0.1.0", succession=succession(Phase.PREPARED))
+    fleet = sorted_(runs_it, other, begun, only_running=failed)
+    assert fleet.stale == (begun, runs_it), "what was begun is ended, whatever it ran"
+    assert fleet.ours == fleet.stale
 
 
 # --- who may go now
@@ -266,6 +268,8 @@ def test_stopped_targets_and_crash_loops_cost_no_budget() -> None:
     stopped = old("ws-8", running=AWAY, state=ContainerState.EXITED)
     looping = old("ws-9", running=AWAY, state=ContainerState.RESTARTING)
     assert going(*many(2), stopped, looping, amount=1) == ["ws-0", "ws-8", "ws-9"]
+    first = old("a", running=AWAY, state=ContainerState.EXITED)
+    assert going(first, *many(2), amount=1) == ["a", "ws-0"]
 
 
 def test_what_an_interrupted_pass_left_down_is_finished_first_and_uses_the_budget() -> None:

@@ -30,6 +30,12 @@ async def test_one_that_does_not_answer_leaves_the_others_known() -> None:
     assert seen == {"slow": Unknown("it did not answer within 0.01 s", NOON), "quick": Known("x")}
 
 
+async def test_one_that_is_read_alone_is_not_waited_for_either() -> None:
+    async with asyncio.timeout(5):
+        seen = await Readings(seconds=0.01).value("source", _silent(), NOON)
+    assert seen == Unknown("it did not answer within 0.01 s", NOON)
+
+
 async def test_it_is_unknown_since_it_first_was_until_it_answers() -> None:
     readings = Readings(seconds=0.01)
     for now in (NOON, LATER):

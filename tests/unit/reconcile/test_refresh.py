@@ -84,6 +84,16 @@ def test_one_that_is_held_is_skipped_with_the_reason_and_one_whose_work_does_not
     assert took >= 60, "its drain was waited for"
 
 
+def test_one_that_does_not_come_up_is_not_recreated_and_says_why() -> None:
+    def prepare(whole: Life) -> None:
+        whole.world.machine.add(Box("ws-old", "echo", image_id=OLD))
+        whole.world.machine.bad_in_fleet.add(("0.1.0", "ws-old"))
+
+    done, _, _ = refreshed(prepare, everything)
+    assert (done.recreated, done.busy) == ((), ())
+    assert done.errors["docker/local/ws-old"].startswith("ws-old did not come up with 0.1.0")
+
+
 def test_an_image_that_cannot_be_had_is_failed_and_the_others_are_fetched() -> None:
     done, fetched, _ = refreshed(lambda _: None, everything, refused="echo")
     assert (done.pulled, done.failed, fetched) == (("greeter",), ("echo",), ["greeter"])
