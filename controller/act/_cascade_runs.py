@@ -29,14 +29,10 @@ _FULL_BUILD_SECONDS: Final = 7_200.0
 
 @dataclass(slots=True)
 class Outcomes:
-    """What became of templates: a run's result of those that have an image, and the cause of every other.
-
-    `away` is what the first run ended with, when it came far enough to leave results.
-    """
+    """What became of templates: a run's result of those that have an image, and the cause of every other."""
 
     made: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     failed: dict[str, Problem] = field(default_factory=dict)
-    away: Transient | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +55,7 @@ class CascadeRuns:
         outcomes = Outcomes()
         if not builds:
             return outcomes
-        results = await self._results(builds, outcomes)
+        results = await self._results(builds)
         needing = [each for each in builds if _needs_more(results.get(each.template, {}))]
         if needing and self.parts.runs.buildah is not None:
             names = {each.template for each in needing}
@@ -69,17 +65,15 @@ class CascadeRuns:
             self._take(results, outcomes)
         return outcomes
 
-    async def _results(
-        self, builds: Collection[TemplateBuild], outcomes: Outcomes
-    ) -> Mapping[str, Mapping[str, Any]]:
+    async def _results(self, builds: Collection[TemplateBuild]) -> Mapping[str, Mapping[str, Any]]:
+        """Have what can be done done; a run that ends early may still say of each template what became of it."""
         out = self.folder / "out"
         result = out / "result.json"
         await asyncio.to_thread(result.unlink, missing_ok=True)
         run = await self._run(builds, self.folder)
         try:
             await self.parts.runs.run(run, progress=self.parts.say)
-        except Transient as transient:
-            outcomes.away = transient
+        except Transient:
             if not await asyncio.to_thread(result.exists):
                 raise
         return await _read(result)

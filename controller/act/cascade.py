@@ -63,8 +63,6 @@ async def cascade(parts: Parts, document: WorkspaceRuntime, action: Cascade) -> 
         lambda current: with_templates(current, builds, made, held),
         wheel_sha256=record.wheel.sha256,
     )
-    if outcomes.away is not None:
-        raise outcomes.away
     if final := {name: cause for name, cause in failed.items() if name not in held}:
         raise PartlyFailed(final)
     lines = [f"{name}: {_told(result)}" for name, result in results.items()]
