@@ -37,6 +37,7 @@ class Reason(enum.StrEnum):
     PROMOTING = "Promoting"
     ROLLING_BACK = "RollingBack"
     DRAINING = "Draining"
+    SOAKING = "Soaking"
     # not yet begun, or an earlier stage is not through
     PENDING = "Pending"
     # somebody else builds the image

@@ -9,6 +9,13 @@ from typing import Final, Literal
 from controller.api.patterns import NAME_PATTERN
 from controller.api.strategies import BUILD_RULES, OURS, TEMPLATE_RULES
 from controller.api.v1alpha1.git import LOOPBACK_PATTERN, NOBODY_BY_SSH, PLAIN_HTTP
+from controller.api.v1alpha1.rollout import (
+    CHOOSES_ALL,
+    CHOOSES_NOTHING,
+    LAST_CHOOSES,
+    LAST_SOAKS,
+    NOT_MORE,
+)
 from controller.api.v1alpha1.source import NO_SOURCE, TWO_SOURCES
 from controller.api.v1alpha1.targets import TCP_WITHOUT_TLS, UNIX_WITH_TLS
 
@@ -35,6 +42,8 @@ LISTS: Final[Mapping[str, ListType]] = {
     "spec.targets.workloads": Keyed("name"),
     "spec.targets.workloads[].namespaces": "set",
     "spec.targets.dockerHosts": Keyed("name"),
+    "spec.rollout.waves": "atomic",
+    "spec.rollout.waves[].hosts": "set",
     "status.conditions": Keyed("type"),
     "status.templates": Keyed("name"),
     "status.stragglers": "atomic",
@@ -50,6 +59,7 @@ UNDEFAULTED: Final[Mapping[str, str]] = {
 UNCHECKED: Final[Mapping[str, str]] = {
     "spec.version": "two spellings of one PEP 440 version, as 1.0+01 and 1.0+1, and versionCeiling: versions have no order there",
     "spec.templates[].probe.resources.limits": "the least amounts (10m, 16Mi): quantities have no order in a pattern",
+    "spec.rollout.waves[].hosts": "that each is a host or namespace of targets: to compare the three lists costs too much",
     "metadata.annotations": "a rule sees no annotation",
 }
 """What the schema takes and the models refuse, with why. The operator says so in condition Stalled, reason Invalid."""
@@ -74,6 +84,11 @@ _GIT: Final = (
 _DIRECTORY: Final = "has(self.directory) && self.directory != ''"
 
 _PLATFORMS: Final = "has(t.build.platforms) && size(t.build.platforms) > 1"
+
+_NO_WAVES: Final = "!has(self.waves) || size(self.waves) == 0"
+_LAST: Final = "self.waves[size(self.waves) - 1]"
+_CHOOSES: Final = "has(w.selector) || has(w.percent) || (has(w.hosts) && size(w.hosts) > 0)"
+_PERCENTS: Final = "self.waves.filter(w, has(w.percent)).map(w, w.percent)"
 
 RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
     "": (
@@ -134,6 +149,36 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
         _rule(
             "!self.endpoint.startsWith('unix:') || !has(self.tlsSecretName)", UNIX_WITH_TLS, "tlsSecretName"
         ),
+    ),
+    "spec.rollout": (
+        _rule(
+            f"{_NO_WAVES} || self.waves.all(w, self.waves.exists_one(o, o.name == w.name))",
+            "a name stands twice; each entry needs its own",
+            "waves",
+        ),
+        _rule(
+            f"{_NO_WAVES} || self.waves.all(w, w.name == {_LAST}.name || {_CHOOSES})",
+            f"a wave {CHOOSES_NOTHING}",
+            "waves",
+        ),
+        _rule(
+            f"{_NO_WAVES} || !self.waves.exists(w, w.name == {_LAST}.name && ({_CHOOSES}))",
+            f"selector, hosts or percent {LAST_CHOOSES}",
+            "waves",
+        ),
+        _rule(
+            f"{_NO_WAVES} || {_LAST}.soakSeconds == 0",
+            f"soakSeconds {LAST_SOAKS}",
+            "waves",
+        ),
+        _rule(
+            f"{_NO_WAVES} || {_PERCENTS}.isSorted() && {_PERCENTS}.all(p, {_PERCENTS}.exists_one(q, q == p))",
+            f"percent {NOT_MORE}",
+            "waves",
+        ),
+    ),
+    "spec.rollout.waves[].selector": (
+        _rule("has(self.matchLabels) && size(self.matchLabels) > 0", CHOOSES_ALL),
     ),
     "spec.templates[]": tuple(_rule(rule.cel, rule.message, rule.field) for rule in TEMPLATE_RULES),
     "spec.templates[].build": (

@@ -47,6 +47,9 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     Reason.ROLLING: Meaning("Targets are being replaced."),
     Reason.PROMOTING: Meaning("The fleet has proven the version; moving tags and the verdict follow."),
     Reason.ROLLING_BACK: Meaning("A version failed, and targets return to the last good one."),
+    Reason.SOAKING: Meaning(
+        "All of a wave have proven the version, and the next wave begins when its `soakSeconds` are over."
+    ),
     Reason.DRAINING: Meaning("All targets that are left have work in progress, which is waited for."),
     Reason.PENDING: Meaning("An earlier stage is not through, or what it needs was not looked at."),
     Reason.AWAITING_DELIVERY: Meaning(

@@ -98,10 +98,14 @@ class TemplateStatus(StatusPart):
 class RolloutStatus(StatusPart):
     """Counts over all targets of the object."""
 
+    plan_hash: str | None = None
+    """The hash of what is rolled in which waves; a wave that was through with another one is not through with this."""
     wave: str = "everyone"
-    """Which targets go now."""
+    """Which targets go now, beside those of the waves before."""
     started_time: datetime | None = None
     """When the first of them went."""
+    wave_proven_time: datetime | None = None
+    """Since when all of the wave have proven it; the next one begins when they have soaked."""
     total: int = 0
     """Those that are ours to move and have a process; what is stopped is updated without being counted."""
     up_to_date: int = 0

@@ -58,7 +58,9 @@ def table(answer: Preview) -> list[str]:
     lines += [f"Would be missed: {text}" for text in answer.missing]
     lines.append(_publication(answer))
     lines.append(f"{len(answer.targets)} targets would be replaced, {len(answer.busy)} of them busy.")
-    lines += [f"  {target}{' (busy)' if target in answer.busy else ''}" for target in answer.targets]
+    for name, targets in answer.waves:
+        lines += [f"Wave {name}: {len(targets)} targets."] if len(answer.waves) > 1 else []
+        lines += [f"  {target}{' (busy)' if target in answer.busy else ''}" for target in targets]
     lines += [f"  {name} would be left alone: {why}" for name, why in answer.untouched]
     lines += [f"{old.image} would be deleted: {old.reason}" for old in answer.prunes]
     lines += [f"{name} is held or pinned, and no target is called so" for name in answer.unmatched]

@@ -10,14 +10,14 @@ from typing import Any
 from controller.api.v1alpha1 import Signing
 from controller.clients.signing import check
 from controller.model.errors import Terminal
-from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.fleet import sort_fleet
-from controller.plan.state import classify, outstanding_of
+from controller.plan.preview import wave_of
+from controller.plan.state import State, classify, outstanding_of
 from controller.settings import Settings
-from controller.standalone.session import Session, open_session
+from controller.standalone.session import open_session
 from controller.standalone.world import Needs
 
 
@@ -48,18 +48,19 @@ async def _why(name: str, file: Path, state: Path | None, secrets: Path | None) 
             )
         records = observation.records.value if isinstance(observation.records, Known) else {}
         target = _find(name, observation.targets.value)
-        facts = _facts(target, records, wanted=records.get(session.document.spec.version))
+        found = classify(session.document, observation, session.history())
+        wave = wave_of(session.document, observation, found, target)
+        facts = _facts(target, records, wanted=records.get(session.document.spec.version), wave=wave)
         release = _release(target, records)
         signing = session.document.spec.package.signing
         return facts | {
-            "contested": _contested(session, observation, target.template),
+            "contested": _contested(found, target.template),
             "provenance": _provenance(release, signing, session.world.parts.settings),
         }
 
 
-def _contested(session: Session, observation: Observation, template: str | None) -> list[str]:
+def _contested(state: State, template: str | None) -> list[str]:
     """Return what is said of each moving tag of a target's template that somebody else moved."""
-    state = classify(session.document, observation, session.history())
     return [each.message for each in outstanding_of(state).contests if each.template == template]
 
 
@@ -72,7 +73,7 @@ def _find(name: str, targets: tuple[Target, ...]) -> Target:
 
 
 def _facts(
-    target: Target, records: Mapping[str, ReleaseRecord], *, wanted: ReleaseRecord | None
+    target: Target, records: Mapping[str, ReleaseRecord], *, wanted: ReleaseRecord | None, wave: str
 ) -> dict[str, Any]:
     running = target.running.value if isinstance(target.running, Known) else None
     release = _release(target, records)
@@ -83,7 +84,7 @@ def _facts(
         "wheelSha256": release.wheel.sha256 if release else None,
         "image": target.image,
         **_image_facts(target, release),
-        "wave": "everyone",
+        "wave": wave,
         "running": {"version": running.version, "contentSha256": running.content_sha256} if running else None,
         "runningUnknown": target.running.reason if isinstance(target.running, Unknown) else None,
         "verdict": release.verdict.model_dump(mode="json", by_alias=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from controller.model.actions import Action
+from controller.model.wave import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,8 @@ class Plan:
     `failed` are wanted actions that did not succeed and may not be tried (yet), each with its failure. `superseded`
     are the keys of work under way that nobody wants any more and that may be cut off anywhere. `patience` is for how long
     it is worth waiting for somebody else, who alone can bring it on; None while something is to be done, under way, or
-    to be tried again at a known time.
+    to be tried again at a known time. `turn` is how far the waves of a version that is public have come; None where the document
+    names none.
     """
 
     actions: tuple[Action, ...]
@@ -49,3 +51,4 @@ class Plan:
     look_again: datetime
     superseded: frozenset[str] = frozenset()
     patience: timedelta | None = None
+    turn: Turn | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Self
 
 from controller.api.conditions import Reason
@@ -72,6 +73,8 @@ class Target:
     succession: Succession | None = None
     has_create_spec: bool = False
     """Whether its create specification is in its label; False for one that was never replaced by us."""
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """Those of the container, or of the workload."""
 
     @classmethod
     def unseen(cls, namespace: str, barred: Barred, running: Unknown) -> Self:

@@ -193,6 +193,7 @@ class _Reading:
             or (None if under_way else await self._unsafe(serving, inspection)),
             succession=succession,
             has_create_spec=CreateRecord.from_label(serving.labels.get(LABEL_CREATE_SPEC)) is not None,
+            labels=serving.labels,
         )
 
     def _same_process(self, inspection: Json) -> bool:

@@ -130,6 +130,7 @@ class _Reading:
             barred=self._barred(workload, container, marks),
             succession=_succession(marks) if under_way else None,
             has_create_spec=marks.owner is not None,
+            labels=workload.labels,
         )
 
     def _template(self, workload: Workload, container: Container | None) -> tuple[str | None, str | None]:

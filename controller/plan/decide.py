@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
+from controller.api.status import RolloutStatus
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.actions import (
     Action,
@@ -23,6 +24,7 @@ from controller.model.observed import Known, Observed, Unknown
 from controller.model.plan import Failure, Plan, Progress
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
+from controller.model.wave import Turn
 from controller.plan.delivery import answer_due, is_overdue
 from controller.plan.fleet import Fleet, may_go_now
 from controller.plan.prune import pruning
@@ -39,6 +41,7 @@ from controller.plan.state import (
     outstanding_of,
 )
 from controller.plan.wanted import begun_in, standing_in, targets_under_way, wanted_in
+from controller.plan.waves import turn_of
 
 PROBES_AT_ONCE = 8
 """Candidates booted at the same time: a boot is mostly one core's work, with waits for disk and engine in between."""
@@ -71,15 +74,17 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     *,
     targets: Observed[tuple[Target, ...]] = NO_TARGETS,
     records: Observed[Mapping[str, ReleaseRecord]] = NO_RECORDS,
+    rollout: RolloutStatus | None = None,
 ) -> Plan:
     """Return what may be done now for an object in `state`; actions under way or failed for good are left out.
 
-    `now` is aware UTC; `targets` and `records` are those of the same observation. The plan's actions are
+    `now` is aware UTC; `targets` and `records` are those of the same observation, `rollout` is how far it was said to be before. The plan's actions are
     independent of each other: all of them may run together.
     """
     request = resumption(document, state, records)
     alone = request is not None and request.key not in progress.failures
-    wanted = [*wanted_in(document, state), *begun_in(state, targets, progress)]
+    turn = _turn(document, state, records, rollout, now)
+    wanted = [*wanted_in(document, state, turn), *begun_in(state, targets, progress)]
     # What it frees is another state, in which all else may not be wanted.
     due = [*([request] if request else []), *([] if alone else wanted)]
     open_ = [action for action in due if action.key not in progress.in_flight]
@@ -92,9 +97,11 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
     awaited = outstanding_of(state).deliveries
     retries += [time for each in awaited if (time := answer_due(each)) is not None and time > now]
+    if turn is not None and turn.soaks_until is not None:
+        retries.append(turn.soaks_until)
     idle = isinstance(state, UpToDate) and not due and state.outstanding.unread is None
     actions = (
-        *_together(document, state, ready, progress),
+        *_together(document, state, ready, progress, turn),
         *(_pruning(document, progress, now, targets=targets, records=records) if idle else ()),
     )
     return Plan(
@@ -103,7 +110,23 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
         look_again=min([*retries, now + _pause(state, now)]),
         superseded=_superseded(document, state, wanted, progress),
         patience=None if actions or retries or progress.in_flight else _patience(document, state),
+        turn=turn,
     )
+
+
+def _turn(
+    document: WorkspaceRuntime,
+    state: State,
+    records: Observed[Mapping[str, ReleaseRecord]],
+    rollout: RolloutStatus | None,
+    now: datetime,
+) -> Turn | None:
+    if not isinstance(state, Released):
+        return None
+    known = records.value if isinstance(records, Known) else {}
+    # What cannot be read of one template now is no other plan for all.
+    record = known.get(state.record.version, state.record)
+    return turn_of(document.spec.rollout, record, state.fleet, rollout, now)
 
 
 def _pause(state: State, now: datetime) -> timedelta:
@@ -191,7 +214,11 @@ def _kind_and_version(key: str) -> tuple[str, str]:
 
 
 def _together(
-    document: WorkspaceRuntime, state: State, ready: list[Action], progress: Progress
+    document: WorkspaceRuntime,
+    state: State,
+    ready: list[Action],
+    progress: Progress,
+    turn: Turn | None,
 ) -> tuple[Action, ...]:
     """Return those of `ready` that may run beside each other and beside what is under way."""
     under_way = sum(1 for key in progress.in_flight if key.startswith("probe/"))
@@ -206,7 +233,11 @@ def _together(
             others = [action for action in ready if not isinstance(action, Replace)]
             replacements = {action.target: action for action in ready if isinstance(action, Replace)}
             in_flight = targets_under_way(progress)
-            chosen = may_go_now(document.spec, fleet, ready=frozenset(replacements), in_flight=in_flight)
+            begun = {target.id for target in fleet.stale if target.in_transition}
+            open_ = frozenset(
+                each for each in replacements if turn is None or turn.lets(each) or each in begun
+            )
+            chosen = may_go_now(document.spec, fleet, ready=open_, in_flight=in_flight)
             return (*others, *(replacements[target.id] for target in chosen))
         case _:
             return tuple(ready)

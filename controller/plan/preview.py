@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from controller.api.status import HistoryEntry
-from controller.api.v1alpha1 import WorkspaceRuntime
+from controller.api.v1alpha1 import Rollout, WorkspaceRuntime
 from controller.model.actions import OldCandidate
 from controller.model.observation import Observation
 from controller.model.observed import Known, Unknown
@@ -22,6 +22,7 @@ from controller.plan.prune import old_candidates
 from controller.plan.state import Absent, Blocked, Held, Released, State, Unproven
 from controller.plan.steering import unmatched
 from controller.plan.template_preview import TemplatePreview, preview_template
+from controller.plan.waves import EVERYONE, assigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Preview:
     state: str
     publish: bool
     templates: tuple[TemplatePreview, ...]
-    targets: tuple[str, ...]
+    waves: tuple[tuple[str, tuple[str, ...]], ...]
+    """The targets that would be replaced, by wave, in the order of the waves."""
     busy: tuple[str, ...]
     adopts: tuple[str, ...]
     untouched: tuple[tuple[str, str], ...]
@@ -54,13 +56,18 @@ class Preview:
     """How targets are replaced, as JSON."""
 
     @property
+    def targets(self) -> tuple[str, ...]:
+        """The targets that would be replaced, in the order of the waves."""
+        return tuple(target for _, targets in self.waves for target in targets)
+
+    @property
     def hash(self) -> str:
         """The SHA-256, in hex, of what would be built, by whom, published and rolled, and how; who is busy does not change it."""
         content = [
             self.version,
             self.publish,
             [(each.name, each.strategy, each.told, each.build, each.reason) for each in self.templates],
-            self.targets,
+            self.waves,
             self.rollout,
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -73,7 +80,7 @@ class Preview:
             "state": self.state,
             "publish": self.publish,
             "templates": [entry.to_json() for entry in self.templates],
-            "waves": [{"name": "everyone", "targets": list(self.targets)}],
+            "waves": [{"name": name, "targets": list(targets)} for name, targets in self.waves],
             "busy": list(self.busy),
             "adopts": list(self.adopts),
             "untouched": [{"name": name, "why": why} for name, why in self.untouched],
@@ -114,7 +121,9 @@ def preview(
             preview_template(document, template, observation, record, held=held)
             for template in document.spec.templates
         ),
-        targets=tuple(target.id for target in moves),
+        waves=_waves(
+            document, Rollout() if held else document.spec.rollout, moves, _ranked(observation, state)
+        ),
         busy=tuple(target.id for target in moves if target.busy),
         adopts=tuple(target.id for target in moves if not target.has_create_spec),
         untouched=untouched,
@@ -128,6 +137,32 @@ def preview(
         blocked=_blocked(state),
         yanked=isinstance(state, Absent) and state.release is not None and state.release.yanked,
         rollout=document.spec.rollout.model_dump_json(),
+    )
+
+
+def _ranked(observation: Observation, state: State) -> tuple[Target, ...]:
+    """Return the targets that percentages of waves count, before a version is public as far as they are known."""
+    if isinstance(state, Released):
+        return state.fleet.ours
+    return observation.targets.value if isinstance(observation.targets, Known) else ()
+
+
+def wave_of(document: WorkspaceRuntime, observation: Observation, state: State, target: Target) -> str:
+    """Return the name of the wave that `target` goes in."""
+    rollout = document.spec.rollout
+    others = (each for each in _ranked(observation, state) if each.id != target.id)
+    return assigned(rollout, (*others, target), document.spec.version)[target.id]
+
+
+def _waves(
+    document: WorkspaceRuntime, rollout: Rollout, moves: Sequence[Target], base: Sequence[Target]
+) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return who of `moves` goes in which wave; a rollback goes in none."""
+    waves = assigned(rollout, base, document.spec.version)
+    names = [wave.name for wave in rollout.waves] or [EVERYONE]
+    return tuple(
+        (name, tuple(target.id for target in moves if waves.get(target.id, names[-1]) == name))
+        for name in names
     )
 
 

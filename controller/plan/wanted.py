@@ -23,6 +23,7 @@ from controller.model.observed import Observed, Unknown
 from controller.model.plan import Failure, Progress
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
+from controller.model.wave import Turn
 from controller.plan.delivery import deliver, undelivered
 from controller.plan.fleet import Fleet, image_of, why_stale
 from controller.plan.state import (
@@ -42,8 +43,8 @@ from controller.plan.state import (
 )
 
 
-def wanted_in(document: WorkspaceRuntime, state: State) -> list[Action]:
-    """Return all that is to be done in `state`, whether or not it may go now."""
+def wanted_in(document: WorkspaceRuntime, state: State, turn: Turn | None = None) -> list[Action]:
+    """Return all that is to be done in `state`, whether or not it may go now; `turn` is how far its waves have come."""
     match state:
         case Blocked() | Contested() | UpToDate():
             return []
@@ -58,15 +59,15 @@ def wanted_in(document: WorkspaceRuntime, state: State) -> list[Action]:
         case Unpublished(record=record, untagged=untagged):
             return _publication(record, untagged)
         case Stale() | Unpromoted() | Undelivered():
-            return [*deliver(state.record, state.outstanding.deliveries), *_rest(state)]
+            return [*deliver(state.record, state.outstanding.deliveries), *_rest(state, turn)]
 
 
-def _rest(state: Stale | Unpromoted | Undelivered) -> Sequence[Action]:
+def _rest(state: Stale | Unpromoted | Undelivered, turn: Turn | None) -> Sequence[Action]:
     """Return what is to be done beside taking over what somebody else delivered."""
     reason = "every target has proven the release"
     match state:
         case Stale(record=record, fleet=fleet):
-            return _replacements(record, fleet)
+            return _replacements(record, fleet, turn=turn)
         case Unpromoted(record=record, templates=(), moves=()):
             images = sorted(image.identity for image in record.templates.values())
             return [Judge(record.version, reason, tuple(images))]
@@ -136,15 +137,28 @@ def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
     return actions
 
 
-def _replacements(record: ReleaseRecord, fleet: Fleet, *, reason: str | None = None) -> list[Action]:
+def _replacements(
+    record: ReleaseRecord, fleet: Fleet, *, reason: str | None = None, turn: Turn | None = None
+) -> list[Action]:
     return [
         Replace(
             target.id, record.version, target.template or "", image_id, reason or why_stale(target, record)
         )
         if (image_id := image_of(record, target.template)) is not None
+        and (turn is None or turn.lets(target.id) or not _began_another(target, record))
         else _ending(target)
         for target in fleet.stale
     ]
+
+
+def _began_another(target: Target, record: ReleaseRecord) -> bool:
+    """Whether a replacement by something else than `record` was begun: before its wave it ends with that, and goes no further."""
+    recorded = record.templates.get(target.template or "")
+    return (
+        target.in_transition
+        and target.succession is not None
+        and (recorded is None or target.succession.image_id not in recorded.digests)
+    )
 
 
 def begun_in(state: State, targets: Observed[tuple[Target, ...]], progress: Progress) -> list[Action]:

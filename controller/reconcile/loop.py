@@ -175,7 +175,13 @@ class Reconciler:
         progress = Progress(frozenset(self._tasks), self._attempts.failures, self.world.waits())
         now = self.clock()
         plan = decide(
-            stored.document, state, progress, now, targets=observation.targets, records=observation.records
+            stored.document,
+            state,
+            progress,
+            now,
+            targets=observation.targets,
+            records=observation.records,
+            rollout=stored.status.rollout,
         )
         starting = frozenset(action.key for action in plan.actions)
         announced = replace(progress, in_flight=progress.in_flight | starting)

@@ -28,13 +28,19 @@ def rolling(scope: Scope, fleet: Fleet) -> Verdict:
     """Return how far a rollout is, and what it waits for."""
     version = scope.document.spec.version
     text = f"{len(fleet.proven)} of {len(fleet.counted)} targets run {version}"
-    if fleet.stale and all(target.busy for target in fleet.stale):
-        names = listed([target.id for target in fleet.stale])
+    turn = scope.plan.turn
+    if turn is not None and turn.soaks_until is not None:
+        until = turn.soaks_until.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return Verdict("False", Reason.SOAKING, f"{text}; wave {turn.name} soaks until {until}.")
+    going = [target for target in fleet.stale if turn is None or turn.lets(target.id)]
+    if going and all(target.busy for target in going):
+        names = listed([target.id for target in going])
         return Verdict("False", Reason.DRAINING, f"{text}; work in progress is waited for: {names}.")
-    if fleet.stale:
-        stopped = sum(1 for target in fleet.stale if not counts(target))
+    if going:
+        stopped = sum(1 for target in going if not counts(target))
         rest = f"; {stopped} stopped to be updated" if stopped else ""
-        return Verdict("False", Reason.ROLLING, f"{text}{rest}.")
+        wave = f"; wave {turn.name} goes" if turn is not None else ""
+        return Verdict("False", Reason.ROLLING, f"{text}{rest}{wave}.")
     names = listed([target.id for target in fleet.unproven])
     return Verdict("Unknown", Reason.TARGETS_UNKNOWN, f"{text}; not reporting: {names}.")
 

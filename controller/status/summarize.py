@@ -63,7 +63,7 @@ def summarize(scope: Scope, previous: Status, now: datetime) -> Status:
         templates=tuple(
             _template(scope, template, record, previous) for template in scope.document.spec.templates
         ),
-        rollout=_rollout(scope, measured, previous, now) if measured else None,
+        rollout=_rollout(scope, measured, previous, now) if measured else _unmeasured(scope, previous),
         stragglers=_stragglers(scope, fleet, previous, now) if fleet else (),
         last_known_good=good.version
         if good
@@ -180,6 +180,7 @@ def _rollout(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> Rol
     same_version = previous.resolved_version == scope.document.spec.version
     moving = _fleet(scope.state)
     return RolloutStatus(
+        **_wave(scope, previous),
         started_time=started if started and same_version else (now if fleet.stale else None),
         total=len(fleet.counted),
         up_to_date=len(fleet.proven),
@@ -190,12 +191,30 @@ def _rollout(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> Rol
     )
 
 
+def _wave(scope: Scope, previous: Status) -> dict[str, Any]:
+    """Return which wave goes now; while nothing of it does, which one went before: all else of it can be seen."""
+    turn, before = scope.plan.turn, previous.rollout
+    if turn is not None:
+        return {"plan_hash": turn.plan_hash, "wave": turn.name, "wave_proven_time": turn.proven_time}
+    if not scope.document.spec.rollout.waves or before is None:
+        return {}
+    return before.model_dump(include={"plan_hash", "wave", "wave_proven_time"}, by_alias=False)
+
+
+def _unmeasured(scope: Scope, previous: Status) -> RolloutStatus | None:
+    """Return what stays known of a rollout in waves while nobody can say who runs what."""
+    before, wave = previous.rollout, _wave(scope, previous)
+    if before is None or not wave:
+        return None
+    return RolloutStatus(**wave, started_time=before.started_time, total=before.total, unknown=before.total)
+
+
 def _stragglers(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> tuple[Straggler, ...]:
     failures = {action.target: failure for action, failure in scope.plan.failed if hasattr(action, "target")}
     causes: dict[str, tuple[str, str]] = {}
     for target in fleet.stale:
         failure = failures.get(target.id)
-        causes[target.id] = (target.host, failure.message if failure else _why_stale(target))
+        causes[target.id] = (target.host, failure.message if failure else _why_stale(target, scope))
     for target in fleet.unproven:
         causes[target.id] = (target.host, f"has the image and has not reported{_because(target)}")
     for left in fleet.untouched:
@@ -208,10 +227,13 @@ def _stragglers(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> 
     )
 
 
-def _why_stale(target: Target) -> str:
-    if target.busy:
-        return "busy"
-    return f"is being replaced{_because(target)}" if target.in_transition else "waits for its turn"
+def _why_stale(target: Target, scope: Scope) -> str:
+    turn = scope.plan.turn
+    if target.in_transition:
+        return "busy" if target.busy else f"is being replaced{_because(target)}"
+    if turn is not None and not turn.lets(target.id):
+        return f"waits for wave {turn.waves[target.id]}"
+    return "busy" if target.busy else "waits for its turn"
 
 
 def _because(target: Target) -> str:

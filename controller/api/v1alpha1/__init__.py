@@ -19,7 +19,7 @@ from controller.api.v1alpha1.probe import (
     SecurityContext,
 )
 from controller.api.v1alpha1.registry import Pruning, Registry
-from controller.api.v1alpha1.rollout import Drain, Rollout
+from controller.api.v1alpha1.rollout import Drain, Rollout, Wave
 from controller.api.v1alpha1.source import Source
 from controller.api.v1alpha1.spec import Spec
 from controller.api.v1alpha1.targets import DockerHost, Selector, Targets, Workloads
@@ -53,6 +53,7 @@ __all__ = [
     "Spec",
     "Targets",
     "Template",
+    "Wave",
     "Workloads",
     "WorkspaceRuntime",
 ]

@@ -5,9 +5,23 @@ from __future__ import annotations
 import re
 from typing import Annotated, Final, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from controller.api.v1alpha1._base import Document, matched
+from controller.api.field_error import FieldError
+from controller.api.v1alpha1._base import Distinct, Document, Name, matched
+from controller.api.v1alpha1.targets import Selector
+
+LAST_CHOOSES: Final = (
+    "is for waves before the last, which takes the rest; remove it, or add a wave behind this one"
+)
+LAST_SOAKS: Final = (
+    "is for waves before the last: nothing waits behind that one; remove it, or add a wave behind this one"
+)
+CHOOSES_NOTHING: Final = (
+    "takes no target; name a selector, hosts or a percent, or put it last: the last wave takes the rest"
+)
+CHOOSES_ALL: Final = "takes every target; name a label in matchLabels"
+NOT_MORE: Final = "must be more than in the wave before: percentages count from the first wave on"
 
 _PERCENTAGE: Final = r"[1-9][0-9]?%|100%"
 
@@ -36,11 +50,65 @@ class Drain(Document):
     """Wait: leave it, report it, ask again later. Proceed: replace it, work is cut."""
 
 
+class Wave(Document):
+    """Some of the targets: each is in the first wave that takes it, by its labels, by its host or by the percentage."""
+
+    name: Name
+    """What the wave is called, as in `status.rollout.wave`."""
+    selector: Selector | None = None
+    """Takes the targets that carry all of these labels: those of the container, or of the workload."""
+    hosts: Annotated[list[Name], Field(max_length=50), Distinct] = []
+    """Takes the targets on these Docker hosts, and in these namespaces."""
+    percent: Annotated[int, Field(ge=1, le=99)] | None = None
+    """Takes so many of all targets that may be moved and run, waves before this one included: rounded down, at least 1. Which ones
+    follows from their names, and is the same for every version."""
+    soak_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
+    """How long the next wave waits once the last target of this one has proven the version."""
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it says which targets it takes."""
+        return self.selector is not None or bool(self.hosts) or self.percent is not None
+
+
 class Rollout(Document):
     """How fast and how careful targets are replaced."""
 
     max_unavailable: Amount = "25%"
     """How many targets may be down at a time; a percentage rounds down, at least 1."""
+    waves: Annotated[list[Wave], Field(max_length=20)] = []
+    """Which targets go first: a wave begins when all of the one before have proven the version, and have soaked. The last one
+    takes the rest. A wave that nobody is in is passed over; without waves all go at once, as far as `maxUnavailable` lets them."""
     drain: Drain = Drain()
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     """What happens to targets that already run a version which then failed on another one."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Rollout:
+        last = len(self.waves) - 1
+        percent = 0
+        for number, wave in enumerate(self.waves):
+            if wave.name in [each.name for each in self.waves[:number]]:
+                raise FieldError(
+                    f"{wave.name!r} stands twice; each entry needs its own", "waves", number, "name"
+                )
+            if number == last:
+                _check_last(wave, "waves", number)
+            elif not wave.chooses:
+                raise FieldError(CHOOSES_NOTHING, "waves", number)
+            if wave.selector is not None and not wave.selector.match_labels:
+                raise FieldError(CHOOSES_ALL, "waves", number, "selector")
+            if wave.percent is not None:
+                if wave.percent <= percent:
+                    raise FieldError(NOT_MORE, "waves", number, "percent")
+                percent = wave.percent
+        return self
+
+
+def _check_last(wave: Wave, *at: str | int) -> None:
+    chosen = {"selector": wave.selector, "hosts": wave.hosts, "percent": wave.percent}
+    for field, value in chosen.items():
+        if value:
+            raise FieldError(LAST_CHOOSES, *at, field)
+    if wave.soak_seconds:
+        raise FieldError(LAST_SOAKS, *at, "soakSeconds")

@@ -50,12 +50,24 @@ class Spec(Document):
                 "targets",
                 "workloads",
             )
+        self._check_hosts_of_waves()
         self._check_version()
         self._check_artifacts()
         for number, template in enumerate(self.templates):
             self._check_image(template, "templates", number)
             self._check_platforms(template.build, "templates", number, "build")
         return self
+
+    def _check_hosts_of_waves(self) -> None:
+        known = [host.name for host in self.targets.docker_hosts]
+        known += [name for each in self.targets.workloads for name in each.namespaces]
+        for number, wave in enumerate(self.rollout.waves):
+            for place, host in enumerate(wave.hosts):
+                if host not in known:
+                    raise FieldError(
+                        f"{host!r} is no host or namespace of targets; known are {', '.join(known)}",
+                        *("rollout", "waves", number, "hosts", place),
+                    )
 
     def _check_version(self) -> None:
         ceiling = self.package.version_ceiling

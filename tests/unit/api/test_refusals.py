@@ -25,7 +25,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
         (
             "rollout: {maxUnavailable: 2}",
             "rollout: {colour: red}",
-            "13: spec.rollout.colour: unknown field; known here: drain, maxUnavailable, onFailure",
+            "13: spec.rollout.colour: unknown field; known here: drain, maxUnavailable, onFailure, waves",
         ),
         (
             "build: {directory: more}",
@@ -34,8 +34,8 @@ def test_an_engine_has_images_of_one_platform() -> None:
         ),
         (
             "rollout: {maxUnavailable: 2}",
-            "rollout: {waves: [{name: canary}]}",
-            "13: spec.rollout.waves: unknown field; known here: drain, maxUnavailable, onFailure",
+            "rollout: {windows: []}",
+            "13: spec.rollout.windows: unknown field; known here: drain, maxUnavailable, onFailure, waves",
         ),
         (
             "build: {directory: more}",
@@ -52,6 +52,51 @@ def test_an_engine_has_images_of_one_platform() -> None:
                 "11: spec.templates[1].probe.memoryMegabytes: has another name now; write"
                 ' resources.limits.memory, as in "512Mi"'
             ),
+        ),
+        # waves
+        *(
+            (
+                "rollout: {maxUnavailable: 2}",
+                f"rollout: {{waves: [{waves}]}}",
+                f"13: spec.rollout.waves{message}",
+            )
+            for waves, message in (
+                (
+                    "{name: first}, {name: rest}",
+                    "[0]: takes no target; name a selector, hosts or a percent, or put it last: the last wave takes the rest",
+                ),
+                (
+                    "{name: first, percent: 5}",
+                    "[0].percent: is for waves before the last, which takes the rest; remove it, or add a wave behind this one",
+                ),
+                (
+                    "{name: rest, soakSeconds: 5}",
+                    (
+                        "[0].soakSeconds: is for waves before the last: nothing waits behind that one; remove it, or add a"
+                        " wave behind this one"
+                    ),
+                ),
+                (
+                    "{name: a, percent: 5}, {name: b, percent: 5}, {name: rest}",
+                    "[1].percent: must be more than in the wave before: percentages count from the first wave on",
+                ),
+                (
+                    "{name: a, percent: 5}, {name: a}",
+                    "[1].name: 'a' stands twice; each entry needs its own",
+                ),
+                (
+                    "{name: a, selector: {}}, {name: rest}",
+                    "[0].selector: takes every target; name a label in matchLabels",
+                ),
+                (
+                    "{name: a, hosts: [local, prod-1]}, {name: rest}",
+                    "[0].hosts[1]: 'prod-1' is no host or namespace of targets; known are local",
+                ),
+                (
+                    "{name: a, percent: 100}, {name: rest}",
+                    "[0].percent: must be at most 99, got the number 100",
+                ),
+            )
         ),
         # missing fields
         ("  source: {directory: workspace}\n", "", "4: spec.source: is required and missing"),

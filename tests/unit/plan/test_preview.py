@@ -238,3 +238,27 @@ def test_a_yanked_version_is_adopted_and_said() -> None:
     plan = shown(observation(record(), index=index), "0.1.1")
     assert (plan.state, plan.publish, plan.yanked) == ("Absent", False, True)
     assert "0.1.1 was yanked on the index, and would be adopted: exactly it is asked for." in table(plan)
+
+
+def test_targets_are_told_by_wave_before_and_after_the_version_is_public() -> None:
+    waves = [
+        {"name": "canary", "selector": {"matchLabels": {"ring": "canary"}}},
+        {"name": "everyone"},
+    ]
+    targets = Known((target("ws-1"), target("ws-2", labels={"ring": "canary"}), target("ws-3")))
+    for seen in (
+        observation(record(), targets=targets),
+        observation(record(), record("0.1.1"), targets=targets),
+    ):
+        plan = shown(seen, "0.1.1", rollout={"waves": waves})
+        assert plan.to_json()["waves"] == [
+            {"name": "canary", "targets": ["docker/local/ws-2"]},
+            {"name": "everyone", "targets": ["docker/local/ws-1", "docker/local/ws-3"]},
+        ]
+        assert table(plan)[-5:] == [
+            "Wave canary: 1 targets.",
+            "  docker/local/ws-2",
+            "Wave everyone: 2 targets.",
+            "  docker/local/ws-1",
+            "  docker/local/ws-3",
+        ]

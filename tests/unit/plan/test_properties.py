@@ -71,6 +71,7 @@ def boxes(draw: st.DrawFn) -> list[dict[str, Any]]:
             "crash_loops": draw(st.sampled_from([False, False, False, True])),
             "hold": draw(st.sampled_from([None, None, None, "mine"])),
             "pin": draw(st.sampled_from([None, None, None, "0.0.9"])),
+            "labels": draw(st.sampled_from([{}, {}, {"ring": "canary"}])),
             "shape_unsafe": draw(st.sampled_from([None, None, None, "linked to by ws-x"])),
             "work": [
                 (start, start + length)
@@ -161,6 +162,20 @@ def forget_one_image(machine: Machine) -> None:
         machine.delete(machine.images[reference])
 
 
+WAVES: list[list[dict[str, Any]]] = [
+    [],
+    [
+        {"name": "canary", "selector": {"matchLabels": {"ring": "canary"}}, "soakSeconds": 30},
+        {"name": "everyone"},
+    ],
+    [
+        {"name": "first", "percent": 30, "soakSeconds": 10},
+        {"name": "half", "percent": 60, "soakSeconds": 100},
+        {"name": "everyone"},
+    ],
+]
+
+
 @dataclass(frozen=True)
 class Scenario:
     boxes: list[dict[str, Any]]
@@ -189,6 +204,7 @@ scenarios = st.builds(
         {
             "maxUnavailable": st.sampled_from([1, 2, 3, "25%", "50%", "100%"]),
             "onFailure": st.sampled_from(["Rollback", "Pause"]),
+            "waves": st.sampled_from(WAVES),
             "drain": st.fixed_dictionaries(
                 {
                     "timeoutSeconds": st.sampled_from([5, 100]),

@@ -56,6 +56,9 @@ class Box:
     """Whether an annotation of the object holds it; what is seen of it does not tell."""
     pin: str | None = None
     shape_unsafe: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    proven_at: float = 0.0
+    """When its running process was proven, in seconds."""
     succession: Succession | None = None
     replacing: bool = False
 
@@ -96,6 +99,7 @@ class Box:
             pin=self.pin,
             shape_unsafe=self.shape_unsafe,
             succession=self.succession,
+            labels=self.labels,
         )
 
     def _report(self, now: float, state: ContainerState) -> Observed[RuntimeReport]:

@@ -13,6 +13,7 @@ from controller.model.record import ReleaseRecord, Verdict
 from controller.model.template_record import FullBuild, TemplateRecord
 from tests.unit.simulator.box import Box, sha
 from tests.unit.simulator.others import Others
+from tests.unit.simulator.waves import Waves
 
 T = TypeVar("T")
 Steps = Generator[float, None, str]
@@ -55,6 +56,7 @@ class Holdings:
     tasks_cut: int = 0
     """Only ever by `onTimeout: Proceed`."""
     others: Others = field(default_factory=Others)
+    waves: Waves = field(default_factory=Waves)
     ours: set[str] = field(default_factory=set)
     """Moving tags that were set here."""
     theirs: set[str] = field(default_factory=set)

@@ -23,6 +23,7 @@ class Replacing(Holdings):
         assert box.ours or box.succession, f"{box.name} must not be touched"
         if action.image_id is not None:
             self._direction(document, action, box)
+            self.waves.begins(document, action, box, self)
         box.replacing = True
         try:
             return (yield from self._replaced(document, action, box))
@@ -123,6 +124,7 @@ class Replacing(Holdings):
         box.image_id, box.succession, box.crash_loops = image, None, False
         if not box.stopped:
             box.version, box.content = record.version, record.content_sha256
+            box.proven_at = self.seconds()
 
     def _within_budget(self, document: WorkspaceRuntime) -> None:
         fleet = [box for box in self.boxes.values() if (box.ours or box.switching) and not box.stopped]

@@ -374,6 +374,33 @@ def _no_image_yet(stage: Stage) -> list[Event]:
     return [stage.at(60.0, first, lambda: stage.machine.deliver(template, None, edition=2))]
 
 
+_WAVES: dict[str, Any] = {
+    "rollout": {
+        "maxUnavailable": 2,
+        "waves": [
+            {"name": "canary", "selector": {"matchLabels": {"ring": "canary"}}, "soakSeconds": 600},
+            {"name": "half", "percent": 50, "soakSeconds": 120},
+            {"name": "everyone"},
+        ],
+    }
+}
+
+
+def _in_waves(stage: Stage) -> list[Event]:
+    stage.box(3).labels["ring"] = "canary"
+    return []
+
+
+def _canary_fails(stage: Stage) -> list[Event]:
+    stage.machine.bad_in_fleet.add(("0.1.1", "ws-3"))
+    return _in_waves(stage)
+
+
+def _superseded_in_a_wave(stage: Stage) -> list[Event]:
+    newer = "while the canary soaks, spec.version is edited to 0.1.2"
+    return [*_in_waves(stage), stage.at(60.0, newer, lambda: stage.whole.store.edit(version="0.1.2"))]
+
+
 _MAY_FAIL = {
     "templates": [
         {"name": "echo", "image": "ws/echo", "build": {"directory": "echo"}},
@@ -415,6 +442,16 @@ STORIES = {
     "allow-failure": Story("A template that fails and may is held back alone", _gate_fails, _MAY_FAIL),
     "untested": Story(
         "A template without any image to try the version on", _no_image_yet, _FOLLOW, before=_first_image
+    ),
+    "waves": Story("Eight targets in three waves, each with its soak", _in_waves, _WAVES, targets=8),
+    "waves-canary-fails": Story(
+        "A version that fails on the canary reaches nobody else", _canary_fails, _WAVES, targets=8
+    ),
+    "waves-superseded": Story(
+        "A newer version while the first one soaks goes through all waves itself",
+        _superseded_in_a_wave,
+        _WAVES,
+        targets=8,
     ),
     "one-busy": Story("A bump of eight targets, one of them busy for a minute", _one_busy, targets=8),
     "gate-failure": Story("A candidate that fails its turn is never published", _gate_fails),
