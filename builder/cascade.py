@@ -33,9 +33,10 @@ from builder.stages.layer import (
 )
 from builder.stores import Store, StoredImage
 from builder.wheel import Wheel
-from builder.workshop import FullBuildNeeded, Workshop
+from builder.workshop import BaseUnavailable, FullBuildNeeded, Workshop
 
 _UNUSABLE: Final = (
+    BaseUnavailable,
     BuildForbidden,
     BuildFailed,
     FullBuildMissing,

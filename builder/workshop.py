@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,13 +15,17 @@ from builder.derived import LayerReader
 from builder.engine import Engine
 from builder.inventory import Inventory
 from builder.login import credentials_of
-from builder.oci import NotFound, Reference
+from builder.oci import NotFound, Reference, Refused, Unauthorized
 from builder.remote_store import RemoteStore
 from builder.stages.image import FullBuild, build_image
 from builder.stages.inventory import take_inventory
 from builder.stages.layer import Compiler
 from builder.stores import Store, StoredImage
 from builder.wheel import Wheel
+
+
+class BaseUnavailable(Exception):  # noqa: N818 -- the reason it is reported with
+    """A registry refuses an image that a Dockerfile starts from; `str()` says which, and what the registry said."""
 
 
 class FullBuildNeeded(Exception):  # noqa: N818 -- the reason it is reported with
@@ -108,15 +113,16 @@ class NoWorkshop:
     stores: Callable[[str], RemoteStore]
 
     async def bases(self, template: Template, names: Sequence[str]) -> dict[str, str]:
-        """See `Workshop`."""
+        """See `Workshop`; raises BaseUnavailable for one that its registry refuses."""
         store = self.stores(template.platform)
         found: dict[str, str] = {}
         for name in names:
             try:
-                digest = await _digest(store, Reference.parse(name), template.bases.get(name, ""))
-            except (ValueError, NotFound):  # the build will say so
+                reference = Reference.parse(name)
+            except ValueError:  # an argument without a value: the build will say so
                 continue
-            found[name] = digest
+            with _served(name):
+                found[name] = await _digest(store, reference, template.bases.get(name, ""))
         return found
 
     async def look_into(self, image: StoredImage, store: Store) -> Inventory:
@@ -161,9 +167,19 @@ class BuildahWorkshop(NoWorkshop):
 
     async def _taken(self, remote: RemoteStore, name: str, digest: str) -> StoredImage:
         with self.buildah.folder() as folder:
-            base = await remote.lay_out(name, folder, digest=digest)
+            with _served(name):
+                base = await remote.lay_out(name, folder, digest=digest)
             await self.buildah.take(name, folder)
         return base
+
+
+@contextmanager
+def _served(base: str) -> Iterator[None]:
+    """Tell a registry that refuses an image from one that is away."""
+    try:
+        yield
+    except (NotFound, Unauthorized, Refused) as error:
+        raise BaseUnavailable(f"Its base {base} cannot be had: {error}") from error
 
 
 async def _digest(store: RemoteStore, base: Reference, wanted: str) -> str:

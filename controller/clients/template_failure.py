@@ -16,6 +16,10 @@ ELSEWHERE: Final = (
     "Build it where there is a Docker Engine (wsr run with the same registry.artifacts), or let its own repository do it"
     " with strategy Dispatch."
 )
+_BASE: Final = (
+    "Correct FROM in the template's Dockerfile, or its argument in build.args, or name a Secret that may read it in"
+    " registry.pullSecretName."
+)
 _NODES: Final = (
     "Allow it on the nodes: a seccomp profile that lets unshare pass (fullBuilds.seccompProfile of the chart), and a kernel"
     " with user namespaces for everybody."
@@ -29,6 +33,8 @@ def failure_of(template: str, error: Mapping[str, Any], *, log: Path) -> Problem
         return Transient(text, retry_after=error.get("retryAfterSeconds"))
     if error["reason"] == "RegistryUnauthorized":
         return unauthorized(text)
+    if error["reason"] == "BaseUnavailable":
+        return Terminal(Reason.BUILD_FAILED, text, fix=_BASE)
     if error["reason"] == FULL_BUILD_NEEDED:
         return Terminal(
             Reason.BUILD_FORBIDDEN, text, fix=f"Set fullBuilds.enabled in the operator's chart. {ELSEWHERE}"

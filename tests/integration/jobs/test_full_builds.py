@@ -1,6 +1,7 @@
 """A template built in full by a Job with Buildah: what an engine would have made of it, where the namespace lets it in."""
 
 import asyncio
+import contextlib
 import io
 import json
 import tarfile
@@ -11,9 +12,9 @@ import pytest
 
 from builder.contract import CascadeRun, Outcome
 from builder.oci import Client, Manifest, Platform, Reference
-from controller.clients.jobs import FullBuilds
+from controller.clients.jobs import FullBuilds, JobRuns
 from controller.clients.runs import Run
-from controller.model.errors import Terminal
+from controller.model.errors import Terminal, Transient
 from tests.cluster.cluster import Cluster
 from tests.integration.images.small import make_template, template_entry
 from tests.integration.jobs.ground import Ground
@@ -118,6 +119,34 @@ async def test_a_job_builds_a_dockerfile_as_an_engine_does_and_only_where_it_is_
         assert trace not in told, trace
     tags = await _tags(Reference.parse(image))
     assert {tag.partition("-")[0] for tag in tags} == {"candidate", "full"}
+
+
+async def test_a_base_that_its_registry_refuses_is_told_with_the_cure_and_one_that_is_away_is_tried_again(
+    ground: Ground, full_builds: FullBuilds
+) -> None:
+    ground.cluster.kubectl("label", "--overwrite", "namespace", ground.namespace, f"{LEVEL}=baseline")
+    template = make_template(ground.work / "template", dockerfile="ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\n")
+    image = f"{ground.cluster.registry_inside}/{ground.namespace}/echo"
+    wheel = make_wheel(ground.work / "wheel", "0.1.1")
+    jobs = ground.jobs(full_builds=full_builds)
+
+    missing = f"{ground.cluster.registry_inside}/base/nothing:1"
+    refused = await _error(ground, jobs, wheel, template_entry("echo", image, template, base=missing))
+    assert (refused["reason"], refused["transient"]) == ("BaseUnavailable", False)
+    assert refused["message"].startswith(f"Its base {missing} cannot be had: ")
+    assert "404" in refused["message"] or "not" in refused["message"]
+
+    away = f"{ground.cluster.registry_inside.rpartition(':')[0]}:1/base/python:3.11"
+    retried = await _error(ground, jobs, wheel, template_entry("echo", image, template, base=away))
+    assert (retried["reason"], retried["transient"]) == ("RegistryUnavailable", True)
+
+
+async def _error(ground: Ground, jobs: JobRuns, wheel: SmallWheel, entry: dict[str, Any]) -> dict[str, Any]:
+    """Why a template could not be built."""
+    with contextlib.suppress(Transient):
+        await jobs.run(_run(ground, wheel, entry, jobs.buildah), progress=ground.said.append)
+    result = json.loads((ground.work / "out" / "result.json").read_text())
+    return dict(result["templates"]["echo"]["error"])
 
 
 async def _contents(image: Reference, base: Reference) -> tuple[dict[str, Any], dict[str, bytes]]:

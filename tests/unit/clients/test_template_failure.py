@@ -46,6 +46,17 @@ def test_a_node_that_lets_no_user_namespace_be_made_is_told_with_what_to_allow()
     )
 
 
+def test_a_base_that_its_registry_refuses_is_for_whoever_wrote_from() -> None:
+    cause = failed(
+        "BaseUnavailable", "Its base r.example/python:3 cannot be had: r.example has no such manifest."
+    )
+    assert cause.reason == "BuildFailed"
+    assert str(cause) == (
+        "Template echo: Its base r.example/python:3 cannot be had: r.example has no such manifest. Correct FROM in the template's"
+        " Dockerfile, or its argument in build.args, or name a Secret that may read it in registry.pullSecretName."
+    )
+
+
 def test_credentials_that_a_registry_does_not_take_are_named_with_the_place_to_set_them() -> None:
     said = "The credentials for r.example are missing, wrong or not allowed to do this."
     cause = failed("RegistryUnauthorized", said)
