@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,10 @@ async def test_a_job_builds_a_dockerfile_as_an_engine_does_and_only_where_it_is_
         assert trace not in told, trace
     tags = await _tags(Reference.parse(image))
     assert {tag.partition("-")[0] for tag in tags} == {"candidate", "full"}
+    written = _written(ground, f"{ground.namespace}/echo")
+    assert {tag.partition("-")[0] for tag in written} == {"candidate", "full"}, (
+        "a killed run leaves no other tag"
+    )
 
 
 async def test_a_base_that_its_registry_refuses_is_told_with_the_cure_and_one_that_is_away_is_tried_again(
@@ -139,6 +144,12 @@ async def test_a_base_that_its_registry_refuses_is_told_with_the_cure_and_one_th
     away = f"{ground.cluster.registry_inside.rpartition(':')[0]}:1/base/python:3.11"
     retried = await _error(ground, jobs, wheel, template_entry("echo", image, template, base=away))
     assert (retried["reason"], retried["transient"]) == ("RegistryUnavailable", True)
+
+
+def _written(ground: Ground, repository: str) -> set[str]:
+    """The tags that manifests of a repository were ever stored under, as the registry's log tells."""
+    log = ground.cluster.own.folder("log") / "registry.log"
+    return set(re.findall(rf'"PUT /v2/{repository}/manifests/([^: ]+) ', log.read_text()))
 
 
 async def _error(ground: Ground, jobs: JobRuns, wheel: SmallWheel, entry: dict[str, Any]) -> dict[str, Any]:
