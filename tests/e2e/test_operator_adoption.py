@@ -9,8 +9,8 @@ from typing import Any, Final
 import yaml
 
 from tests.cluster.cluster import Cluster
-from tests.e2e.operated import Operated, Operator, condition
-from tests.parts.played_node import SCHEDULER
+from tests.e2e.operated import Operated, Operator, condition, eventually
+from tests.parts.played_node import SCHEDULER, TOKEN
 
 
 @dataclass(frozen=True)
@@ -165,4 +165,39 @@ async def test_whoever_made_a_workload_its_image_is_taken_over_once_and_who_sets
     await asyncio.gather(*(asyncio.to_thread(WAYS[way].again, owner) for way, owner in everybody.items()))
     await ground.until(lambda state: told(state) == expected)
     assert await ground.images() == dict.fromkeys(WAYS, "0.1.0"), "and then they are told, and not fought"
+    assert [line for line in serving.lines() if "error" in line] == []
+
+
+async def test_a_correction_follows_the_drain_and_where_a_hand_is_only_told_nothing_is_drained(
+    ground: Operated, serving: Operator, cluster: Cluster
+) -> None:
+    await ground.secret("control", use="control", hosts=f"{ground.namespace}.pod", token=TOKEN)
+    entry = {"name": "agents", "namespaces": [ground.namespace], "controlTokenSecretName": "control"}
+    rollout = {"maxUnavailable": "100%", "drain": {"timeoutSeconds": 120}}
+    await ground.workload("ws-1")
+    await ground.make("0.1.0", targets={"workloads": [entry]}, rollout=rollout)
+    await ground.until_ready("0.1.0")
+    await ground.edit(version="0.1.1")
+    await ground.until_ready("0.1.1")
+    before = len(ground.node.told)
+
+    ground.node.busy.add("ws-1")
+    image = f"workspace={ground.released['0.1.0']}"
+    await asyncio.to_thread(cluster.kubectl, "-n", ground.namespace, "set", "image", "deployment/ws-1", image)
+    state = await ground.until(lambda state: condition(state, "RolledOut")["reason"] == "ImageContested")
+    assert told(state)["ws-1"].startswith("kubectl-set set its image to ")
+    assert await ground.images() == {"ws-1": "0.1.0"}
+    assert ground.node.told[before:] == []
+
+    await ground.edit(targets={"workloads": [entry], "onDrift": "Correct"})
+    await ground.until(lambda state: condition(state, "RolledOut")["reason"] == "Draining")
+
+    async def drains() -> bool:
+        return [each.partition(" ")[0] for each in ground.node.told[before:]] == ["drain"]
+
+    await eventually(drains)
+    assert await ground.images() == {"ws-1": "0.1.0"}, "its work is waited for"
+    ground.node.busy.clear()
+    await ground.until_ready("0.1.1")
+    assert await ground.images() == {"ws-1": "0.1.1"}
     assert [line for line in serving.lines() if "error" in line] == []
