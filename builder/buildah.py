@@ -16,7 +16,7 @@ import stat
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -112,10 +112,11 @@ class Buildah:
             f"name {name}", "tag", pulled.stdout.decode().strip(), f"{base.name}:{base.tag or 'latest'}"
         )
 
-    async def build(self, build: FullBuild) -> str:
+    async def build(self, build: FullBuild, taken: Mapping[str, str]) -> str:
         """Build an image under `build.tag`, here alone; return what its history tells of us, before each step's command.
 
-        The bases must have been taken. What a step copies from other images is fetched as anybody may fetch it.
+        The bases must have been taken: `taken` are their digests here, by those that a Dockerfile may name them by, for of
+        an index only the image for the platform is here. What a step copies from other images is fetched as anybody may fetch it.
 
         Raises:
             BuildFailed: the Dockerfile is missing or a step of it failed.
@@ -126,7 +127,9 @@ class Buildah:
             raise BuildFailed(f"{build.directory} has no Dockerfile. Add one, or name another folder.")
         with _inputs(build) as inputs, self.folder() as folder:
             flags = written_configuration(build, folder, inputs=str(inputs))
-            (folder / "Dockerfile").write_text(with_run_flags(dockerfile.read_text(), flags))
+            (folder / "Dockerfile").write_text(with_run_flags(_renamed(dockerfile.read_text(), taken), flags))
+            arguments = {name: _renamed(value, taken) for name, value in build.build_args.items()}
+            build = replace(build, build_args=arguments)
             command = [*self._command, "build", *_OPTIONS, *build_options(build, folder)]
             build.log.parent.mkdir(parents=True, exist_ok=True)
             with build.log.open("wb", buffering=0) as log:
@@ -246,6 +249,12 @@ def _inputs(build: FullBuild) -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
+
+
+def _renamed(text: str, taken: Mapping[str, str]) -> str:
+    for named, here in taken.items():
+        text = text.replace(named, here)
+    return text
 
 
 def _last_line(ended: Finished) -> str:

@@ -156,7 +156,8 @@ class BuildahWorkshop(NoWorkshop):
         remote = _remote(store)
         await self.buildah.prepare()
         bases = [await self._taken(remote, *base) for base in build.bases.items()]
-        flags = await self.buildah.build(build)
+        taken = {named: base.digest for named, base in zip(build.bases.values(), bases, strict=True)}
+        flags = await self.buildah.build(build, taken)
         script = self.wheel.scripts[0] if self.wheel.scripts else ""
         inventory = await take_inventory(self.buildah, build.tag, package=self.wheel.name, script=script)
         check(inventory)
