@@ -1,5 +1,7 @@
 """What people steer: going back, holding, suspending, stopped workspaces, work in progress, and a run that watches."""
 
+import json
+import re
 import threading
 import time
 
@@ -36,6 +38,32 @@ def test_nothing_moves_when_nothing_changed_and_going_back_builds_and_uploads_no
     }
     old = rollout.images["0.1.0"]
     assert tags == {name: fleet.client.images.get(old[name]).id for name in old}
+
+
+def test_a_canary_goes_first_and_the_others_when_it_has_soaked(rollout: Scene) -> None:
+    desk, fleet = rollout.desk, rollout.fleet
+    rollout.populate("0.1.0", "plain-1", "plain-2")
+    canary = fleet.add("plain-3", rollout.images["0.1.0"]["plain"], labels={"ring": "canary"})
+    fleet.until(canary, "0.1.0")
+    fleet.write(canary, "/workspace/note", f"of {canary.name}")
+    with desk.editing() as spec:
+        spec["rollout"]["waves"] = [
+            {"name": "canary", "selector": {"matchLabels": {"ring": "canary"}}, "soakSeconds": 2},
+            {"name": "rest"},
+        ]
+    planned = json.loads(desk.wsr("plan", "-o", "json").out)["waves"]
+    assert [(wave["name"], len(wave["targets"])) for wave in planned] == [("canary", 1), ("rest", 2)]
+    assert planned[0]["targets"] == [f"docker/local/{canary.name}"]
+
+    ended = desk.run()
+    rollout.assert_all_run("0.1.1")
+    replaced = [line for line in ended.log.splitlines() if "] replace " in line]
+    assert (
+        re.findall(r"replace \S+-(plain-3): (?:because|proven)", replaced[0] + replaced[1]) == ["plain-3"] * 2
+    )
+    assert ended.lines("Soaking: .*canary")
+    proven, begun = (float(line.split("s]")[0].strip("[ ")) for line in replaced[1:3])
+    assert begun - proven >= 2, "the soak is waited for"
 
 
 def test_an_object_that_is_suspended_or_held_is_left_alone_until_it_is_not(rollout: Scene) -> None:

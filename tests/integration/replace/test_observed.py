@@ -51,6 +51,7 @@ async def test_a_target_says_what_it_runs_from_inside(
     target = (await look(host, images, f"{docker_prefix}ws-"))["a"]
     assert (target.id, target.template) == (f"docker/local/{docker_prefix}ws-a", TEMPLATE)
     assert (target.container_id, target.image, target.image_id) == (container, image.reference, image.id)
+    assert target.labels.items() >= labels.items(), "by which waves choose"
     assert (target.hold, target.pin, target.shape_unsafe, target.succession) == (
         "exam week",
         "1.0.0",
@@ -341,7 +342,7 @@ async def test_one_that_our_own_replacement_is_at_is_known_from_the_list_alone(
     assert (before.container_id, meanwhile.container_id) == (old, looked_at.container_id)
     assert isinstance(meanwhile.running, Unknown)
     assert meanwhile.running.reason == "it is being replaced"
-    assert changed(meanwhile, running=looked_at.running) == looked_at
+    assert changed(meanwhile, running=looked_at.running, labels=looked_at.labels) == looked_at
 
 
 async def test_only_what_something_happened_to_is_looked_at_again_within_moments(

@@ -52,6 +52,7 @@ async def test_the_selector_only_narrows(place: Ground) -> None:
     await place.make(one)
     await place.make(two)
     assert [target.name for target in await place.targets()] == ["ws-1", "ws-2"]
+    assert [target.labels.get("ring") for target in await place.targets()] == [None, "canary"]
     assert [target.id for target in await place.targets(selector={"ring": "canary"})] == [
         f"{place.namespace}/StatefulSet/ws-2"
     ]
