@@ -108,6 +108,9 @@ class _Plan:
         left = min((self.numbers[target.id] for target in self.fleet.stale), default=len(waves))
         members = {self.numbers[target.id] for target in self.fleet.counted}
         proven = {self.numbers[target.id] for target in self.fleet.proven}
+        if left == len(waves):  # nobody waits: what is remembered stays as it is until somebody does
+            through = number not in members - proven
+            return self._at(number, (proven_time or now) if through else None)
         since = proven_time
         while number not in members - proven and left > number:  # who does not answer may not be well
             since = since or now

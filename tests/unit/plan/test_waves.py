@@ -1,5 +1,6 @@
 """Targets go in waves: who is in which, when the next one begins, and what is known after everything was forgotten."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -178,6 +179,19 @@ def test_whoever_forgot_everything_soaks_the_last_wave_that_is_through_once_more
     forgot = turn(targets, LATER)
     assert (forgot.name, forgot.soaks_until) == ("half", LATER + timedelta(seconds=120))
     assert goes(plan(targets, None, LATER)) == []
+
+
+def test_where_nobody_is_left_to_go_nothing_moves_on_until_somebody_is() -> None:
+    done = fleet_of("0.1.1", "0.1.1", "0.1.1")
+    first = turn(fleet_of("0.1.1"))
+    assert (first.name, first.proven_time, first.soaks_until) == ("canary", NOON, LATER)
+    rest = turn(done, LATER + timedelta(seconds=600), first)
+    assert (rest.name, rest.proven_time, rest.soaks_until) == ("canary", NOON, None)
+    assert turn(done, LATER + timedelta(seconds=900), rest) == rest, "an object at rest is not written"
+    back = turn(fleet_of("0.1.1"), LATER + timedelta(seconds=900), rest)
+    assert back.name == "half", "the canary has soaked meanwhile"
+    unproven = [replace(done[0], running=AWAY), *done[1:]]
+    assert turn(unproven, LATER, first).proven_time is None
 
 
 def test_what_was_begun_is_finished_before_its_wave_and_goes_no_further() -> None:
