@@ -52,8 +52,9 @@ def read_pod(found: Json) -> PodSight:
     _require_left_alone(name, found, status)
     stand_in = _named(status.get("initContainerStatuses"), STAND_IN)
     candidate = _named(status.get("containerStatuses"), CANDIDATE)
-    _require_stand_in(name, stand_in)
     state = candidate.get("state") or {}
+    if not _went_with(state.get("terminated"), stand_in):
+        _require_stand_in(name, stand_in)
     waiting = state.get("waiting") or {}
     _require_startable(candidate, waiting)
     return PodSight(
@@ -100,6 +101,14 @@ def _words(told: Json) -> str:
     message = one_line(str(told.get("message") or ""))
     reason = str(told.get("reason") or "")
     return f"{reason}: {message}" if message else reason
+
+
+def _went_with(candidate: Json | None, stand_in: Json) -> bool:
+    """Whether the stand-in ended as it is to: when its candidate has, a kubelet tells it to. A look may see both at once."""
+    ended = (stand_in.get("state") or {}).get("terminated")
+    if candidate is None or ended is None or ended.get("exitCode") != 0:
+        return False
+    return bool(ended.get("finishedAt", "") >= candidate.get("finishedAt", ""))
 
 
 def _require_stand_in(name: str, status: Json) -> None:

@@ -114,9 +114,9 @@ async def _promoted(ground: Ground, subprocesses: Runs, image: str, digest: str)
 
 
 async def test_a_full_build_is_refused_for_want_of_an_engine(ground: Ground) -> None:
-    template = make_template(ground.work / "template")
+    template = make_template(ground.work / "template", dockerfile="FROM scratch\n")
     image = f"{ground.artifacts}-echo"
-    entry = template_entry("echo", image, template, base=f"{ground.artifacts}-none:1")
+    entry = template_entry("echo", image, template)
     run = _cascade(ground, make_wheel(ground.work / "new", "0.1.1"), entry, out="out")
     report = await ground.jobs().run(run)
     assert (report.outcome, report.reason) == (Outcome.FAILED, "FullBuildNeeded")

@@ -74,6 +74,18 @@ def test_an_end_of_its_own_is_told(state: dict[str, Any], expected: Ended) -> No
     assert read_pod(pod(state)).ended == expected
 
 
+@pytest.mark.parametrize("second", ["2026-01-01T00:00:05Z", "2026-01-01T00:00:06Z"])
+def test_a_stand_in_that_ends_because_its_candidate_has_is_no_fault_of_its_own(second: str) -> None:
+    candidate, model = ended(78), ended(0, "Completed")
+    candidate["terminated"]["finishedAt"] = "2026-01-01T00:00:05Z"
+    model["terminated"]["finishedAt"] = second
+    assert read_pod(pod(candidate, stand_in={"state": model})).ended == Ended(78)
+    for code, when in ((1, second), (0, "2026-01-01T00:00:04Z")):
+        gone = {"terminated": {**model["terminated"], "exitCode": code, "finishedAt": when}}
+        with pytest.raises(Transient, match="The stand-in model"):
+            read_pod(pod(candidate, stand_in={"state": gone}))
+
+
 @pytest.mark.parametrize(
     ("state", "reason", "said"),
     [
