@@ -20,6 +20,7 @@ from builder.naming import (
     immutable_tag,
     tags_of_version,
     template_inputs_sha256,
+    version_in_tags,
 )
 from builder.problems import Refused
 from builder.report import REPORT_LIMIT_BYTES, Outcome, Report
@@ -57,6 +58,7 @@ __all__ = [
     "template_inputs_sha256",
     "tree_sha256",
     "unmet_requirements",
+    "version_in_tags",
     "wheel_requires",
 ]
 

@@ -67,9 +67,14 @@ def immutable_tag(version: str, template_commit: str, inputs: str) -> str:
     return tag
 
 
+def version_in_tags(version: str) -> str:
+    """Return how tags write a version: in the characters that a tag may have."""
+    return _NOT_IN_A_TAG.sub("-", version)
+
+
 def tags_of_version(version: str, tags: Iterable[str]) -> list[str]:
     """Return those of `tags` that say that they are of `version`: the version itself, or an immutable tag of it."""
-    said = _NOT_IN_A_TAG.sub("-", version)
+    said = version_in_tags(version)
     return sorted(tag for tag in tags if tag == said or tag.startswith(f"{said}-"))
 
 

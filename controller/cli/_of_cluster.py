@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from builder.contract import version_in_tags
 from controller.api.names import ANNOTATION_OWNER, ANNOTATION_RESUME, LABEL_MANAGED, LABEL_TEMPLATE
 from controller.api.status import Status, Straggler
 from controller.api.v1alpha1 import Workloads
@@ -19,6 +20,7 @@ from controller.cli._cluster import Seen, look_again, opened
 from controller.cli.options import Address
 from controller.model.errors import NotFound, Terminal, Waiting
 from controller.plan.owners import template_of
+from controller.status.summarize import STRAGGLERS_LISTED
 
 if TYPE_CHECKING:
     from controller.clients.kube import KubeCluster
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 _USUAL_CONTAINER: Final = str(Workloads.model_fields["container"].default)
 _MANAGER: Final = "wsr"
 """As whom an object is annotated."""
-_LISTED: Final = 20
-"""How many stragglers a status lists at most."""
 _LOOK_SECONDS: Final = 0.5
 TAKEN_UP_SECONDS: Final = 30.0
 """How long an operator may take to see what it is asked for: it takes part of a second, and is being replaced for some."""
@@ -94,7 +94,7 @@ def _listed(target: str, seen: Seen, status: Status) -> Straggler:
             return each
     raise Terminal(
         "NotFound",
-        f"The status of WorkspaceRuntime {seen.key} does not name {target}: it lists the first {_LISTED} targets that do not"
+        f"The status of WorkspaceRuntime {seen.key} does not name {target}: it lists the first {STRAGGLERS_LISTED} targets that do not"
         " run what was asked for.",
         fix="If it is a target it is up to date; what it runs, its host tells: docker inspect.",
     )
@@ -153,7 +153,7 @@ def _facts(target: _Target, seen: Seen, status: Status) -> dict[str, Any]:
     version = _version_of(target.image, status)
     wanted, package = version == status.resolved_version == seen.version, status.package
     # What is not listed runs what was asked for, as long as all that do not are listed.
-    all_listed = len(status.stragglers) < _LISTED and not status.held and not seen.behind
+    all_listed = len(status.stragglers) < STRAGGLERS_LISTED and not status.held and not seen.behind
     runs = wanted and package is not None and straggler is None and all_listed
     judged = next((each for each in status.history if each.version == version), None)
     return {
@@ -176,9 +176,7 @@ def _version_of(image: str | None, status: Status) -> str | None:
     """Return which of the versions that were asked for an immutable tag begins with."""
     tag = (image or "").partition("@")[0].rpartition(":")[2]
     known = {each.version for each in status.history} | {status.resolved_version, status.last_known_good}
-    found = [
-        each for each in known if each and tag.startswith(f"{each.replace('+', '-').replace('!', '-')}-")
-    ]
+    found = [each for each in known if each and tag.startswith(f"{version_in_tags(each)}-")]
     return max(found, key=len, default=None)
 
 
