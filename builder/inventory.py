@@ -6,6 +6,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
@@ -150,7 +151,7 @@ class Inventory:
         seen: set[tuple[str, frozenset[str]]] = set()
         while waiting:
             text, extras = waiting.pop(0)
-            requirement = Requirement(text)
+            requirement = _requirement(text)
             if not self._applies(requirement, extras):
                 continue
             found = self.installed.get(canonicalize_name(requirement.name))
@@ -170,3 +171,9 @@ class Inventory:
         if requirement.marker is None:
             return "" in extras
         return any(requirement.marker.evaluate({**self.environment, "extra": extra}) for extra in extras)
+
+
+@cache
+def _requirement(text: str) -> Requirement:
+    """Return what a requirement says: images of one runtime ask for the same ones, and to parse takes long."""
+    return Requirement(text)

@@ -5,6 +5,7 @@ The same wheel on the same full build gives the same bytes: sorted, owner 0, tim
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import gzip
 import hashlib
@@ -101,12 +102,7 @@ async def make_layer(wheel: Path, inventory: Inventory, *, compiler: Compiler | 
         folder, name = posixpath.split(path)
         files[f"{folder}/__pycache__/{name[:-3]}.{inventory.cache_tag}.pyc"] = _File(compiled)
     archive = _archive(files, inventory)
-    compressed = io.BytesIO()
-    with gzip.GzipFile(
-        fileobj=compressed, mode="wb", mtime=0, filename="", compresslevel=COMPRESSION
-    ) as packed:
-        packed.write(archive)
-    data = compressed.getvalue()
+    data = await asyncio.to_thread(_compressed, archive)
     return Layer(archive, data, sha256_digest(archive), sha256_digest(data), bool(byte_code))
 
 
@@ -239,6 +235,16 @@ async def _byte_code(
             f"The wheel does not compile under Python {compiler.inventory.python_version} of {name}: {said}"
         )
     return {path: base64.b64decode(data) for path, data in json.loads(finished.stdout).items()}
+
+
+def _compressed(archive: bytes) -> bytes:
+    """Return it as gzip; in a thread, as zlib lets other templates go on meanwhile."""
+    compressed = io.BytesIO()
+    with gzip.GzipFile(
+        fileobj=compressed, mode="wb", mtime=0, filename="", compresslevel=COMPRESSION
+    ) as packed:
+        packed.write(archive)
+    return compressed.getvalue()
 
 
 def _archive(files: Mapping[str, _File], inventory: Inventory) -> bytes:
