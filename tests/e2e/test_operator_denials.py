@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,10 +12,12 @@ from controller.clients.kube import DEPLOYMENTS, PODS, Place, Resource
 from controller.model.errors import Terminal
 from tests.cluster.cluster import Cluster
 from tests.e2e.operated import Operated, Operator, condition, eventually
+from tests.parts.webhook import NAME, denying
 
 _ADMISSION = "admissionregistration.k8s.io/v1"
 POLICIES = Resource(_ADMISSION, "validatingadmissionpolicies", "ValidatingAdmissionPolicy")
 BINDINGS = Resource(_ADMISSION, "validatingadmissionpolicybindings", "ValidatingAdmissionPolicyBinding")
+WEBHOOKS = Resource(_ADMISSION, "validatingwebhookconfigurations", "ValidatingWebhookConfiguration")
 QUOTAS = Resource("v1", "resourcequotas", "ResourceQuota")
 WORDS = "Nobody changes images on a Friday"
 
@@ -35,19 +38,25 @@ def assert_nothing_was_blamed(ground: Operated) -> None:
     assert not reasons & {"RolloutFailed", "Failed", "Held"}, reasons
 
 
+def written(group: str, resource: str) -> dict[str, list[str]]:
+    """What an admission rule says of everybody who makes or changes objects of a kind."""
+    operations = ["CREATE", "UPDATE"]
+    return {"apiGroups": [group], "apiVersions": ["v1"], "operations": operations, "resources": [resource]}
+
+
+def selector(ground: Operated) -> dict[str, dict[str, str]]:
+    return {"matchLabels": {"kubernetes.io/metadata.name": ground.namespace}}
+
+
 @asynccontextmanager
 async def denied(ground: Operated, group: str, resource: str, expression: str) -> AsyncIterator[None]:
     """In the namespace the cluster refuses objects for which an expression is false."""
     name = f"deny-{ground.namespace}"
-    rule = {
-        "apiGroups": [group],
-        "apiVersions": ["v1"],
-        "operations": ["CREATE", "UPDATE"],
-        "resources": [resource],
-    }
-    selector = {"matchLabels": {"kubernetes.io/metadata.name": ground.namespace}}
     policy = {
-        "matchConstraints": {"resourceRules": [rule], "namespaceSelector": selector},
+        "matchConstraints": {
+            "resourceRules": [written(group, resource)],
+            "namespaceSelector": selector(ground),
+        },
         "validations": [{"expression": expression, "message": WORDS}],
     }
     bound = {"policyName": name, "validationActions": ["Deny"]}
@@ -58,6 +67,26 @@ async def denied(ground: Operated, group: str, resource: str, expression: str) -
     finally:
         await ground.client.delete(BINDINGS, None, name)
         await ground.client.delete(POLICIES, None, name)
+
+
+@asynccontextmanager
+async def asked_of(ground: Operated, reached: Mapping[str, str]) -> AsyncIterator[None]:
+    """In the namespace the cluster asks a webhook about every write of a Deployment."""
+    name = f"ask-{ground.namespace}"
+    webhook = {
+        "name": NAME,
+        "clientConfig": reached,
+        "rules": [written("apps", "deployments")],
+        "namespaceSelector": selector(ground),
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "failurePolicy": "Fail",
+    }
+    await ground.client.create(WEBHOOKS, None, {"metadata": {"name": name}, "webhooks": [webhook]})
+    try:
+        yield
+    finally:
+        await ground.client.delete(WEBHOOKS, None, name)
 
 
 async def is_denied(ground: Operated, name: str) -> bool:
@@ -102,8 +131,58 @@ async def test_a_policy_that_denies_our_write_is_told_in_its_words_and_nothing_w
     assert [line for line in serving.lines() if "error" in line] == []
 
 
+@pytest.mark.long
+async def test_a_webhook_that_denies_is_told_in_its_words_and_one_that_is_away_is_waited_for(
+    ground: Operated, serving: Operator, cluster: Cluster, tmp_path: Path
+) -> None:
+    await ground.workload("ws-1")
+    await ground.make("0.1.0")
+    await ground.until_ready("0.1.0")
+    with ExitStack() as server:
+        reached = server.enter_context(denying(cluster, tmp_path / "webhook", WORDS))
+        async with asked_of(ground, reached):
+            await eventually(lambda: is_denied(ground, "ws-1"))
+            await ground.edit(version="0.1.1")
+            assert await ground.until_stalled("AdmissionDenied") == (
+                f"Could not apply to Deployment {ground.namespace}/ws-1: admission webhook "
+                f'"{NAME}" denied the request: {WORDS}. Change what the policy names, or the policy.'
+            )
+            server.close()
+            await ground.edit(annotations={"requested-at": "1"})
+            away = f'failed calling webhook "{NAME}"'
+            state = await ground.until(lambda state: away in condition(state, "Ready").get("message", ""))
+            assert condition(state, "Stalled") == {}, "it is tried again by itself"
+            assert await ground.images() == {"ws-1": "0.1.0"}
+    await ground.until_ready("0.1.1", seconds=60)
+    assert_nothing_was_blamed(ground)
+    assert [line for line in serving.lines() if "error" in line] == []
+
+
 async def is_allowed(ground: Operated, name: str) -> bool:
     return not await is_denied(ground, name)
+
+
+@pytest.mark.long
+async def test_pods_that_the_level_of_their_namespace_refuses_are_told_with_the_cure(
+    ground: Operated, serving: Operator, cluster: Cluster
+) -> None:
+    await ground.workload("ws-1")
+    template = {**ground.document()["spec"]["templates"][0], "startDeadlineSeconds": 3}
+    await ground.make("0.1.0", templates=[template])
+    await ground.until_ready("0.1.0")
+    level = "pod-security.kubernetes.io/enforce"
+    cluster.kubectl("label", "namespace", ground.namespace, f"{level}=restricted")
+    await ground.edit(version="0.1.1")
+    await until_told(
+        ground,
+        "ws-1",
+        'violates PodSecurity "restricted:latest"',
+        "Change what the policy names, or the policy",
+    )
+    await asyncio.to_thread(serving.process.until, "Failed Replace: .* was left as it was: .*PodSecurity")
+    cluster.kubectl("label", "namespace", ground.namespace, f"{level}-")
+    await ground.until_ready("0.1.1", seconds=120)
+    assert_nothing_was_blamed(ground)
 
 
 async def test_pods_that_a_quota_refuses_are_told_with_the_cure_and_come_when_it_lets_them(
@@ -130,12 +209,15 @@ async def test_pods_without_a_volume_an_image_or_leave_are_told_apart_and_blame_
     ground: Operated, serving: Operator
 ) -> None:
     real = {"schedulerName": "default-scheduler"}
-    volume = {"name": "work", "persistentVolumeClaim": {"claimName": "nowhere"}}
+    claimed = {"name": "work", "persistentVolumeClaim": {"claimName": "nowhere"}}
+    # What such a volume stands for is not there, as where a disk is lost: it is claimed, and cannot be mounted.
+    lost = {"name": "work", "hostPath": {"path": f"/nowhere/{ground.namespace}", "type": "Directory"}}
     async with denied(ground, "", "pods", "object.metadata.?labels.app.orValue('') != 'ws-denied'"):
         await eventually(lambda: takes_none(ground, "ws-denied"))
         await ground.workload("ws-1")
         await ground.workload("ws-denied")
-        await ground.workload("ws-volume", pod={**real, "volumes": [volume]})
+        await ground.workload("ws-volume", pod={**real, "volumes": [claimed]})
+        await ground.workload("ws-mount", pod={**real, "volumes": [lost]})
         await ground.workload("ws-pull", pod=real)
         template = {**ground.document()["spec"]["templates"][0], "startDeadlineSeconds": 4}
         await ground.make("0.1.1", templates=[template])
@@ -143,9 +225,12 @@ async def test_pods_without_a_volume_an_image_or_leave_are_told_apart_and_blame_
             ground, "ws-denied", "the cluster takes no more", WORDS, "Change what the policy names"
         )
         await until_told(ground, "ws-volume", "pod ws-volume-", 'persistentvolumeclaim "nowhere" not found')
+        await until_told(
+            ground, "ws-mount", "pod ws-mount-", f"kubectl -n {ground.namespace} describe pod ws-mount-"
+        )
         await until_told(ground, "ws-pull", "pod ws-pull-", "ErrImagePull: ", ground.repository)
         assert (await ground.images())["ws-1"] == "0.1.1"
-        for name in ("denied", "volume", "pull"):
+        for name in ("denied", "volume", "mount", "pull"):
             told = f"Failed Replace: .*ws-{name} was left as it was: "
             await asyncio.to_thread(serving.process.until, told)
     assert_nothing_was_blamed(ground)
