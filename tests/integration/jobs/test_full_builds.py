@@ -26,12 +26,14 @@ LEVEL = "pod-security.kubernetes.io/enforce"
 INDEX = "http://packages.example:1/simple/"
 DOCKERFILE = """\
 ARG BASE_IMAGE=python:3.11-slim
+FROM PINNED AS tools
 FROM ${BASE_IMAGE}
 RUN useradd --create-home agent && install --directory --owner=agent /app
 WORKDIR /app
 COPY requirements.txt .
 RUN pip install --no-cache-dir -r requirements.txt
 COPY adapter.py .
+COPY --from=tools /etc/debian_version of-tools
 HEALTHCHECK CMD true
 USER agent
 RUN pip list --format=freeze >/app/packages
@@ -72,7 +74,10 @@ def _run(ground: Ground, wheel: SmallWheel, entry: dict[str, Any], buildah: Path
 async def test_a_job_builds_a_dockerfile_as_an_engine_does_and_only_where_it_is_let_in(
     ground: Ground, full_builds: FullBuilds, base: str
 ) -> None:
-    template = make_template(ground.work / "template", dockerfile=DOCKERFILE)
+    base = await _index_of(base)
+    name, _, digest = base.partition("@")
+    dockerfile = DOCKERFILE.replace("PINNED", f"{name}:3.11@{digest}")
+    template = make_template(ground.work / "template", dockerfile=dockerfile)
     image = f"{ground.cluster.registry_inside}/{ground.namespace}/echo"
     entry = template_entry("echo", image, template, base=base)
     wheel = make_wheel(ground.work / "wheel", "0.1.1")
@@ -116,6 +121,7 @@ async def test_a_job_builds_a_dockerfile_as_an_engine_does_and_only_where_it_is_
     assert [name for name in files if name.endswith("/molecule_runtime/main.py")]
     assert files["app/packages"].decode().split()[0].startswith("molecule-ai-workspace-runtime==0.1.1")
     told = json.dumps(config).encode() + b"".join(files.values()) + " ".join(files).encode()
+    assert files["app/of-tools"]
     for trace in (b"packages.example", b"wsr", b"pip.conf", b"constraint", b"--mount", b"/dev/shm"):
         assert trace not in told, trace
     tags = await _tags(Reference.parse(image))
@@ -150,6 +156,15 @@ def _written(ground: Ground, repository: str) -> set[str]:
     """The tags that manifests of a repository were ever stored under, as the registry's log tells."""
     log = ground.cluster.own.folder("log") / "registry.log"
     return set(re.findall(rf'"PUT /v2/{repository}/manifests/([^: ]+) ', log.read_text()))
+
+
+async def _index_of(image: str) -> str:
+    """The digest of an index of an image alone, as what is published for several platforms is pinned by."""
+    where = Reference.parse(image)
+    async with Client(insecure=True) as client:
+        index = Manifest.index_of({Platform.here(): await client.manifest(where)})
+        await client.put_manifest(where.at(index.digest), index.raw, index.media_type)
+    return str(where.at(index.digest))
 
 
 async def _error(ground: Ground, jobs: JobRuns, wheel: SmallWheel, entry: dict[str, Any]) -> dict[str, Any]:
