@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.simulator.stories import STORIES
+from tests.unit.simulator.stories import STORIES as ROLLOUTS
+from tests.unit.simulator.troubles import TROUBLES
 
 GOLDEN = Path(__file__).resolve().parents[2] / "golden" / "rollouts"
+STORIES = ROLLOUTS | TROUBLES
 
 
 @pytest.mark.parametrize("name", STORIES)

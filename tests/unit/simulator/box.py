@@ -47,6 +47,7 @@ class Box:
     content: str | None = None
     stopped: bool = False
     crash_loops: bool = False
+    boot_seconds: float = 5.0
     silent: bool = False
     """It runs and does not answer."""
     work: list[tuple[float, float]] = field(default_factory=list)

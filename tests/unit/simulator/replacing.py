@@ -75,7 +75,7 @@ class Replacing(Holdings):
             box.succession = self._succession(Phase.SWITCHING, box, record, image)
             self._within_budget(document)
         yield from self._asked(1.0)
-        yield from self._asked(5.0)
+        yield from self._asked(box.boot_seconds)
         if (record.version, box.name) in self.bad_in_fleet:
             return self._undone(document, action, box)
         self._runs(box, record, image)
