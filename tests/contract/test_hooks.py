@@ -59,7 +59,7 @@ async def test_a_call_with_the_secret_wakes_the_loop_whatever_its_body(
         endpoint.news.clear()
         async with session.post(endpoint.url + path, headers=SHOWN, data=body) as answer:
             assert (answer.status, await answer.text()) == (202, "The loop will look.\n")
-        await asyncio.wait_for(endpoint.news.wait(), 2)
+        await asyncio.wait_for(endpoint.news.wait(), 20)
 
 
 async def test_a_notification_of_readings_alone_wakes_nobody(

@@ -17,7 +17,7 @@ from controller.standalone.session import open_session
 from tests.contract.lying_proxy import LyingProxy, lying_proxy
 from tests.contract.released import VERSIONS, document_of, release
 
-SECONDS = 0.5
+SECONDS = 1.5
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ async def test_one_image_of_which_nothing_comes_is_unknown_after_its_time_and_th
     observation, _, took = await seen(file, seconds=SECONDS)
     (reference,) = observation.unread
     assert reference.endswith("/greeter:latest")
-    assert observation.unread[reference].reason == "it did not answer within 0.5 s"
+    assert observation.unread[reference].reason == "it did not answer within 1.5 s"
     assert isinstance(observation.images, Known)
     assert len(observation.images.value) == 3
     assert took < 10 * SECONDS
@@ -89,7 +89,7 @@ async def test_a_registry_of_which_nothing_comes_holds_up_a_look_for_the_time_of
     observation, state, took = await seen(file, seconds=SECONDS)
     for source in (observation.records, observation.images):
         assert isinstance(source, Unknown)
-        assert source.reason == "it did not answer within 0.5 s"
+        assert source.reason == "it did not answer within 1.5 s"
     assert isinstance(observation.targets, Known)
-    assert state == Blocked("release records", "it did not answer within 0.5 s")
+    assert state == Blocked("release records", "it did not answer within 1.5 s")
     assert took < 10 * SECONDS

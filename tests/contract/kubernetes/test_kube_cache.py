@@ -192,7 +192,7 @@ async def test_who_waits_for_an_object_to_change_is_told_of_the_change_and_of_no
     await told.merge(at, {"data": {"value": "2"}}, manager="somebody")
     await asyncio.wait_for(waiting, 10)
     assert await followed.value("first") == "2"
-    await asyncio.wait_for(followed.cache.changed(at, version, seconds=60), 1)
+    await asyncio.wait_for(followed.cache.changed(at, version, seconds=60), 20)
 
 
 async def test_who_waits_for_what_nobody_follows_or_for_long_looks_again(followed: Followed) -> None:

@@ -243,7 +243,7 @@ async def test_a_stray_that_keeps_the_pipes_open_does_not_hold_the_caller(runs: 
     begun = time.monotonic()
     report = await runs.run(run_of("stray", tmp_path))
     assert report.outcome is Outcome.DONE
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30
     assert await gone(tmp_path / "stray")
 
 

@@ -64,7 +64,7 @@ async def test_changes_that_come_while_one_is_written_are_written_together_in_th
     store = Store()
     tasks = await store.begun("a", "b", "c", "d")
     await store.let_through(2)
-    await asyncio.wait_for(asyncio.gather(*tasks), 1)
+    await asyncio.wait_for(asyncio.gather(*tasks), 20)
     assert store.written == [("a",), ("a", "b", "c", "d")]
 
 
@@ -74,7 +74,7 @@ async def test_a_change_that_raises_is_told_to_its_own_caller_and_keeps_no_other
     await store.let_through(2)
     with pytest.raises(Terminal, match="bad is refused"):
         await tasks.pop(2)
-    await asyncio.wait_for(asyncio.gather(*tasks), 1)
+    await asyncio.wait_for(asyncio.gather(*tasks), 20)
     assert store.written[-1] == ("a", "b", "c")
 
 
@@ -82,7 +82,7 @@ async def test_when_a_write_fails_each_that_waited_tries_for_itself() -> None:
     store = Store(away=2)
     tasks = await store.begun("a", "b", "c")
     await store.let_through(3)
-    ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 1)
+    ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
     assert [type(each) for each in ended] == [Transient, Transient, type(None)]
     assert store.written == [("c",)]
 
@@ -92,7 +92,7 @@ async def test_a_caller_that_is_cancelled_before_its_turn_changes_nothing() -> N
     tasks = await store.begun("a", "b", "c")
     tasks[1].cancel()
     await store.let_through(2)
-    await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 1)
+    await asyncio.wait_for(asyncio.gather(tasks[0], tasks[2]), 20)
     assert store.written == [("a",), ("a", "c")]
 
 
@@ -109,6 +109,6 @@ async def test_a_refusal_in_a_write_that_failed_is_forgotten_when_the_change_is_
     tasks = [*await store.begun("a", "b"), asyncio.create_task(store.amendments.make(EMPTY.version, picky))]
     await asyncio.sleep(0)
     await store.let_through(3)
-    ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 1)
+    ended = await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), 20)
     assert [type(each) for each in ended] == [Transient, Transient, type(None)]
     assert store.written == [("picky",)]
