@@ -93,6 +93,14 @@ from controller.telemetry.log import write_log
     help="Whether workspaces that predate /runtime may be asked for their version by exec.",
 )
 @click.option(
+    "--patch-pods",
+    "may_patch",
+    envvar="WSR_PATCH_PODS",
+    type=bool,
+    default=False,
+    help="Whether the image of a running pod may be changed where nothing else differs, in place of making the pod anew.",
+)
+@click.option(
     "--admin",
     "may_review",
     envvar="WSR_ADMIN",
@@ -122,6 +130,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
     full_builds: str | None,
     operator_image: str | None,
     may_execute: bool,
+    may_patch: bool,
     may_review: bool,
     silence_seconds: float,
 ) -> int:
@@ -141,6 +150,7 @@ def main(  # noqa: PLR0913 -- one parameter per documented option
             settings,
             operator_image=settings.operator_image or operator_image,
             exec_in_pods=settings.exec_in_pods or may_execute,
+            patch_pods=settings.patch_pods or may_patch,
         )
         options = Options(
             namespaces=namespaces,

@@ -67,6 +67,8 @@ class Settings:
     """Where the workspace in a pod is asked, with `{namespace}`, `{pod}`, `{podIP}` and `{port}`; None: at the pod's address."""
     exec_in_pods: bool = False
     """Whether a workspace in a pod that does not answer is asked by a command in it."""
+    patch_pods: bool = False
+    """Whether the image of a running pod may be changed, in place of making the pod anew."""
     operator_image: str | None = None
     """The operator's own image: in a cluster the stand-in model beside a candidate runs from it."""
     probe_callers: Sequence[Mapping[str, Any]] | None = None
@@ -107,6 +109,7 @@ class Settings:
             kubeconfig=variables.kubeconfig(given),
             workspace_url=given.get("WSR_WORKSPACE_URL"),
             exec_in_pods=variables.switch(given, "WSR_EXEC"),
+            patch_pods=variables.switch(given, "WSR_PATCH_PODS"),
             operator_image=given.get("WSR_OPERATOR_IMAGE"),
             probe_callers=variables.peers(given),
             image_platform=variables.image_platform(given),

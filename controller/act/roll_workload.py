@@ -8,37 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
 from controller.act._drain_pods import Draining
+from controller.act._pods_on_delete import PodsOnDelete
+from controller.act._proof_of_pods import Failure, ProofOfPods
 from controller.api.conditions import Reason
 from controller.clients.kube import Conflict
 from controller.clients.kube_workloads import KubeWorkloads
 from controller.clients.pods import PodWorkspaces
 from controller.model.errors import Terminal, Transient
-from controller.model.observed import Known, Observed
+from controller.model.observed import Known
 from controller.model.replacement import Cause, Replaced, ReplaceResult, RolledBack, StillBusy
 from controller.model.roll import Marks, Roll, RollOrder
-from controller.model.running import RuntimeReport, RuntimeState
 from controller.model.workload import Container, Pod, Workload, WorkloadKind
-from controller.plan.workloads import contest, why_missing
+from controller.plan.workloads import contest
 
 _POLL_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 2.0
 """How soon to look again at pods of which the workload's own status, which is heard of at once, says nothing."""
-_CRASHES: Final = 2
-"""How often a new process may end before it counts as one that cannot start."""
 _WRITES: Final = 10
-_OF_THE_IMAGE: Final = (
-    "RunContainerError",
-    "CreateContainerError",
-    "StartError",
-    "CrashLoopBackOff",
-    "Error",
-)
-"""Why a container does not run that speaks against its image; pulls, volumes and nodes do not."""
 
 
 async def roll(
@@ -70,11 +61,24 @@ class _Rolling:
         self._order = order
         self._on_step = on_step
         self._begun: float | None = None
+        self._by_hand = PodsOnDelete(workloads, workspaces, order, on_step)
+        self._proof = ProofOfPods(workspaces, order.container, self._by_hand.before)
 
     async def run(self) -> ReplaceResult:
+        try:
+            return await self._run()
+        except BaseException:
+            await self._by_hand.resume()
+            raise
+
+    async def _run(self) -> ReplaceResult:
         workload, container = await self._read()
+        if workload.on_delete:
+            self._by_hand.found(await self._pods(workload))
         marks = Marks.of(workload)
         wanted = self._order.image
+        if marks.roll is not None and marks.roll.back and wanted in {None, marks.image}:
+            return await self._end_way_back(workload, marks)
         if marks.roll is None and wanted in {None, container.image}:
             return Replaced(workload.uid, workload.uid, changed=False)
         if marks.roll is None or wanted not in {None, marks.image}:
@@ -85,6 +89,12 @@ class _Rolling:
 
     async def _change(self, workload: Workload, marks: Marks) -> StillBusy | None:
         """Drain what runs and change the image; what was begun towards another one goes back to where that came from."""
+        before = marks.roll.before if marks.roll else None
+        if workload.on_delete:
+            busy = await self._by_hand.drain_first(workload, await self._pods(workload), marks.roll)
+            if busy is None:
+                await self._begin(before=before)
+            return busy
         draining = Draining(self._workspaces, self._order, await self._serving(workload, marks))
         # Of several pods that are replaced one after the other each drains by itself when it is told to end.
         if workload.replicas == 1 or workload.strategy != "RollingUpdate":
@@ -93,7 +103,8 @@ class _Rolling:
             if busy is not None:
                 return busy
         try:
-            await self._begin(before=marks.roll.before if marks.roll else None)
+            await self._begin(before=before)
+            self._begun = time.monotonic()
         except BaseException:
             await draining.resume()
             raise
@@ -106,7 +117,7 @@ class _Rolling:
             return running
         return [
             pod
-            for pod, each in zip(running, await self._reports(running), strict=True)
+            for pod, each in zip(running, await self._proof.reports(running), strict=True)
             if isinstance(each, Known) or pod.image != marks.image
         ]
 
@@ -138,20 +149,22 @@ class _Rolling:
             return Marks(order.owner, order.image, roll, corrected)
 
         await self._write(order.image or "", marks)
-        self._begun = time.monotonic()
 
-    async def _write(self, image: str, marks: Callable[[Workload, Container], Marks]) -> Workload:
+    async def _write(self, image: str, marks: Callable[[Workload, Container], Marks]) -> None:
         """Write the image and our marks onto the workload as it was just read."""
         problem: Transient = Transient("")
         for _ in range(_WRITES):
             workload, container = await self._read()
             ours = marks(workload, container)
             try:
-                return await self._workloads.set_image(
+                written = await self._workloads.set_image(
                     workload, container.name, image, annotations=ours.annotations()
                 )
             except Conflict as changed:
                 problem = changed  # at once: what is read a moment later is old again where somebody writes all the time
+            else:
+                self._by_hand.written(workload, written)
+                return
         raise problem
 
     async def _prove(self) -> ReplaceResult:
@@ -166,56 +179,58 @@ class _Rolling:
                 await self._finish(container.image)
                 return Replaced(workload.uid, workload.uid, awaiting_first_start=True)
             pods = await self._pods(workload)
-            failure = await self._look(workload, pods, marks.roll)
+            failure = await self._left(workload, pods, marks.roll)
+            if isinstance(failure, StillBusy):
+                return failure
             if failure is None:
                 await self._finish(container.image)
                 return Replaced(workload.uid, workload.uid, seconds_down=self._seconds_down(workload))
             cause, message = failure
             if not ran and any(pod.running and pod.image == marks.image for pod in pods):
                 since, ran = time.monotonic(), True  # the deadline runs from the start of the process
+            since = max(since, self._by_hand.latest)
             late = time.monotonic() - since > self._order.start_deadline_seconds
             if cause in {Cause.WRONG_VERSION, Cause.EXITED} or late:
                 return await self._go_back(workload, marks.roll, cause, message)
             # Of a process that runs and does not answer yet nobody tells.
-            asks = cause is Cause.NEVER_READY
+            asks = cause is Cause.NEVER_READY or workload.on_delete
             await self._workloads.changed(workload, seconds=_POLL_SECONDS if asks else _LOOK_SECONDS)
 
-    async def _look(self, workload: Workload, pods: tuple[Pod, ...], roll: Roll) -> tuple[Cause, str] | None:
-        """Return why the new image is not proven (yet), None when every pod has reported it from inside."""
-        new = [pod for pod in pods if not pod.deleting and pod.image == Marks.of(workload).image]
-        for pod in new:
-            if pod.restarts >= _CRASHES and not pod.running:
-                return (
-                    Cause.EXITED,
-                    f"Its process ended {pod.restarts + 1} times: pod {pod.name}: {pod.waiting}.",
-                )
-            if not pod.running:
-                blamed = (pod.waiting or "").startswith(_OF_THE_IMAGE)
-                cause = Cause.NOT_STARTED if blamed else Cause.HOST
-                return cause, f"Pod {pod.name} does not run: {pod.waiting or 'it is being started'}."
-        if not workload.rolled or len(new) < workload.replicas:
-            return _missing(workload, pods, new)
-        for pod in new:
-            if pod.digest not in roll.digests:
-                return (
-                    Cause.WRONG_VERSION,
-                    f"Pod {pod.name} runs {pod.image_id}, which is not the image asked for.",
-                )
-        judged = zip(new, await self._reports(new), strict=True)
-        return next(filter(None, (_failure(pod, said, roll) for pod, said in judged)), None)
+    async def _left(
+        self, workload: Workload, pods: tuple[Pod, ...], roll: Roll
+    ) -> Failure | StillBusy | None:
+        """Return why the new image is not proven (yet); of pods that nobody else replaces bring the next one to it."""
+        failure = await self._proof.failure(workload, pods, roll)
+        if failure is not None or not workload.on_delete:
+            return failure
+        moved = await self._by_hand.move(workload, pods, roll)
+        return (Cause.HOST, f"{moved}.") if isinstance(moved, str) else moved
 
     def _seconds_down(self, workload: Workload) -> float:
-        """Return for how long nobody served; 0.0 where the new pod starts beside the old one, or another pass began."""
-        return 0.0 if workload.surge or self._begun is None else time.monotonic() - self._begun
+        """Return for how long nobody served; 0.0 where another pod served or another pass began."""
+        begun = self._by_hand.begun or self._begun
+        one_by_one = workload.on_delete and workload.replicas > 1
+        return 0.0 if workload.surge or one_by_one or begun is None else time.monotonic() - begun
 
     async def _finish(self, image: str) -> None:
         await self._write(image, lambda now, _: replace(Marks.of(now), roll=None))
 
     async def _go_back(self, workload: Workload, roll: Roll, cause: Cause, message: str) -> RolledBack:
         self._on_step("Going back to the old image")
-        await self._write(roll.before, lambda now, _: replace(Marks.of(now), image=roll.before, roll=None))
+        left = replace(roll, back=True) if workload.on_delete else None
+        await self._write(roll.before, lambda now, _: replace(Marks.of(now), image=roll.before, roll=left))
+        witnessed = self._begun is not None or self._by_hand.begun is not None
         back = await self._await_old(roll.before)
-        return RolledBack(workload.uid, cause, message + back, witnessed=self._begun is not None)
+        return RolledBack(workload.uid, cause, message + back, witnessed=witnessed)
+
+    async def _end_way_back(self, workload: Workload, marks: Marks) -> ReplaceResult:
+        """Bring the image from before back to pods to which nobody else brings it."""
+        back = await self._await_old(marks.image or "")
+        if self._order.image is not None and not back:
+            return Replaced(workload.uid, workload.uid)
+        return RolledBack(
+            workload.uid, Cause.HOST, back.strip() or "the old image runs again", witnessed=False
+        )
 
     async def _await_old(self, image: str) -> str:
         """Wait until the old image runs again; return what to add to the message when it does not.
@@ -227,43 +242,24 @@ class _Rolling:
         while time.monotonic() < deadline:
             workload, _ = await self._read()
             pods = await self._pods(workload)
-            if workload.rolled and all(
+            roll = Marks.of(workload).roll
+            if workload.on_delete and roll is not None:
+                moved = await self._by_hand.move(workload, pods, roll)
+                if isinstance(moved, StillBusy):
+                    return f" On the way back {moved.reason}."
+                if moved is None and all(pod.running for pod in pods):
+                    await self._finish(image)
+                    return ""
+            elif workload.rolled and all(
                 pod.running and pod.image == image for pod in pods if not pod.deleting
             ):
                 return ""
-            if workload.kind is WorkloadKind.STATEFUL_SET:
+            elif workload.kind is WorkloadKind.STATEFUL_SET and not workload.on_delete:
                 for pod in pods:
                     if pod.image != image and not pod.ready and not pod.deleting:
                         await self._workloads.delete_pod(pod)
             await asyncio.sleep(_POLL_SECONDS)
         return " The old image does not run again yet, either."
 
-    async def _reports(self, pods: Sequence[Pod]) -> Sequence[Observed[RuntimeReport]]:
-        """Ask them all at once: one that does not answer keeps us for seconds."""
-        container = self._order.container
-        return await asyncio.gather(*(self._workspaces.report(pod, container=container) for pod in pods))
-
     async def _pods(self, workload: Workload) -> tuple[Pod, ...]:
         return await self._workloads.pods(workload, self._order.container)
-
-
-def _missing(workload: Workload, pods: Sequence[Pod], new: Sequence[Pod]) -> tuple[Cause, str]:
-    """Return why there are not enough new pods: the image's fault only where one runs and is not ready, so that others wait."""
-    told = f"{len(new)} of {workload.replicas} pods are new"
-    unready = next((pod.name for pod in new if not pod.ready), None)
-    if unready is not None:
-        return Cause.NEVER_READY, f"{told}; pod {unready} runs and is not ready."
-    return Cause.HOST, f"{told}; {why_missing(workload, pods)}."
-
-
-def _failure(pod: Pod, said: Observed[RuntimeReport], roll: Roll) -> tuple[Cause, str] | None:
-    """Return why what a pod says is no proof."""
-    if not isinstance(said, Known):
-        return Cause.NEVER_READY, f"Pod {pod.name} does not report: {said.reason}."
-    report = said.value
-    if not report.is_version(roll.version, roll.content_sha256):
-        told = f"{report.package} {report.version} with content {report.content_sha256}"
-        return Cause.WRONG_VERSION, f"Pod {pod.name} reports {told}, not {roll.version}."
-    if report.state in {RuntimeState.STARTING, RuntimeState.WEDGED}:
-        return Cause.NEVER_READY, f"Pod {pod.name} says that it is {report.state}."
-    return None

@@ -39,7 +39,7 @@ _WORKLOAD: Final = _of(
         "managedFields": _of("manager", "time", fieldsV1=_IMAGE_WRITERS),
     },
     spec=_of("replicas", "selector", "strategy", "updateStrategy", "paused", template=_POD_TEMPLATE),
-    status=_of("observedGeneration", "replicas", "updatedReplicas", conditions=_CONDITIONS),
+    status=_of("observedGeneration", "replicas", "updatedReplicas", "updateRevision", conditions=_CONDITIONS),
 )
 _CONTAINER_STATUSES: Final = _of("name", "state", "imageID", "containerID", "ready", "restartCount")
 _KEPT: Final[Mapping[str, Mask]] = {

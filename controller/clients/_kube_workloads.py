@@ -11,6 +11,8 @@ from controller.model.workload import Container, ImageWriter, Pod, Workload, Wor
 
 Json = Mapping[str, Any]
 
+REVISION_LABEL: Final = "controller-revision-hash"
+"""By which a StatefulSet knows the template that a pod was made from."""
 _USUAL_PORT: Final = 8000
 _USUAL_GRACE_SECONDS: Final = 30
 
@@ -53,6 +55,7 @@ def parse_workload(kind: WorkloadKind, found: Json) -> Workload:
         observed_generation=status.get("observedGeneration", 0),
         current_replicas=status.get("replicas", 0),
         updated_replicas=status.get("updatedReplicas", 0),
+        update_revision=status.get("updateRevision", ""),
         refused=_refused(status),
     )
 
@@ -72,6 +75,8 @@ def parse_pod(found: Json, container: str) -> Pod:
         address=status.get("podIP"),
         port=_port(spec),
         image=spec.get("image", ""),
+        images={each["name"]: each.get("image", "") for each in found["spec"]["containers"]},
+        revision=(metadata.get("labels") or {}).get(REVISION_LABEL, ""),
         image_id=own.get("imageID", ""),
         container_id=own.get("containerID", ""),
         running="running" in state,
@@ -81,6 +86,26 @@ def parse_pod(found: Json, container: str) -> Pod:
         restarts=own.get("restartCount", 0),
         started_time=datetime.fromisoformat(running["startedAt"]) if running.get("startedAt") else None,
     )
+
+
+def same_but_image(template: Json, other: Json, container: str) -> bool:
+    """Return whether two templates of pods differ in nothing but the image of one container."""
+    return bool(_without_image(template, container) == _without_image(other, container))
+
+
+def _without_image(template: Any, container: str) -> Any:  # noqa: ANN401 -- any JSON
+    """Return a template as it is compared: a revision holds it as a patch, and fields that are not set as null."""
+    bare = _bare(template)
+    for each in bare["spec"]["containers"]:
+        if each["name"] == container:
+            each.pop("image", None)
+    return bare
+
+
+def _bare(value: Any) -> Any:  # noqa: ANN401 -- any JSON
+    if isinstance(value, Mapping):
+        return {key: _bare(each) for key, each in value.items() if each is not None and key != "$patch"}
+    return [_bare(each) for each in value] if isinstance(value, list) else value
 
 
 def _refused(status: Json) -> str | None:

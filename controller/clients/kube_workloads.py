@@ -10,12 +10,18 @@ from functools import partial
 from typing import Final
 
 from controller.api.names import GROUP
-from controller.clients._kube_workloads import parse_pod, parse_workload
+from controller.clients._kube_workloads import (
+    REVISION_LABEL,
+    parse_pod,
+    parse_workload,
+    same_but_image,
+)
 from controller.clients.kube import (
     DEPLOYMENTS,
     NAMESPACES,
     PODS,
     STATEFUL_SETS,
+    Conflict,
     JsonObject,
     KubeCluster,
     Place,
@@ -30,6 +36,7 @@ _RESOURCES: Final[Mapping[WorkloadKind, Resource]] = {
     WorkloadKind.DEPLOYMENT: DEPLOYMENTS,
     WorkloadKind.STATEFUL_SET: STATEFUL_SETS,
 }
+REVISIONS: Final = Resource("apps/v1", "controllerrevisions", "ControllerRevision")
 CLAIMS: Final = Resource("v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 
 
@@ -94,6 +101,35 @@ class KubeWorkloads:
         """Delete a pod, whose workload makes another one; without effect when it is gone."""
         with suppress(NotFound):
             await self._cluster.delete(PODS, pod.namespace, pod.name, uid=pod.uid)
+
+    async def set_pod_image(self, pod: Pod, container: str, image: str, *, revision: str) -> None:
+        """Have `container` of a running pod run `image`, as made from `revision`; without effect when the pod is gone.
+
+        Its node ends the process and starts it again in the same pod. Both are written each time: what an apply leaves
+        out, it takes off.
+        """
+        body: JsonObject = {
+            "metadata": {"uid": pod.uid, "labels": {REVISION_LABEL: revision}},
+            "spec": {"containers": [{"name": container, "image": image}]},
+        }
+        with suppress(Conflict):
+            await self._cluster.apply(
+                Place(PODS, pod.namespace, pod.name), body, manager=FIELD_MANAGER, force=True
+            )
+
+    async def differs_only_in_image(self, workload: Workload, revision: str, container: str) -> bool:
+        """Return whether `revision` is the template of a StatefulSet as it was read, but for the image of one container."""
+        cluster = self._cluster.cluster if isinstance(self._cluster, KubeCache) else self._cluster
+        try:
+            made_from, now = await asyncio.gather(
+                cluster.read(REVISIONS, workload.namespace, revision),
+                cluster.read(STATEFUL_SETS, workload.namespace, workload.name),
+            )
+        except NotFound:
+            return False
+        if now["metadata"]["generation"] != workload.generation:
+            return False
+        return same_but_image(made_from["data"]["spec"]["template"], now["spec"]["template"], container)
 
     async def set_image(
         self, workload: Workload, container: str, image: str, *, annotations: Mapping[str, str]

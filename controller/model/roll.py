@@ -42,6 +42,8 @@ class RollOrder:
     start_deadline_seconds: float = 1800.0
     corrects: bool = False
     edit: str = ""
+    in_place: bool = False
+    """Whether the image of a running pod may be changed, where its template differs in nothing else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Roll:
     version: str
     content_sha256: str | None
     digests: tuple[str, ...]
+    back: bool = False
+    """Whether the image from before is on its way back: of pods that nobody but us replaces it has to be brought to each."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,8 @@ class Workload:
     """Pods of any revision that exist."""
     updated_replicas: int = 0
     """Pods of the newest revision."""
+    update_revision: str = ""
+    """What a StatefulSet calls its template as of `observed_generation`; each pod carries that of the template it was made from."""
     refused: str | None = None
     """Why the cluster takes no pod of it, with the cure where there is one; of a StatefulSet it does not say so."""
     written: str | None = None
@@ -83,12 +85,19 @@ class Workload:
         return f"{self.namespace}/{self.kind}/{self.name}"
 
     @property
+    def on_delete(self) -> bool:
+        """Whether the cluster leaves it to others when a pod is replaced: it makes a new one of one that is deleted."""
+        return self.strategy == "OnDelete"
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether the cluster has taken up its template as it is now."""
+        return self.observed_generation >= self.generation
+
+    @property
     def rolled(self) -> bool:
         """Whether the cluster has replaced every pod by one of the newest revision."""
-        return (
-            self.observed_generation >= self.generation
-            and self.updated_replicas == self.replicas == self.current_replicas
-        )
+        return self.is_observed and self.updated_replicas == self.replicas == self.current_replicas
 
     def container(self, name: str) -> Container | None:
         """Return the container of this name, or None."""
@@ -99,6 +108,7 @@ class Workload:
 class Pod:
     """One pod of a workload, seen through one of its containers.
 
+    `images` are those of all its containers, by name; `revision` is the template that its StatefulSet made it from.
     `image_id` is what the node says that the container runs; `waiting` why it does not (ImagePullBackOff,
     CrashLoopBackOff), with the node's words; `address` and `port` where it can be asked.
     """
@@ -109,6 +119,8 @@ class Pod:
     address: str | None = None
     port: int | None = None
     image: str = ""
+    images: Mapping[str, str] = field(default_factory=dict, hash=False)
+    revision: str = ""
     image_id: str = ""
     container_id: str = ""
     running: bool = False

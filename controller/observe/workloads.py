@@ -220,6 +220,6 @@ def _succession(marks: Marks) -> Succession | None:
         old_id=roll.before,
         new_id=marks.image,
         image_id=digest_of(marks.image) or "",
-        version=roll.version,
-        content_sha256=roll.content_sha256,
+        version=None if roll.back else roll.version,
+        content_sha256=None if roll.back else roll.content_sha256,
     )

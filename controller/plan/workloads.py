@@ -66,10 +66,6 @@ def unsafe_workload(workload: Workload, drain: Drain, *, single_writer_claims: C
     """Return why rolling it would cut work or hang, with the patch to apply; None when it would not."""
     if workload.paused:
         return f"It is paused: kubectl -n {workload.namespace} rollout resume {_named(workload)}"
-    if workload.strategy == "OnDelete":
-        return (
-            f"Its pods are replaced only when somebody deletes them (OnDelete). {_patch(workload, _ROLLING)}"
-        )
     if workload.partition:
         fix = {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}}
         return f"Partition {workload.partition} keeps pods on the old revision. {_patch(workload, fix)}"
@@ -94,7 +90,24 @@ def unsafe_workload(workload: Workload, drain: Drain, *, single_writer_claims: C
     return None
 
 
-_ROLLING: Final = {"spec": {"updateStrategy": {"type": "RollingUpdate"}}}
+def behind(workload: Workload, pods: Iterable[Pod], image: str) -> tuple[Pod, ...]:
+    """Return the pods that do not agree with the template of a workload, which asks for `image`.
+
+    Those that serve nobody come first, then the highest number, as a StatefulSet has it. While the cluster has not taken up the template, nobody knows what it calls it, so that none agrees yet.
+    """
+
+    def agrees(pod: Pod) -> bool:
+        return workload.is_observed and pod.image == image and pod.revision == workload.update_revision
+
+    left = (pod for pod in pods if not agrees(pod))
+    return tuple(sorted(left, key=lambda pod: (pod.ready, -_number(pod))))
+
+
+def _number(pod: Pod) -> int:
+    number = pod.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
+
+
 _RECREATE: Final = {"spec": {"strategy": {"type": "Recreate", "rollingUpdate": None}}}
 
 

@@ -207,4 +207,5 @@ def _order(settings: Settings, document: WorkspaceRuntime, action: Replace) -> R
         on_timeout=drain.on_timeout,
         corrects=document.spec.targets.on_drift == "Correct",
         edit=_edit(document),
+        in_place=settings.patch_pods and document.spec.rollout.in_place == "Auto",
     )

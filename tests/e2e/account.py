@@ -34,7 +34,7 @@ def bound(
 
     `inside`: for a process in the cluster's network.
     """
-    rendered = objects(OPERATOR, "--set", "rbac.exec=true", namespace=namespace)
+    rendered = objects(OPERATOR, "--set", "rbac.exec=true,rbac.patchPods=true", namespace=namespace)
     kinds = {"ServiceAccount", "Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"}
     about = [each for each in rendered if each["kind"] in kinds and _is_of_the_operator(each)]
     cluster.apply(*about, namespace=namespace)

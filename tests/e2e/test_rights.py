@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from controller.api.names import LABEL_MANAGED
-from controller.clients.kube import STATEFUL_SETS
+from controller.clients.kube import STATEFUL_SETS, Place
 from tests.cluster.audit import Right, asked
 from tests.cluster.cluster import Cluster
 from tests.e2e.account import NAME, OF_BUILDS, bound, forbidden
@@ -27,7 +27,7 @@ async def test_what_the_operator_asks_for_is_what_its_chart_gives_it(
     ground: Operated, cluster: Cluster, tmp_path: Path
 ) -> None:
     kubeconfig, given = bound(cluster, ground.namespace, tmp_path)
-    more = (f"--lease={NAME}", "--admin=on", "--exec=on")
+    more = (f"--lease={NAME}", "--admin=on", "--exec=on", "--patch-pods=on")
     await ground.secret("control", use="control", hosts=f"{ground.namespace}.pod", token=TOKEN)
     environment = {"KUBECONFIG": str(kubeconfig)}
     url = ground.node.url
@@ -35,11 +35,19 @@ async def test_what_the_operator_asks_for_is_what_its_chart_gives_it(
         cluster, tmp_path, ground.namespace, url=url, more=more, environment=environment
     ) as serving:
         await ground.workload("ws-1")
-        await ground.client.create(STATEFUL_SETS, ground.namespace, stateful(ground.released["0.1.0"]))
+        await ground.client.create(
+            STATEFUL_SETS, ground.namespace, stateful("ws-2", ground.released["0.1.0"])
+        )
+        on_delete = {"updateStrategy": {"type": "OnDelete"}}
+        in_place = stateful("ws-3", ground.released["0.1.0"], **on_delete)
+        await ground.client.create(STATEFUL_SETS, ground.namespace, in_place)
         entry = {"name": "agents", "namespaces": [ground.namespace], "controlTokenSecretName": "control"}
         template = {**ground.document()["spec"]["templates"][0], "startDeadlineSeconds": 5}
         await ground.make("0.1.0", targets={"workloads": [entry]}, templates=[template])
         await ground.until_ready("0.1.0")
+        # Whether a pod was made from another template is looked up where its owner has changed it since.
+        changed = {"spec": {"template": {"metadata": {"annotations": {"example.test/tier": "2"}}}}}
+        await ground.client.merge(Place(STATEFUL_SETS, ground.namespace, "ws-3"), changed, manager="a-user")
         await ground.edit(version="0.1.1")
         await ground.until_ready("0.1.1")
         # What does not answer is asked by exec, and put back.
@@ -57,16 +65,17 @@ async def test_what_the_operator_asks_for_is_what_its_chart_gives_it(
     assert unused == [], unused
 
 
-def stateful(image: str) -> dict[str, Any]:
+def stateful(name: str, image: str, **spec: object) -> dict[str, Any]:
     """A StatefulSet whose owner consents; pods of a version that failed have to be deleted."""
     pod = {"schedulerName": SCHEDULER, "containers": [{"name": "workspace", "image": image}]}
     return {
-        "metadata": {"name": "ws-2", "labels": {LABEL_MANAGED: "true"}},
+        "metadata": {"name": name, "labels": {LABEL_MANAGED: "true"}},
         "spec": {
             "replicas": 1,
-            "serviceName": "ws-2",
-            "selector": {"matchLabels": {"app": "ws-2"}},
-            "template": {"metadata": {"labels": {"app": "ws-2"}}, "spec": pod},
+            "serviceName": name,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {"metadata": {"labels": {"app": name}}, "spec": pod},
+            **spec,
         },
     }
 

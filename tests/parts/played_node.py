@@ -1,6 +1,7 @@
 """Plays a node for pods that no scheduler takes: it says that they run, and one server answers for the processes in them.
 
-The API server and its controllers are real; what a kubelet would report is written here, from the image of each pod.
+The API server and its controllers are real; what a kubelet would report is written here, from the image of each pod, and again
+when that is changed.
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class PlayedNode:
     """`drain POD` and `resume POD`, as they came."""
     url: str = ""
     pods: dict[str, PlayedImage] = field(default_factory=dict)
+    restarts: dict[str, int] = field(default_factory=dict)
+    """How often the process in each pod was ended for another image, in the same pod."""
     asleep: bool = False
     """Whether it looks for no pods, so that nobody but those who are tested asks the API server for them."""
 
@@ -73,11 +76,16 @@ class PlayedNode:
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _report(self, pod: dict[str, Any]) -> None:
-        if pod.get("status", {}).get("podIP") or "deletionTimestamp" in pod["metadata"]:
-            return
-        if pod["spec"]["schedulerName"] != SCHEDULER:
-            return
         name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]
+        (before,) = pod.get("status", {}).get("containerStatuses") or [None]
+        if "deletionTimestamp" in pod["metadata"] or pod["spec"]["schedulerName"] != SCHEDULER:
+            return
+        if before is not None and before["image"] == container["image"]:
+            return
+        ended = 0 if before is None else before["restartCount"] + 1
+        if ended:
+            self.restarts[name] = self.restarts.get(name, 0) + 1
+            self.draining.discard(name)
         digest = digest_of(container["image"])
         image = self.images.get(digest or container["image"])
         if image is None and digest is not None and self.lookup is not None:
@@ -99,9 +107,9 @@ class PlayedNode:
             "name": container["name"],
             "image": container["image"],
             "imageID": f"played@{image.digest or digest or 'sha256:' + '0' * 64}",
-            "containerID": f"played://{name}",
+            "containerID": f"played://{name}/{ended}",
             "ready": ready,
-            "restartCount": 3 if image.fault == "crash" else 0,
+            "restartCount": ended + (3 if image.fault == "crash" else 0),
             "state": state,
         }
         conditions = [{"type": "Ready", "status": str(ready), "lastTransitionTime": now}]

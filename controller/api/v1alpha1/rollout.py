@@ -82,6 +82,9 @@ class Rollout(Document):
     drain: Drain = Drain()
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     """What happens to targets that already run a version which then failed on another one."""
+    in_place: Literal["Auto", "Never"] = "Auto"
+    """Auto: of a StatefulSet with `OnDelete` the image of a running pod is changed, where nothing else of its template differs and
+    the operator may (chart value `rbac.patchPods`): the process starts again in the same pod, without a new one being made and placed."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Rollout:

@@ -16,7 +16,7 @@ NO_CLUSTER_RIGHTS = ("--set", "rbac.clusterWide=false")
 EVERYTHING = (
     *(
         "--set",
-        "targetNamespaces={agents,more-agents},rbac.exec=true,hooks.secretName=hooks",
+        "targetNamespaces={agents,more-agents},rbac.exec=true,rbac.patchPods=true,hooks.secretName=hooks",
     ),
     *(
         "--set",
@@ -128,6 +128,15 @@ def test_a_right_to_run_commands_in_pods_is_there_when_it_was_asked_for(*, asked
     roles = objects(OPERATOR, "--set", f"rbac.exec={str(asked_for).lower()}", kind="Role")
     rules = [rule for role in roles for rule in role["rules"]]
     assert any(rule["resources"] == ["pods/exec"] for rule in rules) is asked_for
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_a_right_to_change_running_pods_is_there_when_it_was_asked_for(*, asked_for: bool) -> None:
+    switch = ("--set", f"rbac.patchPods={str(asked_for).lower()}")
+    rules = [rule for role in objects(OPERATOR, *switch, kind="Role") for rule in role["rules"]]
+    assert any("pods" in rule["resources"] and "patch" in rule["verbs"] for rule in rules) is asked_for
+    assert any(rule["resources"] == ["controllerrevisions"] for rule in rules) is asked_for
+    assert _environment(OPERATOR, *switch)["WSR_PATCH_PODS"] == ("on" if asked_for else "off")
 
 
 def test_each_target_namespace_gets_a_role_and_no_other_does() -> None:

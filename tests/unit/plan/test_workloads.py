@@ -9,8 +9,8 @@ import pytest
 
 from controller.api.v1alpha1 import Drain
 from controller.model.roll import Marks, Roll
-from controller.model.workload import Container, ImageWriter, Workload, WorkloadKind, digest_of
-from controller.plan.workloads import contest, foreign_owner, unsafe_workload
+from controller.model.workload import Container, ImageWriter, Pod, Workload, WorkloadKind, digest_of
+from controller.plan.workloads import behind, contest, foreign_owner, unsafe_workload
 
 GROUP = "runtime.molecule.ai"
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -44,7 +44,12 @@ def written_by(*managers: str) -> Container:
 
 def test_what_is_written_on_a_workload_reads_back() -> None:
     roll = Roll("ws/echo:1", "0.1.6", "c" * 64, ("sha256:a", "sha256:b"))
-    for marks in (Marks(), Marks("ns/object", "ws/echo:2"), Marks("ns/object", "ws/echo:2", roll, "edit")):
+    for marks in (
+        Marks(),
+        Marks("ns/object", "ws/echo:2"),
+        Marks("ns/object", "ws/echo:2", roll, "edit"),
+        Marks("ns/object", "ws/echo:2", replace(roll, back=True)),
+    ):
         assert Marks.of(marked(marks)) == marks
 
 
@@ -97,11 +102,6 @@ def test_a_workload_has_one_owner() -> None:
 UNSAFE: list[tuple[dict[str, Any], str, dict[str, Any] | None]] = [
     ({"paused": True}, "It is paused: kubectl -n agents rollout resume deployment/ws-1", None),
     (
-        {"kind": WorkloadKind.STATEFUL_SET, "strategy": "OnDelete"},
-        "Its pods are replaced only when somebody deletes them (OnDelete).",
-        {"spec": {"updateStrategy": {"type": "RollingUpdate"}}},
-    ),
-    (
         {"kind": WorkloadKind.STATEFUL_SET, "strategy": "RollingUpdate", "partition": 2},
         "Partition 2 keeps pods on the old revision.",
         {"spec": {"updateStrategy": {"rollingUpdate": {"partition": 0}}}},
@@ -141,6 +141,7 @@ def test_an_unsafe_shape_comes_with_the_patch(
         {"strategy": "RollingUpdate", "replicas": 2, "grace_seconds": 900},
         {"strategy": "RollingUpdate", "surge": True, "claims": ("shared",)},
         {"claims": ("data",)},
+        {"kind": WorkloadKind.STATEFUL_SET, "strategy": "OnDelete", "replicas": 2, "grace_seconds": 30},
     ],
 )
 def test_other_shapes_are_safe(changes: dict[str, Any]) -> None:
@@ -149,8 +150,35 @@ def test_other_shapes_are_safe(changes: dict[str, Any]) -> None:
 
 def test_a_document_that_cuts_work_may_cut_it_in_any_shape() -> None:
     cuts = Drain.model_validate({"timeoutSeconds": 900, "onTimeout": "Proceed"})
-    for changes, *_ in UNSAFE[3:]:
+    for changes, *_ in UNSAFE[2:]:
         assert unsafe_workload(workload(**changes), cuts, single_writer_claims={"data"}) is None
+
+
+def pod(name: str, image: str, revision: str, *, ready: bool = True) -> Pod:
+    return Pod("agents", name, f"uid of {name}", image=image, revision=revision, ready=ready)
+
+
+def test_of_pods_that_nobody_else_replaces_those_behind_go_from_the_highest_number_on_and_broken_ones_first() -> (
+    None
+):
+    here = workload(kind=WorkloadKind.STATEFUL_SET, strategy="OnDelete", update_revision="two")
+    pods = [
+        pod("ws-1-0", "ws/echo:1", "one"),
+        pod("ws-1-1", "ws/echo:2", "two"),
+        pod("ws-1-2", "ws/echo:2", "one"),
+        pod("ws-1-3", "ws/echo:1", "two"),
+        pod("ws-1-10", "ws/echo:1", "one"),
+        pod("ws-1-4", "ws/echo:1", "one", ready=False),
+        pod("ws-1-else", "ws/echo:1", ""),
+    ]
+    names = [each.name for each in behind(here, pods, "ws/echo:2")]
+    assert names == ["ws-1-4", "ws-1-10", "ws-1-3", "ws-1-2", "ws-1-0", "ws-1-else"]
+
+
+def test_none_agrees_with_a_template_that_the_cluster_has_not_taken_up() -> None:
+    here = workload(kind=WorkloadKind.STATEFUL_SET, strategy="OnDelete", update_revision="one", generation=2)
+    assert behind(here, [pod("ws-1-0", "ws/echo:2", "one")], "ws/echo:2")
+    assert not behind(replace(here, observed_generation=2), [pod("ws-1-0", "ws/echo:2", "one")], "ws/echo:2")
 
 
 def test_the_digest_of_a_reference_is_what_counts() -> None:

@@ -46,6 +46,7 @@ def test_the_way_to_a_cluster_is_kubeconfig_else_the_usual_file() -> None:
 
 
 def test_commands_in_pods_are_off_unless_they_are_switched_on() -> None:
+    assert [settings().patch_pods, settings(WSR_PATCH_PODS="on").patch_pods] == [False, True]
     assert [settings().exec_in_pods, *(settings(WSR_EXEC=word).exec_in_pods for word in ("on", "off"))] == [
         False,
         True,
