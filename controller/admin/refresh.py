@@ -29,8 +29,11 @@ class Refresher(Protocol):
     async def runtimes(self) -> tuple[str, ...]:
         """Return the templates that there are."""
 
-    async def refresh(self, templates: tuple[str, ...], *, recreate: bool) -> Refreshed:
-        """Pull the current images of these templates; with `recreate`, bring targets on old ones to them. Raises a Problem."""
+    async def refresh(self, templates: tuple[str, ...], *, recreate: bool, force: bool) -> Refreshed:
+        """Pull the current images of these templates; with `recreate`, bring targets on old ones to them. Raises a Problem.
+
+        With `force` work in progress is cut.
+        """
 
 
 class Guard(Protocol):
@@ -82,25 +85,28 @@ class RefreshEndpoint:
 
     async def _begin(self, request: web.Request) -> web.Response:
         known = await self.refresher.runtimes()
-        wanted, recreate = request.query.get("runtime"), request.query.get("recreate", "true")
+        wanted = request.query.get("runtime")
         if wanted is not None and wanted not in known:
             told = {"error": f"There is no runtime {wanted!r}.", "known_runtimes": sorted(known)}
             return web.json_response(told, status=400)
-        if recreate not in _WORDS:
-            told = {"error": f"recreate is {recreate!r}; write true or false."}
-            return web.json_response(told, status=400)
+        said = {"recreate": "true", "force": "false"} | dict(request.query)
+        for name in ("recreate", "force"):
+            if said[name] not in _WORDS:
+                told = {"error": f"{name} is {said[name]!r}; write true or false."}
+                return web.json_response(told, status=400)
         if self._running is not None and not self._running.done():
             return web.json_response(
                 {"error": "Another refresh runs. Call again when it has ended."}, status=409
             )
         templates = known if wanted is None else (wanted,)
-        task = asyncio.create_task(self.refresher.refresh(templates, recreate=_WORDS[recreate]))
+        recreate, force = _WORDS[said["recreate"]], _WORDS[said["force"]]
+        task = asyncio.create_task(self.refresher.refresh(templates, recreate=recreate, force=force))
         self._running = task
         where = self._keep(task)
         if "respond-async" in request.headers.get("Prefer", ""):
             return _accepted(where)
         # A caller that hangs up leaves it running: half a refresh is none.
-        return web.json_response(_document(await asyncio.shield(task)))
+        return web.json_response((await asyncio.shield(task)).facts())
 
     async def _look(self, request: web.Request) -> web.Response:
         task = self._results.get(request.match_info["id"])
@@ -110,7 +116,7 @@ class RefreshEndpoint:
             )
         if not task.done():
             return _accepted(request.path)
-        return web.json_response(_document(await task))
+        return web.json_response((await task).facts())
 
     def _keep(self, task: asyncio.Task[Refreshed]) -> str:
         while len(self._results) >= _KEPT:
@@ -118,14 +124,6 @@ class RefreshEndpoint:
         name = secrets.token_hex(8)
         self._results[name] = task
         return f"{PATH}/{name}"
-
-
-def _document(done: Refreshed) -> dict[str, object]:
-    names = ("pulled", "failed", "recreated", "busy", "skipped")
-    return {
-        **{name: sorted(getattr(done, name)) for name in names},
-        "errors": dict(sorted(done.errors.items())),
-    }
 
 
 def _accepted(where: str) -> web.Response:

@@ -48,6 +48,12 @@ class Address:
         except ValueError:
             return self.host == "localhost"
 
+    @property
+    def url(self) -> str:
+        """Where this machine reaches it."""
+        every = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- what others listen on
+        return f"http://{Address(every.get(self.host, self.host), self.port)}"
+
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"

@@ -41,13 +41,15 @@ async def run(file: Path, state: Path | None, secrets: Path | None, goal: Goal, 
     """
     with progress_on_stderr() as progress:
         async with open_session(file, state=state, secrets=secrets, say=progress.say, runs=runs) as session:
-            with sole_runner(session.folder):
-                return await _drive(session, file, progress, goal)
+            with sole_runner(session.folder) as tell:
+                return await _drive(session, file, progress, goal, tell)
 
 
-async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -> int:
+async def _drive(
+    session: Session, file: Path, progress: Progress, goal: Goal, tell: Callable[[str], None]
+) -> int:
     wake = asyncio.Event()
-    narrator = _Narrator(progress)
+    narrator = Narrator(progress)
     told = Observers([narrator])
     loop = Reconciler(
         session.store,
@@ -63,6 +65,7 @@ async def _drive(session: Session, file: Path, progress: Progress, goal: Goal) -
             at = await stack.enter_async_context(
                 _served(session, loop, told, lambda: narrator.health, goal.listen)
             )
+            tell(at.url)
             progress.say(f"Listening for hooks at http://{at}")
             if not at.is_loopback:
                 progress.say(
@@ -95,7 +98,7 @@ def _served(
     from controller.telemetry.metrics import Metrics  # noqa: PLC0415 -- see above
 
     parts, metrics = session.world.parts, Metrics()
-    refresher = LoopRefresher(session.store, loop.look_anew, partial(fetched, parts))
+    refresher = LoopRefresher(session.store, loop.look_anew, partial(fetched, parts), loop.hurrying)
     observers.members += [metrics.of(session.document.key), refresher]
     secret, token = parts.settings.secret_of_hooks(), parts.settings.secret_of_admin()
     guard = TokenGuard(token) if token else "The admin endpoint is off, since WSR_ADMIN_TOKEN is not set."
@@ -134,7 +137,7 @@ def _finish(result: Result, goal: Goal) -> int:
     return Exit.DONE
 
 
-class _Narrator:
+class Narrator:
     """Tells passes and actions as lines of progress; says a thing once."""
 
     def __init__(self, progress: Progress) -> None:

@@ -16,6 +16,7 @@ VERBS: Final = {
     "bump": "Write another version into the one line that holds it.",
     "image": "Print the image that a new workspace should use.",
     "plan": "Show what a run would do and why; touch nothing.",
+    "refresh": "Pull current images, recreate what runs an old one.",
     "release": "Say which version of the runtime comes next, and tag it.",
     "resume": "Let a version that failed be tried again.",
     "run": "Bring what runs to what the document asks for.",

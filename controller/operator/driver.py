@@ -144,7 +144,7 @@ class Driver:
                 self._narrator.on_trouble,
                 anew=world.parts.checkouts.look_anew,
             )
-            refresher = LoopRefresher(self._store, loop.look_anew, world.fetch)
+            refresher = LoopRefresher(self._store, loop.look_anew, world.fetch, loop.hurrying)
             told.members.append(refresher)
             steering = self._steer(document, loop, world.leave)
             work = _first(loop.run_forever(), world.watch(document, wake.set), steering)

@@ -47,12 +47,12 @@ class Fleet:
         told = await asyncio.gather(*(loop.runtimes() for loop in self._loops.values()))
         return tuple(sorted({name for names in told for name in names}))
 
-    async def refresh(self, templates: tuple[str, ...], *, recreate: bool) -> Refreshed:
+    async def refresh(self, templates: tuple[str, ...], *, recreate: bool, force: bool) -> Refreshed:
         """See `Refresher`; all objects at once. One that fails as a whole stands among the errors by its own name."""
 
         async def one(key: str, loop: LoopRefresher) -> Refreshed:
             try:
-                return await loop.refresh(templates, recreate=recreate)
+                return await loop.refresh(templates, recreate=recreate, force=force)
             except Problem as problem:
                 return Refreshed(failed=(key,), errors={key: str(problem)})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
 from controller.api.status import RolloutStatus
@@ -75,10 +75,12 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     targets: Observed[tuple[Target, ...]] = NO_TARGETS,
     records: Observed[Mapping[str, ReleaseRecord]] = NO_RECORDS,
     rollout: RolloutStatus | None = None,
+    may: Callable[[Action], bool] = lambda _: True,
 ) -> Plan:
     """Return what may be done now for an object in `state`; actions under way or failed for good are left out.
 
-    `now` is aware UTC; `targets` and `records` are those of the same observation, `rollout` is how far it was said to be before. The plan's actions are
+    `now` is aware UTC; `targets` and `records` are those of the same observation, `rollout` is how far it was said to be before,
+    and `may` tells what is done at all. The plan's actions are
     independent of each other: all of them may run together.
     """
     request = resumption(document, state, records)
@@ -86,7 +88,7 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     turn = _turn(document, state, records, rollout, now)
     wanted = [*wanted_in(document, state, turn), *begun_in(state, targets, progress)]
     # What it frees is another state, in which all else may not be wanted.
-    due = [*([request] if request else []), *([] if alone else wanted)]
+    due = list(filter(may, [*([request] if request else []), *([] if alone else wanted)]))
     open_ = [action for action in due if action.key not in progress.in_flight]
     failed = (
         *((action, progress.failures[action.key]) for action in open_ if action.key in progress.failures),
@@ -102,7 +104,7 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     idle = isinstance(state, UpToDate) and not due and state.outstanding.unread is None
     actions = (
         *_together(document, state, ready, progress, turn),
-        *(_pruning(document, progress, now, targets=targets, records=records) if idle else ()),
+        *filter(may, _pruning(document, progress, now, targets=targets, records=records) if idle else ()),
     )
     return Plan(
         actions=actions,

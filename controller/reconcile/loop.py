@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -45,7 +45,7 @@ class Reconciler:
     `on_pass` is told of every pass, `on_action` of an action's start (None), its end (a line) or its failure
     (a Problem), `on_trouble` of a pass that `run_forever` could not finish: a document that became invalid, a status
     that cannot be written, a bug. `anew` is called when what is asked seldom is to be asked now: somebody says that it has
-    changed, or asks for something else.
+    changed, or asks for something else. Of what a plan allows, only what `may` lets is done.
     """
 
     store: ObjectStore
@@ -56,6 +56,7 @@ class Reconciler:
     on_trouble: Callable[[Exception], None] = lambda _: None
     anew: Callable[[], None] = lambda: None
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    may: Callable[[Action], bool] = lambda _: True
     _tasks: dict[str, tuple[Action, asyncio.Task[str]]] = field(default_factory=dict)
     _attempts: Attempts = field(default_factory=Attempts)
     _asked: tuple[int, str | None, str | None] = (-1, None, None)
@@ -70,11 +71,30 @@ class Reconciler:
     _alone_since: datetime | None = None
     """Since when nothing but somebody else's move is left."""
     _told: asyncio.Event = field(default_factory=asyncio.Event)
+    _hurried: frozenset[str] = frozenset()
+    """The templates whose targets are not to wait for work in progress."""
 
     def look_anew(self) -> None:
         """Wake up and read everything, however recently it was read: somebody says that it has changed."""
         self._told.set()
         self.wake.set()
+
+    @contextlib.contextmanager
+    def hurrying(self, templates: Collection[str]) -> Iterator[None]:
+        """While the block runs, replace targets of `templates` without waiting for work in progress.
+
+        What waits for such work is begun anew, and what failed is tried again.
+        """
+        self._hurried = frozenset(templates)
+        self._attempts.forget()
+        _cut_off([task for action, task in self._tasks.values() if self._hurries(action)])
+        try:
+            yield
+        finally:
+            self._hurried = frozenset()
+
+    def _hurries(self, action: Action) -> bool:
+        return isinstance(action, Replace) and action.template in self._hurried
 
     async def run_once(
         self, *, milestone: Callable[[Status], bool] = lambda _: False, patient: bool = False
@@ -182,6 +202,7 @@ class Reconciler:
             targets=observation.targets,
             records=observation.records,
             rollout=stored.status.rollout,
+            may=self.may,
         )
         starting = frozenset(action.key for action in plan.actions)
         announced = replace(progress, in_flight=progress.in_flight | starting)
@@ -207,7 +228,8 @@ class Reconciler:
         _cut_off([task for key, (_, task) in self._tasks.items() if key in turn.plan.superseded])
         for action in turn.plan.actions:
             self.on_action(action, None)
-            task = asyncio.create_task(self.world.perform(turn.document, action), name=action.key)
+            document = _not_waiting(turn.document) if self._hurries(action) else turn.document
+            task = asyncio.create_task(self.world.perform(document, action), name=action.key)
             self._tasks[action.key] = (action, task)
 
     async def _read(self, stored: StoredObject) -> tuple[State, Observation]:
@@ -269,7 +291,10 @@ class Reconciler:
     def _settle(self, action: Action, task: asyncio.Task[str]) -> bool:
         """Take note of how an action ended; return whether it did what it is for."""
         if task.cancelled() and task.cancelling():
-            self.on_action(action, "cut off: nobody wants it any more")
+            why = (
+                "it goes on without waiting for work" if self._hurries(action) else "nobody wants it any more"
+            )
+            self.on_action(action, f"cut off: {why}")
             return False
         error = RuntimeError("it was cancelled from inside") if task.cancelled() else task.exception()
         if error is None:
@@ -305,6 +330,14 @@ def _cut_off(tasks: Iterable[asyncio.Task[str]]) -> None:
     for task in tasks:
         if not task.cancelling():
             task.cancel()
+
+
+def _not_waiting(document: WorkspaceRuntime) -> WorkspaceRuntime:
+    """Return the document as it would be if work in progress could be cut at once."""
+    drain = document.spec.rollout.drain.model_copy(update={"timeout_seconds": 0, "on_timeout": "Proceed"})
+    rollout = document.spec.rollout.model_copy(update={"drain": drain})
+    spec = document.spec.model_copy(update={"rollout": rollout})
+    return document.model_copy(update={"spec": spec})
 
 
 def _took_place(actions: Iterable[Replace], observation: Observation) -> bool:

@@ -11,10 +11,10 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -174,12 +174,27 @@ def write_atomically(path: Path, text: str) -> None:
         ) from error
 
 
+class AlreadyRunning(Terminal):
+    """Another process works on the object; `url` is where it listens, None when it does not."""
+
+    def __init__(self, folder: Path, *, pid: int | None, url: str | None) -> None:
+        named = "" if pid is None else f" (process {pid})"
+        super().__init__(
+            "AlreadyRunning",
+            f"Another wsr run{named} works on this object with state folder {folder}.",
+            fix="Let it finish or stop it; two of them on one object would undo each other's work.",
+        )
+        self.url = url
+
+
 @contextlib.contextmanager
-def sole_runner(folder: Path) -> Iterator[None]:
+def sole_runner(folder: Path) -> Iterator[Callable[[str], None]]:
     """Hold the object's lock for as long as the block runs; the kernel lets go of it when the process dies.
 
+    Yields what tells others where this process listens, as a URL.
+
     Raises:
-        Terminal: AlreadyRunning, naming the process that holds it.
+        AlreadyRunning: it names the process that holds it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -196,21 +211,22 @@ def sole_runner(folder: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in {errno.EAGAIN, errno.EACCES}:
                 raise
-            holder = _holder(descriptor)
-            raise Terminal(
-                "AlreadyRunning",
-                f"Another wsr run{holder} works on this object with state folder {folder}.",
-                fix="Let it finish or stop it; two of them on one object would undo each other's work.",
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, json.dumps({"pid": os.getpid()}).encode())
-        yield
+            raise _already_running(folder, descriptor) from None
+        pid = os.getpid()
+        _note(descriptor, {"pid": pid})
+        yield lambda url: _note(descriptor, {"pid": pid, "url": url})
     finally:
         os.close(descriptor)
 
 
-def _holder(descriptor: int) -> str:
-    try:
-        return f" (process {json.loads(os.pread(descriptor, 200, 0))['pid']})"
-    except (ValueError, KeyError, TypeError):
-        return ""
+def _note(descriptor: int, facts: dict[str, object]) -> None:
+    text = json.dumps(facts).encode()
+    os.pwrite(descriptor, text, 0)
+    os.ftruncate(descriptor, len(text))
+
+
+def _already_running(folder: Path, descriptor: int) -> AlreadyRunning:
+    facts: dict[str, Any] = {}
+    with contextlib.suppress(ValueError):  # it holds the lock and has not written yet
+        facts = json.loads(os.pread(descriptor, 1_000, 0))
+    return AlreadyRunning(folder, pid=facts.get("pid"), url=facts.get("url"))

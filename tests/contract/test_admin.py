@@ -33,15 +33,15 @@ ANSWER = {
 class Asked:
     """What the endpoint asked to be done; it is done when `may_end` is set."""
 
-    calls: list[tuple[tuple[str, ...], bool]] = field(default_factory=list)
+    calls: list[tuple[tuple[str, ...], bool, bool]] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
     may_end: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def runtimes(self) -> tuple[str, ...]:
         return ("polite", "plain")
 
-    async def refresh(self, templates: tuple[str, ...], *, recreate: bool) -> Refreshed:
-        self.calls.append((templates, recreate))
+    async def refresh(self, templates: tuple[str, ...], *, recreate: bool, force: bool) -> Refreshed:
+        self.calls.append((templates, recreate, force))
         self.begun.set()
         await self.may_end.wait()
         return DONE
@@ -80,14 +80,20 @@ async def served(request: pytest.FixtureRequest) -> AsyncIterator[Served]:
 async def test_it_answers_what_was_pulled_failed_recreated_busy_and_skipped_and_why(served: Served) -> None:
     assert (await served.post())[:2] == (200, ANSWER)
     assert (await served.post("?runtime=plain&recreate=false"))[:2] == (200, ANSWER)
-    assert served.asked.calls == [(("polite", "plain"), True), (("plain",), False)]
+    assert (await served.post("?force=true"))[:2] == (200, ANSWER)
+    assert served.asked.calls == [
+        (("polite", "plain"), True, False),
+        (("plain",), False, False),
+        (("polite", "plain"), True, True),
+    ]
 
 
 async def test_an_unknown_runtime_is_refused_with_those_that_are_known(served: Served) -> None:
     told = {"error": "There is no runtime 'rude'.", "known_runtimes": ["plain", "polite"]}
     assert (await served.post("?runtime=rude"))[:2] == (400, told)
-    status, told, _ = await served.post("?recreate=maybe")
-    assert (status, told) == (400, {"error": "recreate is 'maybe'; write true or false."})
+    for word in ("recreate", "force"):
+        status, told, _ = await served.post(f"?{word}=maybe")
+        assert (status, told) == (400, {"error": f"{word} is 'maybe'; write true or false."})
     assert served.asked.calls == []
 
 

@@ -1,6 +1,7 @@
 """`wsr run --listen` as callers meet it: a process of its own that a hook wakes, and that nobody else moves."""
 
 import json
+import os
 import socket
 import time
 import urllib.error
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from controller.standalone.store import sole_runner
 from tests.e2e.desk import Desk
 from tests.e2e.wsr import Running
 from tests.parts.index import Index
@@ -125,7 +127,16 @@ def test_a_run_tells_its_metrics_and_that_nobody_may_refresh_without_a_token(des
             for sample in family.samples
         }
         refresh = f"{url}/admin/workspace-images/refresh"
-        assert asked(refresh, b"") == (403, "The admin endpoint is off, since WSR_ADMIN_TOKEN is not set.\n")
+        off = "The admin endpoint is off, since WSR_ADMIN_TOKEN is not set."
+        assert asked(refresh, b"") == (403, f"{off}\n")
+        ended = desk.wsr("refresh")
+    assert (ended.code, ended.log.splitlines()[-2:]) == (
+        1,
+        [
+            f"The wsr run that listens at {url} answered 403: {off}",
+            "Set WSR_ADMIN_TOKEN to what that run was started with; name a runtime that its document lists.",
+        ],
+    )
     assert status == 200
     assert samples["wsr_pass_seconds_count", name] >= 1
     assert 0 < samples["wsr_pass_seconds_sum", name] < 30
@@ -138,4 +149,15 @@ def test_a_token_that_could_be_guessed_is_refused(desk: Desk, monkeypatch: pytes
     assert (ended.code, ended.log.splitlines()[0]) == (
         2,
         "WSR_ADMIN_TOKEN has less than 16 characters, so it could be guessed.",
+    )
+
+
+def test_a_run_that_does_not_listen_cannot_be_asked_for_a_refresh(desk: Desk) -> None:
+    with sole_runner(desk.status_file.parent):
+        ended = desk.wsr("refresh")
+    assert ended.code == 1
+    assert ended.log == (
+        f"Another wsr run (process {os.getpid()}) works on this object with state folder {desk.status_file.parent}. It does"
+        " not listen, so it cannot be asked for a refresh.\n"
+        "Start it with --listen PORT and WSR_ADMIN_TOKEN, or stop it and call again."
     )

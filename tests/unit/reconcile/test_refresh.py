@@ -10,6 +10,7 @@ from controller.model.errors import Transient
 from controller.reconcile.loop import Reconciler
 from controller.reconcile.refresh import LoopRefresher, Refreshed
 from tests.unit.simulator.ground import Box, Life, life
+from tests.unit.simulator.machine import Machine
 from tests.unit.simulator.virtual_time import now, run, seconds
 
 OLD = "sha256:" + "0" * 64
@@ -35,7 +36,7 @@ def refreshed(
         await whole.live()
         wake = asyncio.Event()
         loop = Reconciler(whole.store, whole.world, wake, clock=now)
-        refresher = LoopRefresher(whole.store, loop.look_anew, fetch)
+        refresher = LoopRefresher(whole.store, loop.look_anew, fetch, loop.hurrying)
         loop.on_pass, loop.on_action = refresher.on_pass, refresher.on_action
         running = asyncio.create_task(loop.run_forever())
         await asyncio.sleep(5)
@@ -81,7 +82,41 @@ def test_one_that_is_held_is_skipped_with_the_reason_and_one_whose_work_does_not
     assert (done.recreated, done.busy) == ((), ("docker/local/ws-busy",))
     assert done.skipped == ("docker/local/ws-held",)
     assert "a demo" in done.errors["docker/local/ws-held"]
+    assert done.errors["docker/local/ws-busy"] == "ws-busy: 1 task is under way"
     assert took >= 60, "its drain was waited for"
+
+
+def test_force_cuts_work_that_is_waited_for_already_and_none_after_it() -> None:
+    async def ask(refresher: LoopRefresher) -> Refreshed:
+        waiting = asyncio.ensure_future(everything(refresher))
+        await asyncio.sleep(10)
+        machine, begun = machines[0]
+        forced = await refresher.refresh(("echo", "greeter"), recreate=True, force=True)
+        assert seconds() - begun < 30, "a drain was waited for"
+        assert (await waiting).recreated == forced.recreated
+        machine.add(Box("ws-late", "echo", image_id=OLD, work=[(0, 1e9)]))
+        assert (await everything(refresher)).busy == ("docker/local/ws-late",)
+        return forced
+
+    def prepare(whole: Life) -> None:
+        machines.append((whole.world.machine, seconds()))
+        whole.world.machine.add(Box("ws-busy", "echo", image_id=OLD, work=[(0, 1e9)]))
+
+    machines: list[tuple[Machine, float]] = []
+    done, _, _ = refreshed(prepare, ask)
+    assert (done.recreated, done.busy) == (("docker/local/ws-busy",), ())
+
+
+def test_of_one_runtime_nothing_is_told_of_the_targets_of_others() -> None:
+    def prepare(whole: Life) -> None:
+        whole.world.machine.add(
+            Box("ws-1", "echo", image_id=OLD),
+            Box("ws-2", "greeter", image_id=OLD),
+            Box("ws-3", "greeter", image_id=OLD, hold="a demo"),
+        )
+
+    done, _, _ = refreshed(prepare, lambda refresher: refresher.refresh(("echo",), recreate=True))
+    assert (done.recreated, done.skipped, done.errors) == (("docker/local/ws-1",), (), {})
 
 
 def test_one_that_does_not_come_up_is_not_recreated_and_says_why() -> None:
