@@ -44,7 +44,8 @@ def drive(file: Path, *, state: Path | None, secrets: Path | None, goal: Goal) -
         return asyncio.run(_drive(file, state, secrets, goal))
     except (KeyboardInterrupt, asyncio.CancelledError):
         click.echo("Stopped; the next run goes on from here.", err=True)
-        return Exit.FAILED
+        # One that runs for good ends as it was asked to, and its service manager need not call that a failure.
+        return Exit.FAILED if goal.once else Exit.DONE
 
 
 async def _drive(file: Path, state: Path | None, secrets: Path | None, goal: Goal) -> int:

@@ -39,6 +39,15 @@ _LEFT_OUT: Final = (
     "./usr/lib/*/libperl*",
     "./usr/bin/perl*",
     "./usr/bin/*.pl",
+    # Of Docker only the command is wanted, which builds in the engine of the machine.
+    "./usr/sbin/docker*",
+    "./usr/bin/containerd*",
+    "./usr/bin/ctr",
+    "./usr/bin/runc",
+    "./usr/sbin/runc",
+    "./usr/sbin/*tables*",
+    "./usr/sbin/nft",
+    "./usr/lib/*/*tables/*",
     # Networks are made by plugins, and builds in a pod are in that of the pod.
     "./usr/lib/cni/*",
     "./dev/*",

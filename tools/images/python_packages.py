@@ -16,6 +16,7 @@ from tools.images.recipes import PYTHON, SITE, Recipe
 ROOT: Final = Path(__file__).resolve().parents[2]
 _WHEELS: Final = {"amd64": "x86_64-manylinux_2_36", "arm64": "aarch64-manylinux_2_36"}
 """By what images call a processor: what its wheels are called, for the libc of the suite."""
+_WSR: Final = "#!/usr/local/bin/python\nfrom controller.cli.main import main\n\nmain()\n"
 
 
 class PackagesFailed(Exception):  # noqa: N818 -- the word callers print
@@ -90,6 +91,10 @@ def own(recipe: Recipe, folder: Path) -> Mapping[str, Path | bytes | str]:
     if "controller" in recipe.ours:
         dist_info = f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
         files[f"{SITE}/{dist_info}/METADATA"] = metadata.encode()
+        wsr = folder / "wsr"
+        wsr.write_text(_WSR)
+        wsr.chmod(0o755)
+        files["usr/local/bin/wsr"] = wsr
     return files | {"usr/local/bin/python": "/usr/bin/python3"}
 
 

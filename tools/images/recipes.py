@@ -53,6 +53,14 @@ RECIPES: Final = {
             entrypoint=("python", "-m", "controller"),
         ),
         Recipe(
+            name="workspace-runtime-wsr",
+            title="Keeps the workspaces of one machine on the runtime version they are asked to run",
+            packages=(*_SYSTEM, "git", "openssh-client", "docker.io"),
+            dependencies=("--no-default-groups", "--group", "builder", "--extra", "cluster"),
+            ours=("controller", "builder"),
+            entrypoint=("wsr",),
+        ),
+        Recipe(
             name="workspace-runtime-builder",
             title="Builds, proves and publishes the workspace runtime and its images",
             packages=_SYSTEM,

@@ -21,7 +21,8 @@ from tools.images.recipes import RECIPES, SITE
 OPERATOR = "workspace-runtime-operator"
 BUILDER = "workspace-runtime-builder"
 BUILDAH = "workspace-runtime-buildah"
-MOST_MEGABYTES = {OPERATOR: 110, BUILDER: 75, BUILDAH: 85}
+WSR = "workspace-runtime-wsr"
+MOST_MEGABYTES = {OPERATOR: 110, BUILDER: 75, BUILDAH: 85, WSR: 130}
 """Compressed, as a node pulls them."""
 
 
