@@ -102,7 +102,7 @@ async def _let_hosts_go_back(
     try:
         await let_hosts_follow(parts, document, tags, used)
     except Problem as problem:
-        if parts.engine is not None:
+        if not parts.hosts:
             raise
         parts.say(f"A host keeps its moving tags, which may name the version that failed: {problem}")
 

@@ -125,6 +125,11 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
             "targets.workloads",
         ),
         _rule(
+            "self.registry.mode != 'Engine' || !has(self.targets.dockerHosts) || size(self.targets.dockerHosts) <= 1",
+            "names several hosts, and in registry.mode: Engine images are in one of them only; use Remote",
+            "targets.dockerHosts",
+        ),
+        _rule(
             "self.registry.mode != 'Engine' || self.registry.artifacts.matches('^[^/:]*$')",
             "must be a volume name in Engine mode; use letters, digits, '.', '_' and '-'",
             "registry.artifacts",

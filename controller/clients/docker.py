@@ -6,6 +6,7 @@ SDK raises is translated once (`_docker_errors`): an error of the engine is neve
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final
@@ -29,6 +30,7 @@ JsonObject = dict[str, Any]
 
 _PULL_SILENCE_SECONDS: Final = 300
 _STOP_MARGIN_SECONDS: Final = 60
+_IMAGES_LOOKED_AT: Final = 8
 
 
 class DockerEngine(EngineCalls):
@@ -212,6 +214,31 @@ class DockerEngine(EngineCalls):
             tag: row["Id"] for row in rows for tag in row.get("RepoTags") or () if tag != "<none>:<none>"
         }
         return named | {row["Id"]: row["Id"] for row in rows}
+
+    async def untagged(self) -> Mapping[str, str]:
+        """Return the image id of every `repository@digest` of images that have no tag, from one request."""
+        rows = await self.call("list images", lambda client: client.images())
+        return {
+            name: row["Id"]
+            for row in rows
+            if set(row.get("RepoTags") or ()) <= {"<none>:<none>"}
+            for name in row.get("RepoDigests") or ()
+        }
+
+    async def layers(self, repository: str) -> frozenset[str]:
+        """Return what layers the newest images of a repository have, by the digests of their contents."""
+        rows = await self.call("list images", lambda client: client.images())
+        named = [
+            (row["Created"], row["Id"])
+            for row in rows
+            if any(
+                name.startswith((f"{repository}:", f"{repository}@"))
+                for name in (*(row.get("RepoTags") or ()), *(row.get("RepoDigests") or ()))
+            )
+        ]
+        newest = sorted(named, reverse=True)[:_IMAGES_LOOKED_AT]
+        found = await asyncio.gather(*(self.inspect_image(image) for _, image in newest))
+        return frozenset(layer for image in found for layer in image["RootFS"].get("Layers") or ())
 
     async def inspect_image(self, image: str) -> JsonObject:
         """Return everything about an image, by id or reference."""

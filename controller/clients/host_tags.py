@@ -29,7 +29,7 @@ async def let_hosts_follow(
     if document.spec.registry.mode != "Remote":
         return
     moved = tuple(tags)
-    engines = parts.hosts if parts.engine is None else (parts.engine,)
+    engines = parts.hosts if parts.engine is None else (parts.engine, *parts.hosts)
     hosts = (_let_follow(replace(parts, engine=engine), document, moved, used) for engine in engines)
     for outcome in await asyncio.gather(*hosts, return_exceptions=True):
         if outcome is not None:

@@ -15,6 +15,7 @@ from controller.clients.docker import DockerEngine
 from controller.clients.index import PackageIndex
 from controller.clients.prover import Prover
 from controller.clients.records import RecordStore
+from controller.clients.registry import Registry
 from controller.clients.runs import BuilderRuns
 from controller.model.errors import Terminal, Transient
 from controller.model.record import ReleaseRecord
@@ -29,7 +30,8 @@ class Parts:
     builder runs put their files (lost without harm), `checkouts` what they build from. `say` takes lines of progress.
     `waits` says what actions under way wait for, by their keys, and `news` is
     set whenever that changes. `switching` are the names whose old container a replacement of ours has begun to stop.
-    `hosts` are the engines of other machines whose containers are targets where `engine` is None.
+    `hosts` are the engines of other machines whose containers are targets. `registry` is where images are pulled from, None
+    in Engine mode.
     """
 
     engine: DockerEngine | None
@@ -45,6 +47,7 @@ class Parts:
     news: asyncio.Event = field(default_factory=asyncio.Event)
     switching: set[str] = field(default_factory=set)
     hosts: tuple[DockerEngine, ...] = ()
+    registry: Registry | None = None
 
     @property
     def docker(self) -> DockerEngine:

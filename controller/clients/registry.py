@@ -83,6 +83,18 @@ class Registry:
             content = await self._client.blob(where, manifest.config)
         return _labels(content, where=reference)
 
+    async def layers(self, reference: str, *, platform: str) -> Mapping[str, int]:
+        """Return how many bytes of each layer of an image are sent, by the digest of its content; raises as `digest` does."""
+        with translated():
+            where = parse(reference)
+            manifest = await self._client.image(where, oci.Platform.parse(platform))
+            content = await self._client.blob(where, manifest.config)
+        try:
+            contents = [str(digest) for digest in json.loads(content)["rootfs"]["diff_ids"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise _no_configuration(reference) from error
+        return {digest: layer.size for digest, layer in zip(contents, manifest.layers, strict=False)}
+
     async def delivered(
         self, reference: str, *, digest: str | None = None, platform: str = DEFAULT_PLATFORM
     ) -> DeliveredImage:
@@ -245,11 +257,15 @@ def _labels(config: bytes, *, where: str) -> Mapping[str, str]:
         labels = (json.loads(config).get("config") or {}).get("Labels") or {}
         return {str(name): str(value) for name, value in labels.items()}
     except (ValueError, AttributeError) as error:
-        raise Terminal(
-            Reason.REGISTRY_REFUSED,
-            f"The configuration of {where} is none of an image.",
-            fix="Push the image again with a current tool.",
-        ) from error
+        raise _no_configuration(where) from error
+
+
+def _no_configuration(where: str) -> Terminal:
+    return Terminal(
+        Reason.REGISTRY_REFUSED,
+        f"The configuration of {where} is none of an image.",
+        fix="Push the image again with a current tool.",
+    )
 
 
 @contextmanager

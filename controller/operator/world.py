@@ -156,6 +156,7 @@ async def open_world(
         parts = Parts(
             engine=None,
             hosts=hosts.engines,
+            registry=opened.reading,
             index=index,
             records=records,
             runs=runs,

@@ -1,4 +1,4 @@
-"""The containers of Docker hosts that are targets beside the workloads of a cluster, each over TLS and each for itself.
+"""The containers of Docker hosts other than this machine, each over TLS and each for itself.
 
 A host that does not answer, or that nobody has the certificates for, is what it says of its own targets; the others go on.
 """
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 from controller.api.conditions import Reason
@@ -41,7 +42,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class HostTargets:
-    """The hosts of one document, by name."""
+    """The hosts of one document, by name; of each what the document says of it now is asked."""
 
     hosts: Mapping[str, Host]
 
@@ -74,15 +75,21 @@ class HostTargets:
                     group.create_task(_follow(host.engine, host, wake))
 
     async def _seen(self, document: WorkspaceRuntime, host: Host) -> tuple[Target, ...]:
+        listed = (each for each in document.spec.targets.docker_hosts if each.name == host.entry.name)
+        if (entry := next(listed, None)) is None:
+            return ()
         if isinstance(host.engine, Terminal):  # it is a Secret's, which a person can mend
-            return (_unseen(host.entry.name, host.engine, Reason(host.engine.reason)),)
+            return (_unseen(entry.name, host.engine, Reason(host.engine.reason)),)
         try:
             looking = observe_host(
-                host.engine, host.entry, document, sightings=host.sightings, switching=host.switching
+                host.engine, entry, document, sightings=host.sightings, switching=host.switching
             )
             return await bounded(looking, seconds=_HOST_SECONDS)
         except Problem as problem:
             return (_unseen(host.entry.name, problem, Reason.UNKNOWN),)
+
+
+NO_HOSTS: Final = HostTargets(MappingProxyType({}))
 
 
 async def observe_host(
@@ -107,12 +114,21 @@ async def observe_host(
 
 @asynccontextmanager
 async def open_hosts(
-    document: WorkspaceRuntime, settings: Settings, withheld: Mapping[str, Terminal]
+    document: WorkspaceRuntime,
+    settings: Settings,
+    withheld: Mapping[str, Terminal],
+    *,
+    but: str | None = None,
 ) -> AsyncIterator[HostTargets]:
-    """Open the engines of a document's hosts; `withheld` says why a Secret of that name cannot be had. Nothing is reached yet."""
+    """Open the engines of a document's hosts, `but` the one of that name; nothing is reached yet.
+
+    `withheld` says why a Secret of that name cannot be had.
+    """
     async with AsyncExitStack() as stack:
         hosts: dict[str, Host] = {}
         for number, entry in enumerate(document.spec.targets.docker_hosts):
+            if entry.name == but:
+                continue
             engine: DockerEngine | Terminal
             try:
                 tls = _tls(entry, number, settings, withheld)

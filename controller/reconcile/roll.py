@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from controller.act.replace import replace as replace_container
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
+from controller.clients.host_images import remove_superseded
+from controller.clients.host_room import expect_room
 from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
 from controller.model.actions import Replace
@@ -54,13 +56,15 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
     )
     if document.spec.registry.mode == "Remote":
         reference = f"{recorded.image}@{recorded.digest}"
-        there = await fetched(parts, document, template, reference)
+        there = await fetched(parts, document, template, reference, beside=_name(action))
         # of an index an engine has the image of its own platform, which need not be the one that the gate booted
         image_id = there if there in recorded.digests else action.image_id
         wanted = replace(wanted, reference=reference, image_id=image_id)
     order = _order(document, template, action, wanted=wanted)
     result = await _replaced(parts, action, order, package=record.package)
-    return await concluded(parts, template, action, result)
+    said = await concluded(parts, template, action, result)
+    await remove_superseded(parts, document, template, host=action.target.split("/")[1])
+    return said
 
 
 async def concluded(parts: Parts, template: Template, action: Replace, result: ReplaceResult) -> str:
@@ -76,13 +80,20 @@ async def concluded(parts: Parts, template: Template, action: Replace, result: R
             return await _rolled_back(parts, template, action, result)
 
 
-async def fetched(parts: Parts, document: WorkspaceRuntime, template: Template, reference: str) -> str:
-    """Return what the engine calls an image, pulled unless other targets of its template came before."""
+async def fetched(
+    parts: Parts, document: WorkspaceRuntime, template: Template, reference: str, *, beside: str | None = None
+) -> str:
+    """Return what the engine calls an image, pulled unless other targets of its template came before.
+
+    `beside` is a container of the engine that can be asked how much room there is. Raises as `expect_room` and `pull`.
+    """
     try:
         return str((await parts.docker.inspect_image(reference))["Id"])
     except NotFound:
         credentials = pull_credentials(document.spec.registry, parts.settings, image=reference)
         platform, _ = await parts.platforms(template.build)
+        if parts.registry is not None:
+            await expect_room(parts.docker, parts.registry, reference, platform=platform, beside=beside)
         return await parts.docker.pull(reference, credentials=credentials, platform=platform)
 
 

@@ -17,6 +17,7 @@ async def watch(world: StandaloneWorld, document: WorkspaceRuntime, file: Path, 
         group.create_task(_watch_file(file, wake))
         group.create_task(_watch_engine(world, wake))
         group.create_task(world.parts.watch_news(wake.set))
+        group.create_task(world.others.watch(wake.set))
         if world.cluster is not None:
             group.create_task(world.cluster.watch(document, wake.set))
 

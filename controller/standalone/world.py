@@ -28,7 +28,7 @@ from controller.model.target import Target
 from controller.observe.docker_hosts import Sightings
 from controller.plan.steering import steered
 from controller.reconcile.docker_prover import DockerProver
-from controller.reconcile.host_targets import observe_host
+from controller.reconcile.host_targets import NO_HOSTS, HostTargets, observe_host, open_hosts
 from controller.reconcile.registries import open_registries
 from controller.reconcile.release_world import ReleaseWorld, release_world
 from controller.reconcile.roll import roll
@@ -44,6 +44,10 @@ class StandaloneWorld:
     """The `World` of one machine."""
 
     releases: ReleaseWorld
+    others: HostTargets = NO_HOSTS
+    """The hosts beside this machine."""
+    own: str | None = None
+    """What the document calls this machine, where containers of it are targets."""
     cluster: ClusterTargets | None = None
     """Where workloads are targets, too; None where the document names none."""
     sightings: Sightings = field(default_factory=Sightings)
@@ -71,6 +75,8 @@ class StandaloneWorld:
             return await self.releases.perform(document, action)
         if self.cluster is not None and not action.target.startswith("docker/"):
             return await self.cluster.roll(self.parts, document, action)
+        if action.target.split("/")[1] in self.others.hosts:
+            return await self.others.roll(self.parts, document, action)
         try:
             return await roll(self.parts, document, action)
         finally:
@@ -90,7 +96,10 @@ class StandaloneWorld:
                 switching=self.parts.switching,
             )
             for host in document.spec.targets.docker_hosts
+            if host.name == self.own
         ]
+        if self.others.hosts:
+            readings.append(self.others.observe(document))
         if self.cluster is not None:
             readings.append(self.cluster.observe(document, settled=settled))
         return steered(document, tuple(chain.from_iterable(await asyncio.gather(*readings))))
@@ -128,14 +137,15 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
         Terminal: a Secret is missing or incomplete, or an engine is another machine's; nothing was reached yet.
     """
     spec = document.spec
-    hosts = [(host.endpoint, host.name) for host in spec.targets.docker_hosts]
-    endpoint, name = hosts[0] if hosts else (settings.docker_host, "local")
-    if endpoint.startswith("tcp:"):
+    own = next((host for host in spec.targets.docker_hosts if host.endpoint.startswith("unix:")), None)
+    if own is None and spec.targets.docker_hosts and spec.registry.mode == "Engine":
         raise Terminal(
             Reason.INVALID,
-            f"spec.targets.dockerHosts[0].endpoint is {endpoint}, and wsr rolls the containers of this machine's engine.",
-            fix="Write its socket, as unix:///var/run/docker.sock, or give the document to the operator of a cluster: of an object there, ask wsr status NAME -n NAMESPACE.",
+            f"spec.targets.dockerHosts[0].endpoint is {spec.targets.docker_hosts[0].endpoint}, and in registry.mode Engine images"
+            " are in this machine's engine only.",
+            fix="Write its socket, as unix:///var/run/docker.sock, or use registry.mode: Remote.",
         )
+    endpoint, name = (own.endpoint, own.name) if own is not None else (settings.docker_host, "local")
     async with AsyncExitStack() as stack:
         engine = await stack.enter_async_context(DockerEngine(endpoint, host=name))
         client = (
@@ -157,8 +167,13 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
         )
         checkouts = Checkouts(base, folder / "checkouts", settings)
         stack.push_async_callback(checkouts.aclose)
+        others = await stack.enter_async_context(
+            open_hosts(document, settings, {}, but=name if own else None)
+        )
         parts = Parts(
             engine=engine,
+            hosts=others.engines,
+            registry=opened.reading if opened else None,
             index=index,
             records=records,
             runs=runs,
@@ -174,4 +189,4 @@ async def open_world(  # noqa: PLR0913 -- each is one thing that a world is open
             from controller.reconcile.cluster_targets import open_cluster  # noqa: PLC0415 -- see above
 
             cluster = await stack.enter_async_context(open_cluster(settings, package=spec.package.name))
-        yield StandaloneWorld(release_world(parts, opened), cluster)
+        yield StandaloneWorld(release_world(parts, opened), others, name if own else None, cluster)

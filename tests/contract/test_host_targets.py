@@ -28,7 +28,9 @@ async def test_a_host_that_says_nothing_is_unseen_before_the_other_targets_are_g
     async with DockerEngine(f"unix://{socket}", host="far") as engine:
         silent = await asyncio.start_unix_server(listen, socket)
         try:
-            hosts = HostTargets({"far": Host(DockerHost(name="far", endpoint=f"unix://{socket}"), engine)})
+            hosts = HostTargets(
+                {"local": Host(DockerHost(name="local", endpoint=f"unix://{socket}"), engine)}
+            )
             async with asyncio.timeout(20):
                 (target,) = await hosts.observe(load(VALID, file="runtime.yaml"))
         finally:
@@ -36,6 +38,6 @@ async def test_a_host_that_says_nothing_is_unseen_before_the_other_targets_are_g
             for caller in callers:
                 caller.close()
     assert asked.is_set()
-    assert target.id == "docker/far/*"
+    assert target.id == "docker/local/*"
     assert isinstance(target.barred, Barred)
     assert target.barred.cause == "it did not answer within 0.3 s"

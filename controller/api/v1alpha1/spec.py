@@ -50,6 +50,12 @@ class Spec(Document):
                 "targets",
                 "workloads",
             )
+        if len(self.targets.docker_hosts) > 1 and self.registry.mode == "Engine":
+            raise FieldError(
+                "names several hosts, and in registry.mode: Engine images are in one of them only; use Remote",
+                "targets",
+                "dockerHosts",
+            )
         self._check_hosts_of_waves()
         self._check_version()
         self._check_artifacts()

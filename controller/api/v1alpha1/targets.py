@@ -29,8 +29,8 @@ class DockerHost(Document):
     name: Name
     """The host's name, the second part of its targets' ids, as in docker/HOST/CONTAINER."""
     endpoint: Annotated[str, Field(max_length=2048, pattern=ENDPOINT_PATTERN)]
-    """The engine's address, as unix:///var/run/docker.sock; for the operator of a cluster as tcp://HOST:PORT, which needs
-    `tlsSecretName`."""
+    """The engine's address, as unix:///var/run/docker.sock, or of another machine as tcp://HOST:PORT, which needs
+    `tlsSecretName`. `wsr run` builds and proves in the first one with unix:; the operator of a cluster has none of these."""
     tls_secret_name: SecretName | None = None
     """The Secret (purpose `docker-host`) by which the engine at tcp://HOST:PORT and this program know each other: `ca.crt`,
     `tls.crt` and `tls.key`. Whoever an engine lets in is root on its host: without certificates none is asked."""
@@ -38,6 +38,10 @@ class DockerHost(Document):
     """Only containers whose name starts with this are targets."""
     selector: Selector = Selector.model_validate({"matchLabels": {"molecule.platform.managed": "true"}})
     """Only containers that carry all of these labels are targets."""
+    keep_superseded: Annotated[int, Field(ge=0, le=100)] | None = None
+    """How many earlier images of each template stay there, of those that were pulled for targets, besides what is in use,
+    wanted or last known good; older ones are removed after a replacement. Without it nothing is removed. With
+    `registry.mode: Engine` it has no effect: images live there only."""
 
     @model_validator(mode="after")
     def _known(self) -> DockerHost:
@@ -70,8 +74,8 @@ class Targets(Document):
 
     workloads: Annotated[list[Workloads], Field(max_length=20)] = []
     """Deployments and StatefulSets: of the operator's own cluster, or with `wsr run` of the one that KUBECONFIG leads to."""
-    docker_hosts: Annotated[list[DockerHost], Field(max_length=1)] = []
-    """The Docker Engines whose containers are targets."""
+    docker_hosts: Annotated[list[DockerHost], Field(max_length=20)] = []
+    """The Docker Engines whose containers are targets; several need `registry.mode: Remote`."""
     on_drift: Literal["Report", "Correct"] = "Report"
     """What happens when somebody else writes another image onto a workload after us. Report: it is said, and left so.
     Correct: ours is put back, once for each edit of the document, and then it is said."""
