@@ -23,8 +23,8 @@ OLD, NEW = reference("0.1.5"), reference("0.1.6")
 
 
 async def made(place: Ground, *, name: str = "ws-1", replicas: int = 1) -> None:
-    on_delete = {"updateStrategy": {"type": "OnDelete"}}
-    await place.make(place.manifest(name, kind=KIND, replicas=replicas, **on_delete))
+    on_delete = {"type": "OnDelete"}
+    await place.make(place.manifest(name, kind=KIND, replicas=replicas, updateStrategy=on_delete))
 
 
 async def seen(place: Ground, name: str = "ws-1") -> tuple[Workload, tuple[Pod, ...]]:

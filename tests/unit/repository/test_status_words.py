@@ -14,8 +14,9 @@ from controller.api.status import TemplateStatus
 
 ROOT = Path(__file__).resolve().parents[3]
 OF_COMMANDS = {
-    # asked for by `wsr release`, `bump` and `plan` alone; a loop never gets them
+    # asked for by `wsr release`, `bump`, `plan` and `refresh` alone; a loop never gets them
     "controller/clients/_git_process.py",
+    "controller/clients/admin.py",
     "controller/clients/git.py",
     "controller/plan/release.py",
 }
