@@ -12,6 +12,7 @@ import click
 from controller.cli.output import exit_code
 
 VERBS: Final = {
+    "adapter": "Begin a template, and try one as the gate does.",
     "build": "Write the build tree of the runtime package.",
     "bump": "Write another version into the one line that holds it.",
     "image": "Print the image that a new workspace should use.",

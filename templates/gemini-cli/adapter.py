@@ -1,23 +1,23 @@
 """Runs turns on the Gemini CLI: one run of the program per turn, in the workspace's folder, with its own tools."""
 
-import os
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from pathlib import Path
 from typing import Any
 
 from gemini_conversation import Conversation, Recorder
 from gemini_process import GeminiProcess, running
 from molecule_runtime.adapters import AdapterConfig, BaseAdapter
-from molecule_runtime.adapters.base import AdapterConfigurationError, Turn
+from molecule_runtime.adapters.base import Turn
+from molecule_runtime.adapters.conversation_files import ConversationFiles
+from molecule_runtime.adapters.endpoint import ModelEndpoint
+from molecule_runtime.adapters.settings import model_name, work_folder
 
 PROGRAM = "gemini"
-KEY_VARIABLE = "GEMINI_API_KEY"
-URL_VARIABLE = "GOOGLE_GEMINI_BASE_URL"
+ENDPOINT = ModelEndpoint(key_variable="GEMINI_API_KEY", url_variable="GOOGLE_GEMINI_BASE_URL")
 DEFAULT_MODEL = "gemini-2.5-pro"
-DEFAULT_FOLDER = "/workspace"
 STATE_FOLDER = "gemini"
 FLAGS = ("--output-format=stream-json", "--skip-trust", "--approval-mode=yolo")
 """Nobody is there to approve a tool, and the container is the sandbox."""
@@ -39,10 +39,8 @@ class GeminiCliAdapter(BaseAdapter):
 
     def __init__(self, config: AdapterConfig) -> None:
         super().__init__(config)
-        given = config.runtime_config
-        self._model = str(given.get("model") or config.model or DEFAULT_MODEL)
-        self._folder = Path(str(given.get("folder") or DEFAULT_FOLDER))
-        self._conversations = config.config_folder / STATE_FOLDER
+        self._model = model_name(config, DEFAULT_MODEL)
+        self._conversations = ConversationFiles(config.config_folder / STATE_FOLDER)
         self._program = ""
 
     async def setup(self) -> None:
@@ -53,31 +51,20 @@ class GeminiCliAdapter(BaseAdapter):
                 f"{PROGRAM} is not on PATH; the image must have the npm package @google/gemini-cli"
             )
         self._program = program
-        if not self._folder.is_dir():
-            raise AdapterConfigurationError(
-                f"{self._folder} is not a folder; mount one there, or name another as runtime_config.folder"
-            )
-        try:
-            self._conversations.mkdir(exist_ok=True)
-        except OSError as error:
-            raise AdapterConfigurationError(
-                f"{self._conversations} cannot be made: {error}; let this user write to its folder"
-            ) from error
+        self._folder = work_folder(self.config)
+        self._conversations.open()
 
     async def execute(self, turn: Turn) -> AsyncIterator[str]:
         """Answer one message, as the model's words come in."""
-        if not os.environ.get(KEY_VARIABLE):
-            raise AdapterConfigurationError(
-                f"{KEY_VARIABLE} is not set; set it to a key of the model endpoint and restart"
-            )
-        conversation = Conversation(self._conversations, turn.context_id, turn.history)
+        ENDPOINT.key()
+        conversation = Conversation(self._conversations, turn)
         recorder = Recorder(turn.text)
         command = (self._program, f"--model={self._model}", *FLAGS)
         async with (
             running(
                 command,
                 settings=SETTINGS,
-                session=conversation.document(),
+                session=json.dumps(conversation.document()),
                 prompt=turn.text,
                 folder=self._folder,
             ) as process,
@@ -98,19 +85,15 @@ class GeminiCliAdapter(BaseAdapter):
 
     def _failure(self, process: GeminiProcess, result: Mapping[str, Any]) -> Exception:
         """Tell what the owner must change from what failed on the way."""
-        endpoint = os.environ.get(URL_VARIABLE) or "the model endpoint"
         said = str((result.get("error") or {}).get("message") or "")
-        status = next(iter(_STATUS.findall(said)), "")
-        if status in {"401", "403"} or "API_KEY_INVALID" in said or process.code == AUTHENTICATION_EXIT_CODE:
-            return AdapterConfigurationError(
-                f"{endpoint} refused the key in {KEY_VARIABLE}{f' with HTTP {status}' if status else ''}; "
-                "put a key there that is valid for the model, and restart"
-            )
+        status = next(map(int, _STATUS.findall(said)), None)
         errors = [line for line in process.errors if "Error" in line]
         if any("ModelNotFoundError" in line for line in errors):
-            return AdapterConfigurationError(
-                f"{endpoint} answered HTTP 404; correct {URL_VARIABLE}, or model {self._model!r} in config.yaml"
-            )
+            return ENDPOINT.missing()
+        if "API_KEY_INVALID" in said or process.code == AUTHENTICATION_EXIT_CODE:
+            return ENDPOINT.refused(status)
+        if fault := ENDPOINT.fault(status):
+            return fault
         return RuntimeError(
             f"{PROGRAM} ended with exit code {process.code}: {(said or '; '.join(errors))[-_TEXT_SHOWN:]}"
         )

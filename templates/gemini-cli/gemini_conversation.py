@@ -4,22 +4,16 @@ The CLI can resume sessions of its own, but version 0.61 then sends every tool's
 refuses, and it keeps them where a replaced container loses them.
 """
 
-import json
-import logging
-import os
-import time
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from molecule_runtime.adapters.base import Exchange
+from molecule_runtime.adapters.base import Turn
+from molecule_runtime.adapters.conversation_files import ConversationFiles
 
 MAX_MESSAGES = 200
 """How much of a conversation the model is shown again."""
-
-logger = logging.getLogger(__name__)
 
 Message = dict[str, Any]
 
@@ -27,21 +21,25 @@ Message = dict[str, Any]
 class Conversation:
     """One conversation in its file; `messages` are what was said so far, oldest first."""
 
-    def __init__(self, folder: Path, context_id: str, history: Iterable[Exchange]) -> None:
+    def __init__(self, files: ConversationFiles, turn: Turn) -> None:
         """Read it; one that is not there, or cannot be read, begins with what the runtime remembers of it."""
-        self.id = str(uuid.uuid5(uuid.NAMESPACE_URL, context_id))
-        self._path = folder / f"{self.id}.json"
-        self.messages: Sequence[Message] = self._read() or [
+        self._files, self._context_id = files, turn.context_id
+        self.messages: Sequence[Message] = files.read(turn.context_id).get("messages") or [
             message
-            for exchange in history
+            for exchange in turn.history
             for message in (spoken("user", exchange.user), spoken("gemini", exchange.agent))
         ]
 
-    def document(self) -> str:
+    def document(self) -> dict[str, Any]:
         """Return it as the CLI takes it."""
         now = _now()
-        about = {"sessionId": self.id, "projectHash": "", "startTime": now, "lastUpdated": now}
-        return json.dumps({**about, "messages": self.messages})
+        return {
+            "sessionId": str(uuid.uuid5(uuid.NAMESPACE_URL, self._context_id)),
+            "projectHash": "",
+            "startTime": now,
+            "lastUpdated": now,
+            "messages": self.messages,
+        }
 
     def add(self, messages: Iterable[Message]) -> None:
         """Keep a finished turn; the oldest turns go when there are too many messages.
@@ -53,27 +51,7 @@ class Conversation:
         while kept and kept[0]["type"] != "user":
             del kept[0]
         self.messages = kept
-        beside = self._path.with_suffix(".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(self.document())
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(self._path)
-
-    def _read(self) -> Sequence[Message]:
-        try:
-            messages = json.loads(self._path.read_bytes())["messages"]
-        except FileNotFoundError:
-            return []
-        except (ValueError, TypeError, KeyError) as error:
-            aside = self._path.with_suffix(f".unusable-{int(time.time())}")
-            self._path.rename(aside)
-            logger.warning(
-                "Starting a conversation anew: %s is unusable (%s), kept as %s", self._path, error, aside.name
-            )
-            return []
-        return list(messages)
+        self._files.write(self._context_id, self.document())
 
 
 class Recorder:

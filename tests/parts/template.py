@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -79,7 +80,10 @@ def _install_npm(template: Path, home: Path) -> None:
     for file in ("package.json", "package-lock.json"):
         shutil.copy(template / file, home / file)
     npm = [str(home / "bin" / "node"), str(node / "lib/node_modules/npm/bin/npm-cli.js")]
-    _run([*npm, "ci", "--omit=optional", "--no-audit", "--no-fund"], cwd=home)
+    options = re.search(r" ci (.*?)--cache", (template / "Dockerfile").read_text())
+    if options is None:
+        raise PartError(f"{template / 'Dockerfile'} has no npm ci with its options before --cache")
+    _run([*npm, "ci", *options[1].split()], cwd=home)
     for program in (home / "node_modules" / ".bin").iterdir():
         (home / "bin" / program.name).symlink_to(program)
 

@@ -1,20 +1,25 @@
-"""A model endpoint, a workspace that uses it, and as many more as a test wants."""
+"""A model endpoint, a workspace that uses it, and as many more as a test wants.
 
-import sys
+The test module says which: `ENDPOINT` is the protocol of its framework, `SETTINGS` what config.yaml needs besides the model,
+with `{work}` for the folder that the workspace runs in.
+"""
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).parent))
+pytest.register_assert_rewrite("molecule_runtime.adapter_testing")
 
-from model_server import KEY, MODEL, ModelServer
-from template_workspace import Workspace
+from molecule_runtime.adapter_testing.model import MODEL, ModelServer  # noqa: E402 -- after the line above, which pytest wants before
+from molecule_runtime.adapter_testing.process import Workspace  # noqa: E402 -- as above
+
+TEMPLATE = Path(__file__).resolve().parents[1]
 
 
-@pytest.fixture(scope="session")
-def endpoint() -> Iterator[ModelServer]:
-    with ModelServer() as server:
+@pytest.fixture(scope="module")
+def endpoint(request: pytest.FixtureRequest) -> Iterator[ModelServer]:
+    with request.module.ENDPOINT() as server:
         yield server
 
 
@@ -25,20 +30,21 @@ def model(endpoint: ModelServer) -> ModelServer:
     return endpoint
 
 
-@pytest.fixture(scope="session")
-def make(endpoint: ModelServer, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Workspace]:
+@pytest.fixture(scope="module")
+def make(
+    request: pytest.FixtureRequest, endpoint: ModelServer, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Workspace]:
     """A workspace that is not started yet."""
 
-    def make(config: str = f"model: {MODEL}\n", **environment: str) -> Workspace:
+    def make(config: str = "", **environment: str) -> Workspace:
         folder = tmp_path_factory.mktemp("workspace") / "w"
-        settings = "" if "runtime_config" in config else f"runtime_config: {{folder: {folder / 'work'}}}\n"
-        usual = {"GOOGLE_GEMINI_BASE_URL": endpoint.url, "GEMINI_API_KEY": KEY}
-        return Workspace(folder, config + settings, {**usual, **environment})
+        usual = f"model: {MODEL}\n{request.module.SETTINGS.format(work=folder / 'work')}"
+        return Workspace(TEMPLATE, folder, config or usual, {**endpoint.environment(), **environment})
 
     return make
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared(make: Callable[..., Workspace]) -> Iterator[Workspace]:
     with make() as running:
         yield running

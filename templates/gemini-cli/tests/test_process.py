@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from template_workspace import RUNTIME, TEMPLATE
+from molecule_runtime.adapter_testing.process import RUNTIME
 
-sys.path.append(str(TEMPLATE))
+sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from gemini_process import GeminiProcess, running
 

@@ -1,4 +1,4 @@
-"""A workspace of this template on loopback: the installed runtime, this adapter, a config folder of its own."""
+"""A workspace on loopback: the installed runtime, the adapter of one template, a config folder of its own."""
 
 import json
 import os
@@ -14,17 +14,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-TEMPLATE = Path(__file__).resolve().parents[1]
 RUNTIME = Path(sys.executable).parent / "molecule-runtime"
 START_SECONDS = 60
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Workspace:
-    """Use it as a context; `start` and `stop` may follow each other in it."""
+    """Use it as a context; `start` and `stop` may follow each other in it. All it has is below `folder`."""
 
-    def __init__(self, folder: Path, config: str, environment: Mapping[str, str]) -> None:
+    def __init__(self, template: Path, folder: Path, config: str, environment: Mapping[str, str]) -> None:
         self.folder = folder
+        self._template = template
         (folder / "configs").mkdir(parents=True)
         (folder / "configs" / "config.yaml").write_text(config)
         for name in ("home", "tmp", "work"):
@@ -38,7 +38,7 @@ class Workspace:
             "PATH": f"{RUNTIME.parent}:{os.environ['PATH']}",
             "HOME": str(self.folder / "home"),
             "TMPDIR": str(self.folder / "tmp"),
-            "PYTHONPATH": str(TEMPLATE),
+            "PYTHONPATH": str(self._template),
             "ADAPTER_MODULE": "adapter",
             "WORKSPACE_CONFIG_PATH": str(self.folder / "configs"),
             "WORKSPACE_CONTROL_SOCKET": str(self.folder / "control.sock"),
@@ -138,6 +138,7 @@ class Workspace:
 
 
 def state(task: Mapping[str, Any]) -> str:
+    """Return the state of a task, in lower case."""
     return str(task["status"]["state"]).removeprefix("TASK_STATE_").lower()
 
 

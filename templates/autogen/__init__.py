@@ -1,0 +1,1 @@
+"""The AutoGen template, where a program wants it as a package."""

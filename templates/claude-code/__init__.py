@@ -1,0 +1,1 @@
+"""The Claude Code template, where a program wants it as a package."""

@@ -1,0 +1,1 @@
+"""The CrewAI template, where a program wants it as a package."""

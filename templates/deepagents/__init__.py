@@ -1,0 +1,1 @@
+"""The Deep Agents template, where a program wants it as a package."""

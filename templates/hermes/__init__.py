@@ -1,0 +1,1 @@
+"""The Hermes template, where a program wants it as a package."""
