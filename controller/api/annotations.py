@@ -20,6 +20,7 @@ from controller.api.names import (
     ANNOTATION_REBUILD,
     ANNOTATION_REQUESTED_AT,
     ANNOTATION_RESUME,
+    ANNOTATION_ROLLBACK_TO,
     ANNOTATION_TAKE_OVER,
     GROUP,
 )
@@ -27,8 +28,14 @@ from controller.api.version import checked_version
 
 MEANINGS: Final[Mapping[str, str]] = {
     ANNOTATION_HOLD: "The reason why nothing of this object may move: nothing is built, published, replaced or promoted.",
-    ANNOTATION_HOLD_TARGETS: "Targets that must not be touched, each with the reason: JSON by name or id.",
-    ANNOTATION_PIN_TARGETS: "Targets that only this version may go to, each with the version: JSON by name or id.",
+    ANNOTATION_HOLD_TARGETS: (
+        "Targets that must not be touched, each with the reason: JSON by name or id. `NAMESPACE/*`, `docker/HOST/*` and `*` stand"
+        " for all targets of a namespace, of a host, and of the object. `wsr hold TARGET` and `wsr resume TARGET` write it."
+    ),
+    ANNOTATION_PIN_TARGETS: (
+        "Targets that only this version may go to, each with the version: JSON by name or id, or for all as for holds; what is"
+        " said of less wins, a target's own label included. `wsr hold TARGET --pin VERSION` writes it."
+    ),
     ANNOTATION_REBUILD: (
         'Templates that must be built anew, each with a text that names the request: JSON by template, or "*" for all. '
         "Nothing is taken from a build cache, the bases are fetched, and targets follow when the gate is passed. It is "
@@ -44,6 +51,12 @@ MEANINGS: Final[Mapping[str, str]] = {
         "`0.1.6 2026-01-31T12:00`. Its verdict Failed is lifted, what was held back is tried again, and moving tags that "
         "somebody else moved are taken back. It is done once for each value, and `status.lastHandledResume` repeats it then."
     ),
+    ANNOTATION_ROLLBACK_TO: (
+        "What `wsr rollback` asks for: the version to go back to, or `last-known-good`, and any text that names the request, as"
+        " in `0.1.5 2026-01-31T12:00`; a text that begins with `from 0.1.6` is for that version only. The version of the document is held, and every target and moving tag goes to that one,"
+        " until the document asks for another version or `wsr resume` is said. It is done once for each value, and stands in"
+        " the release record from then on; `status.lastHandledRollback` repeats it, `status.rollbackRefused` says why not."
+    ),
 }
 """Every annotation of ours that this release acts on, as users read it."""
 
@@ -54,7 +67,10 @@ _WANTED: Final = {
 }
 _EACH: Final = {ANNOTATION_REBUILD: "template"}
 ALL_TEMPLATES: Final = "*"
-_TARGET: Final = re.compile(r"[^\s/]+(/[^\s/]+/[^\s/]+)?")
+LAST_KNOWN_GOOD: Final = "last-known-good"
+EVERY: Final = "*"
+"""At the end of a name it stands for all that begin so: `agents/*` for a namespace, `docker/prod-1/*` for a host."""
+_TARGET: Final = re.compile(r"[^\s/]+(/[^\s/]+/[^\s/]+|/\*)?")
 _OBJECT: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?/[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SHOWN_CHARACTERS: Final = 80
 
@@ -75,7 +91,7 @@ def checked(annotations: dict[str, str]) -> dict[str, str]:
     for template, request in requests(annotations).items():
         if not request.strip():
             raise FieldError(f"{template}: a request needs a name; write any text", ANNOTATION_REBUILD)
-    _check_resumption(annotations)
+    _check_versions(annotations)
     taken_over = annotations.get(ANNOTATION_TAKE_OVER)
     if taken_over is not None and _OBJECT.fullmatch(taken_over) is None:
         raise FieldError(f"must be an object as NAMESPACE/NAME, got {taken_over!r}", ANNOTATION_TAKE_OVER)
@@ -96,21 +112,29 @@ def _check_reasons(annotations: Mapping[str, str]) -> None:
             raise FieldError(f"{target}: {cure}", ANNOTATION_HOLD_TARGETS)
 
 
-def _check_resumption(annotations: Mapping[str, str]) -> None:
-    if ANNOTATION_RESUME not in annotations:
-        return
-    version = resumed_version(annotations)
-    if version is None:
-        raise FieldError("must begin with the version that may go on, as in 0.1.6", ANNOTATION_RESUME)
-    try:
-        checked_version(version)
-    except ValueError as error:
-        raise FieldError(str(error), ANNOTATION_RESUME) from None
+def _check_versions(annotations: Mapping[str, str]) -> None:
+    for name, does in ((ANNOTATION_RESUME, "that may go on"), (ANNOTATION_ROLLBACK_TO, "to go back to")):
+        if name not in annotations:
+            continue
+        version = named_version(annotations, name)
+        if version is None:
+            raise FieldError(f"must begin with the version {does}, as in 0.1.6", name)
+        try:
+            if (name, version) != (ANNOTATION_ROLLBACK_TO, LAST_KNOWN_GOOD):
+                checked_version(version)
+        except ValueError as error:
+            raise FieldError(str(error), name) from None
 
 
-def resumed_version(annotations: Mapping[str, str]) -> str | None:
-    """Return the version that may go on again; None when none is named."""
-    return next(iter(annotations.get(ANNOTATION_RESUME, "").split()), None)
+def left_version(annotations: Mapping[str, str]) -> str | None:
+    """Return the only version that the request to go back is about; None when it is about whichever is asked for."""
+    words = annotations.get(ANNOTATION_ROLLBACK_TO, "").split()
+    return words[2] if words[1:2] == ["from"] and len(words) > 2 else None  # noqa: PLR2004 -- the words before it
+
+
+def named_version(annotations: Mapping[str, str], name: str) -> str | None:
+    """Return the version that a request of this name begins with; None when there is none."""
+    return next(iter(annotations.get(name, "").split()), None)
 
 
 def held_targets(annotations: Mapping[str, str]) -> Mapping[str, str]:
@@ -133,7 +157,9 @@ def _by_target(annotations: Mapping[str, str], name: str) -> Mapping[str, str]:
     for target in values:
         if _TARGET.fullmatch(target) is None:
             raise FieldError(
-                f"{target!r} is no target; write a container's name, or docker/HOST/CONTAINER", name
+                f"{target!r} is no target; write a container's name, docker/HOST/CONTAINER, NAMESPACE/KIND/NAME, or"
+                " docker/HOST/*, NAMESPACE/* or * for all of them",
+                name,
             )
     return values
 

@@ -75,6 +75,7 @@ class Reason(enum.StrEnum):
     GATE_MISCONFIGURED = "GateMisconfigured"
     GATE_UNREACHABLE = "GateUnreachable"
     ROLLOUT_FAILED = "RolloutFailed"
+    ROLLED_BACK = "RolledBack"
     CREDENTIALS_MISSING = "CredentialsMissing"
     VERSION_REFUSED = "VersionRefused"
     PUBLISH_REFUSED = "PublishRefused"

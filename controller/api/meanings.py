@@ -89,7 +89,7 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     ),
     Reason.SUSPENDED: Meaning("The owner stopped all work.", "Set `spec.suspend` to false to go on."),
     Reason.HELD: Meaning(
-        "The owner holds the object.", "Remove its annotation `runtime.molecule.ai/hold` to go on."
+        "The owner holds the object.", "`wsr resume`, or remove its annotation `runtime.molecule.ai/hold`."
     ),
     Reason.PAUSED: Meaning(
         "A target failed, and `rollout.onFailure` is Pause.",
@@ -152,6 +152,10 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     Reason.ROLLOUT_FAILED: Meaning(
         "A target did not prove itself after its replacement, and has its old container back.",
         "Look at the log that the message quotes; then another version, or `wsr resume`.",
+    ),
+    Reason.ROLLED_BACK: Meaning(
+        "The owner went back from this version; nothing brings it back by itself, on any machine or cluster.",
+        "Another version, or `wsr resume` for this one.",
     ),
     Reason.CREDENTIALS_MISSING: Meaning(
         "Credentials for index, registry or GitHub are missing, wrong or not enough.",

@@ -179,6 +179,10 @@ class Status(StatusPart):
     """The last value of annotation `runtime.molecule.ai/requested-at` that was answered by looking anew."""
     last_handled_resume: str | None = None
     """The last value of annotation `runtime.molecule.ai/resume` that was taken up: the version goes on since then."""
+    last_handled_rollback: str | None = None
+    """The last value of annotation `runtime.molecule.ai/rollback-to` that was taken up: targets return since then."""
+    rollback_refused: str | None = None
+    """Why what that annotation asks for now cannot be done."""
 
     def condition(self, type_: str) -> Condition | None:
         """Return the condition of this type, or None."""

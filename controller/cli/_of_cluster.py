@@ -13,10 +13,18 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from builder.contract import version_in_tags
-from controller.api.names import ANNOTATION_OWNER, ANNOTATION_RESUME, LABEL_MANAGED, LABEL_TEMPLATE
+from controller.api.annotations import LAST_KNOWN_GOOD
+from controller.api.names import (
+    ANNOTATION_OWNER,
+    ANNOTATION_RESUME,
+    ANNOTATION_ROLLBACK_TO,
+    LABEL_MANAGED,
+    LABEL_TEMPLATE,
+)
 from controller.api.status import Status, Straggler
+from controller.api.stops import Changes
 from controller.api.v1alpha1 import Workloads
-from controller.cli._cluster import Seen, look_again, opened
+from controller.cli._cluster import Seen, annotate, look_again, opened
 from controller.cli.options import Address
 from controller.model.errors import NotFound, Terminal, Waiting
 from controller.plan.owners import template_of
@@ -26,8 +34,6 @@ if TYPE_CHECKING:
     from controller.clients.kube import KubeCluster
 
 _USUAL_CONTAINER: Final = str(Workloads.model_fields["container"].default)
-_MANAGER: Final = "wsr"
-"""As whom an object is annotated."""
 _LOOK_SECONDS: Final = 0.5
 TAKEN_UP_SECONDS: Final = 30.0
 """How long an operator may take to see what it is asked for: it takes part of a second, and is being replaced for some."""
@@ -44,7 +50,7 @@ def image_of(template: str, address: Address) -> str:
 
 
 async def _image(template: str, address: Address) -> str:
-    async with opened(address) as (_, seen):
+    async with opened(address) as (_, (seen,)):
         known = [each["name"] for each in seen.spec["templates"]]
         if template not in known:
             message = f"WorkspaceRuntime {seen.key} lists no template {template!r}."
@@ -71,11 +77,11 @@ def facts_of(target: str, address: Address) -> dict[str, Any]:
 
 
 async def _why(target: str, address: Address) -> dict[str, Any]:
-    async with opened(address) as (cluster, seen):
+    async with opened(address) as (cluster, (seen,)):
         status = seen.status
         if target.startswith("docker/"):
             return _facts(_Target(_listed(target, seen, status).name), seen, status)
-        return _facts(await _workload(cluster, target, seen), seen, status)
+        return _facts(await workload_of(cluster, target, seen), seen, status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,8 @@ def _listed(target: str, seen: Seen, status: Status) -> Straggler:
     )
 
 
-async def _workload(cluster: KubeCluster, target: str, seen: Seen) -> _Target:
+async def workload_of(cluster: KubeCluster, target: str, seen: Seen) -> _Target:
+    """Return what is known of a workload. Raises Terminal when it is no target of the object."""
     from controller.clients.kube import DEPLOYMENTS, STATEFUL_SETS  # noqa: PLC0415 -- it need not be installed
 
     kinds = {each.kind.lower(): each for each in (DEPLOYMENTS, STATEFUL_SETS)}
@@ -189,6 +196,17 @@ def _next(seen: Seen, status: Status, straggler: Straggler | None, *, runs: bool
     return seen.behind or (ready.message if ready else "")
 
 
+def roll_back(address: Address, to: str | None) -> str:
+    """Ask the operator to go back from the object's version, wait until that is noted, and return one line about it.
+
+    Raises:
+        Terminal: there is nothing to go back to, nobody may, or as `_cluster.opened`.
+        Transient: the cluster does not answer.
+        Waiting: the operator has not taken it up in `TAKEN_UP_SECONDS`; it still may.
+    """
+    return asyncio.run(_asked(address, ANNOTATION_ROLLBACK_TO, to or LAST_KNOWN_GOOD, "lastHandledRollback"))
+
+
 def resume(address: Address) -> str:
     """Ask the operator to let the object's version go on, wait until it has, and return one line about it.
 
@@ -197,26 +215,44 @@ def resume(address: Address) -> str:
         Transient: the cluster does not answer.
         Waiting: the operator has not taken it up in `TAKEN_UP_SECONDS`; it still may.
     """
-    return asyncio.run(_resume(address))
+    return asyncio.run(_asked(address, ANNOTATION_RESUME, None, "lastHandledResume"))
 
 
-async def _resume(address: Address) -> str:
-    from controller.clients.kube import Place  # noqa: PLC0415 -- it need not be installed
-    from controller.operator.store import OBJECTS  # noqa: PLC0415 -- the same
-
-    async with opened(address) as (cluster, seen):
-        request = f"{seen.version} {datetime.now(UTC).isoformat(timespec='milliseconds')}"
-        body = {"metadata": {"annotations": {ANNOTATION_RESUME: request}}}
-        await cluster.merge(Place(OBJECTS, seen.namespace, seen.name), body, manager=_MANAGER)
+async def _asked(address: Address, annotation: str, version: str | None, answer: str) -> str:
+    """Write a request that begins with a version, or else the object's, and wait for its answer in the status."""
+    async with opened(address) as (cluster, (seen,)):
+        about = f"{version} from {seen.version}" if version else seen.version
+        request = f"{about} {datetime.now(UTC).isoformat(timespec='milliseconds')}"
+        await annotate(cluster, seen, lambda _: _request(annotation, request))
         now, deadline = seen, time.monotonic() + TAKEN_UP_SECONDS
         while time.monotonic() < deadline:
             now = await look_again(cluster, seen)
-            if (now.found.get("status") or {}).get("lastHandledResume") == request:
-                return f"What stopped {request.split(maxsplit=1)[0]} is tried again."
+            told: Mapping[str, Any] = now.found.get("status") or {}
+            if told.get(answer) == request:
+                return _taken_up(annotation, now)
+            if annotation == ANNOTATION_ROLLBACK_TO and (why := told.get("rollbackRefused")):
+                await annotate(cluster, now, lambda found: _withdrawn(found, annotation, request))
+                raise Terminal(
+                    "RollbackRefused", why, fix="Nothing was changed. Name another one with --to VERSION."
+                )
             await asyncio.sleep(_LOOK_SECONDS)
         ready = now.status.condition("Ready")
         raise Waiting(
-            f"the operator of {seen.key} to take up annotation {ANNOTATION_RESUME}, which stays"
+            f"the operator of {seen.key} to take up annotation {annotation}, which stays"
             f"{f'; Ready is {ready.status}: {ready.message}' if ready else ''}",
             retry_after=TAKEN_UP_SECONDS,
         )
+
+
+def _request(annotation: str, request: str) -> Changes:
+    return {annotation: request}
+
+
+def _withdrawn(found: Mapping[str, str], annotation: str, request: str) -> Changes:
+    return {annotation: None} if found.get(annotation) == request else {}
+
+
+def _taken_up(annotation: str, seen: Seen) -> str:
+    if annotation == ANNOTATION_RESUME:
+        return f"What stopped {seen.version} is tried again."
+    return f"{seen.status.held or 'It is taken up.'}"

@@ -26,6 +26,7 @@ from controller.reconcile.refresh import LoopRefresher
 from controller.reconcile.result import NotYet, Pass, Result, Stalled
 from controller.reconcile.roll import fetched
 from controller.standalone.session import Session, open_session
+from controller.standalone.stops import stops_file
 from controller.standalone.store import sole_runner
 from controller.standalone.watching import watch
 
@@ -72,7 +73,9 @@ async def _drive(
                     "Hooks come in plain HTTP from other machines: the shared secret can be read on the way. Put a proxy "
                     "with TLS before it, and listen on 127.0.0.1."
                 )
-        watching = asyncio.create_task(watch(session.world, session.document, file, wake))
+        watching = asyncio.create_task(
+            watch(session.world, session.document, (file, stops_file(session.folder)), wake)
+        )
         stack.push_async_callback(_ended, watching)
         if not goal.once:
             await loop.run_forever()

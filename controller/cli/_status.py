@@ -11,7 +11,7 @@ import click
 
 from controller.api.status import Status, TemplateStatus
 from controller.cli._cluster import look_again, opened
-from controller.cli.options import Address
+from controller.cli.options import Address, Here
 from controller.cli.output import columns, print_facts
 from controller.model.errors import Terminal, Transient
 from controller.settings import Settings
@@ -19,6 +19,23 @@ from controller.standalone.store import object_folder, read_document, saved_stat
 
 _WATCH_SECONDS = 0.5
 _WATCH_CLUSTER_SECONDS = 2.0
+
+
+def status_of(place: Here | Address) -> Status:
+    """Return the status that was written last; raises as `show` and `show_of_cluster`."""
+    if isinstance(place, Here):
+        return _require(saved_status(_folder(place.file, place.state, place.secrets)), place.file)
+    return asyncio.run(_status_of_cluster(place))
+
+
+async def _status_of_cluster(address: Address) -> Status:
+    async with opened(address) as (_, (seen,)):
+        return seen.status
+
+
+def _folder(file: Path, state: Path | None, secrets: Path | None) -> Path:
+    settings = Settings.of_process(secrets_dir=secrets, state_dir=state)
+    return object_folder(settings.state_dir, read_document(file))
 
 
 def show(file: Path, *, output: str, watch: bool, state: Path | None, secrets: Path | None) -> None:
@@ -53,7 +70,7 @@ def show_of_cluster(address: Address, *, output: str, watch: bool) -> None:
 
 
 async def _show_of_cluster(address: Address, output: str, *, watch: bool) -> None:
-    async with opened(address) as (cluster, seen):
+    async with opened(address) as (cluster, (seen,)):
         shown = seen.status
         if seen.behind:
             click.echo(seen.behind, err=True)

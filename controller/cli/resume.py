@@ -1,54 +1,38 @@
-"""`wsr resume`: let a version that failed be tried again."""
+"""`wsr resume`: lets go on what was held, or a version that failed."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from controller.cli.options import CONTEXT, DOCUMENT, NAME, NAMESPACE, SECRETS, STATE, place_of
-from controller.cli.output import Exit, fail
-from controller.model.errors import Problem, Waiting
+from controller.cli.options import Address, Here, What, of_targets
+from controller.cli.output import Exit
 
 
 @click.command()
-@NAME
-@DOCUMENT
-@NAMESPACE
-@CONTEXT
-@STATE
-@SECRETS
-def resume(  # noqa: PLR0913 -- its options
-    *,
-    name: str | None,
-    file: Path | None,
-    namespace: str | None,
-    context: str | None,
-    state: Path | None,
-    secrets: Path | None,
-) -> int:
-    """Let the version of the document go on after somebody has looked at what stopped it.
+@of_targets
+def resume(*, place: Here | Address, what: What) -> int:
+    """Let go on what was stopped, after somebody has looked at why: one stop at a time, the outermost first.
 
-    What failed or was held back is tried again, whoever was told to build an image (Dispatch) and has not delivered is
-    told again, and moving tags that somebody else moved are taken back.
+    With TARGETs, what `wsr hold` said of them is lifted. An object that is held is no longer. Of one that is not, the
+    version goes on: what failed or was held back is tried again, whoever was told to build an image (Dispatch) and has not
+    delivered is told again, and moving tags that somebody else moved are taken back. --all lifts holds of objects only.
 
     Of the object NAME in a cluster its operator is asked, by annotation runtime.molecule.ai/resume, and waited for.
 
     Example: wsr resume -f runtime.yaml
     """
-    place = place_of(file, name=name, namespace=namespace, context=context)
-    try:
-        if isinstance(place, Path):
-            from controller.cli import _resume  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
+    from controller.cli import _hold  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
 
-            click.echo(_resume.resume_version(place, state=state, secrets=secrets))
-        else:
-            from controller.cli import _of_cluster  # noqa: PLC0415 -- the same
+    if _hold.release(place, what):
+        return Exit.DONE
+    if what.everything:
+        click.echo("No object is held; nothing was changed.")
+    elif isinstance(place, Here):
+        from controller.cli import _resume  # noqa: PLC0415 -- the same
 
-            click.echo(_of_cluster.resume(place))
-    except Waiting as waiting:
-        click.echo(f"Not yet. {waiting}", err=True)
-        return Exit.NOT_YET
-    except Problem as problem:
-        return fail(problem)
+        click.echo(_resume.resume_version(place.file, state=place.state, secrets=place.secrets))
+    else:
+        from controller.cli import _of_cluster  # noqa: PLC0415 -- the same
+
+        click.echo(_of_cluster.resume(place))
     return Exit.DONE

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
-from controller.cli.options import CONTEXT, DOCUMENT, NAME, NAMESPACE, SECRETS, STATE, place_of
-from controller.cli.output import OUTPUT, Exit, fail, print_facts
-from controller.model.errors import Problem
+from controller.cli.options import Address, Here, of_object
+from controller.cli.output import OUTPUT, Exit, print_facts
 
 
 @click.command()
 @click.argument("target")
-@NAME
-@DOCUMENT
-@NAMESPACE
-@CONTEXT
+@of_object
 @OUTPUT
-@STATE
-@SECRETS
-def why(  # noqa: PLR0913 -- its options
-    *,
-    target: str,
-    name: str | None,
-    file: Path | None,
-    namespace: str | None,
-    context: str | None,
-    output: str,
-    state: Path | None,
-    secrets: Path | None,
-) -> int:
+def why(*, target: str, place: Here | Address, output: str) -> int:
     """Show what TARGET (docker/HOST/CONTAINER or NAMESPACE/KIND/NAME) runs, which release that is, and what would happen to it.
 
     Of the object NAME in a cluster its status and the workload are asked, with -f the world itself: registry, engine, workspaces.
@@ -41,16 +23,12 @@ def why(  # noqa: PLR0913 -- its options
     """
     from controller.cli import _why  # noqa: PLC0415 -- `--help` and refusals need none of what it imports
 
-    place = place_of(file, name=name, namespace=namespace, context=context)
-    try:
-        if isinstance(place, Path):
-            facts = _why.facts_of(target, place, state=state, secrets=secrets)
-        else:
-            from controller.cli import _of_cluster  # noqa: PLC0415 -- the same
+    if isinstance(place, Here):
+        facts = _why.facts_of(target, place.file, state=place.state, secrets=place.secrets)
+    else:
+        from controller.cli import _of_cluster  # noqa: PLC0415 -- the same
 
-            facts = _of_cluster.facts_of(target, place)
-    except Problem as problem:
-        return fail(problem)
+        facts = _of_cluster.facts_of(target, place)
     print_facts(facts, output, _why.table(facts))
     provenance = facts.get("provenance")
     if provenance is not None and provenance["verified"] is False:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from controller.api.names import LABEL_HOLD
 from controller.clients._kube_objects import JsonObject
 
 Mask = Mapping[str, Any]
@@ -46,7 +47,7 @@ _KEPT: Final[Mapping[str, Mask]] = {
     "Deployment": _WORKLOAD,
     "StatefulSet": _WORKLOAD,
     "Pod": _of(
-        metadata=_METADATA,
+        metadata={**_METADATA, "annotations": _of(LABEL_HOLD)},
         spec=_of(containers=_of("name", "image", "ports")),
         status=_of("podIP", containerStatuses=_CONTAINER_STATUSES, conditions=_CONDITIONS),
     ),

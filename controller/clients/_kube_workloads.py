@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+from controller.api.names import LABEL_HOLD
 from controller.clients._kube_errors import denial
 from controller.model.workload import Container, ImageWriter, Pod, Workload, WorkloadKind
 
@@ -85,6 +86,7 @@ def parse_pod(found: Json, container: str) -> Pod:
         waiting=_waiting(state, status, metadata),
         restarts=own.get("restartCount", 0),
         started_time=datetime.fromisoformat(running["startedAt"]) if running.get("startedAt") else None,
+        hold={**(metadata.get("annotations") or {}), **(metadata.get("labels") or {})}.get(LABEL_HOLD),
     )
 
 

@@ -247,6 +247,21 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class RollBack:
+    """Hold `version`, as the object's annotation asks, and have its targets return to version `to`."""
+
+    version: str
+    to: str
+    request: str
+    reason: str
+
+    @property
+    def key(self) -> str:
+        """Identity: a request is taken up once."""
+        return f"rollback/{self.version}/{_digest(self.request)}"
+
+
+@dataclass(frozen=True, slots=True)
 class OldCandidate:
     """An image that was made on the way to a release, and that nothing needs any more.
 
@@ -282,7 +297,19 @@ class Prune:
 
 
 Action = (
-    Adopt | Package | Cascade | Probe | Tag | Publish | Dispatch | Replace | Promote | Judge | Resume | Prune
+    Adopt
+    | Package
+    | Cascade
+    | Probe
+    | Tag
+    | Publish
+    | Dispatch
+    | Replace
+    | Promote
+    | Judge
+    | Resume
+    | RollBack
+    | Prune
 )
 
 

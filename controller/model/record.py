@@ -51,6 +51,8 @@ class Verdict(RecordPart):
     reason: str
     message: str = ""
     time: Moment
+    returns_to: str | None = None
+    """The version that targets return to, where the owner of the object has said so."""
     images: tuple[str, ...] = ()
     """The images, by identity, that a fleet has proven when this was judged Good; empty in records of earlier releases."""
 
@@ -91,6 +93,8 @@ class ReleaseRecord(RecordPart):
     """Verdicts Failed, and notes of what was held back or of who was told, are void up to here."""
     resume_requests: tuple[str, ...] = ()
     """The requests to let this version go on that were taken up: none of them is ever done twice."""
+    rollback_requests: tuple[str, ...] = ()
+    """The requests to go back from this version that were taken up, likewise."""
 
     @property
     def failed(self) -> bool:
@@ -214,6 +218,12 @@ class ReleaseRecord(RecordPart):
     def taking_up(self, request: str) -> Self:
         """Return the record with the note that a request to let it go on was taken up."""
         return self.model_copy(update={"resume_requests": tuple(sorted({*self.resume_requests, request}))})
+
+    def going_back(self, request: str) -> Self:
+        """Return the record with the note that a request to go back from it was taken up."""
+        return self.model_copy(
+            update={"rollback_requests": tuple(sorted({*self.rollback_requests, request}))}
+        )
 
     def to_json(self) -> bytes:
         """Return the record as JSON whose bytes depend on its content only."""

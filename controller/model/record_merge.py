@@ -43,6 +43,7 @@ def merged(one: ReleaseRecord, other: ReleaseRecord) -> ReleaseRecord:
             "published_time": published,
             "resumed_time": resumed,
             "resume_requests": tuple(sorted({*one.resume_requests, *other.resume_requests})),
+            "rollback_requests": tuple(sorted({*one.rollback_requests, *other.rollback_requests})),
             "verdict": _verdict([one.verdict, other.verdict], resumed or _NEVER),
         }
     )

@@ -110,7 +110,7 @@ class Pod:
 
     `images` are those of all its containers, by name; `revision` is the template that its StatefulSet made it from.
     `image_id` is what the node says that the container runs; `waiting` why it does not (ImagePullBackOff,
-    CrashLoopBackOff), with the node's words; `address` and `port` where it can be asked.
+    CrashLoopBackOff), with the node's words; `address` and `port` where it can be asked; `hold` why its owner holds it.
     """
 
     namespace: str
@@ -129,6 +129,7 @@ class Pod:
     waiting: str | None = None
     restarts: int = 0
     started_time: datetime | None = None
+    hold: str | None = None
 
     @property
     def digest(self) -> str | None:

@@ -72,9 +72,9 @@ async def observe(
     found, claims = await asyncio.gather(
         workloads.list(namespace, labels=selector), workloads.single_writer_claims(namespace)
     )
-    held = annotations.get(LABEL_HOLD, labels.get(LABEL_HOLD))
     turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-    reading = _Reading(workloads, workspaces, asked, claims, held, settled, turns)
+    said = {**labels, **annotations}
+    reading = _Reading(workloads, workspaces, asked, claims, said, settled, turns)
     targets = await asyncio.gather(*(reading.target(workload) for workload in found))
     workspaces.forget(seconds=2 * _PROOF_SECONDS)
     return tuple(targets)
@@ -93,13 +93,13 @@ def _check_consent(namespace: str, said: Mapping[str, str], asked: Asked) -> Non
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """One look at a namespace; `held` is why all of it is on hold."""
+    """One look at a namespace; `around` is what its labels and annotations say of all that is in it."""
 
     workloads: KubeWorkloads
     workspaces: PodWorkspaces
     asked: Asked
     claims: frozenset[str]
-    held: str | None
+    around: Mapping[str, str]
     settled: Collection[str]
     turns: asyncio.Semaphore
 
@@ -124,14 +124,20 @@ class _Reading:
             image_id=(digest_of(container.image) if container else None) or "",
             state=_state(workload, _staying(pods)),
             running=await self._running(workload, pods, under_way=under_way),
-            hold=self.held if self.held is not None else said.get(LABEL_HOLD),
-            pin=said.get(LABEL_PIN),
+            hold=self._hold(said, pods),
+            pin=said.get(LABEL_PIN, self.around.get(LABEL_PIN)),
             shape_unsafe=None if under_way else unsafe,
             barred=self._barred(workload, container, marks),
             succession=_succession(marks) if under_way else None,
             has_create_spec=marks.owner is not None,
             labels=workload.labels,
         )
+
+    def _hold(self, said: Mapping[str, str], pods: Sequence[Pod]) -> str | None:
+        """Return why its owner holds it: its namespace, itself, or one of its pods, which it cannot be rolled without."""
+        pod = next((each for each in pods if each.hold is not None and not each.deleting), None)
+        of_pod = f"{pod.hold} (pod {pod.name})" if pod is not None else None
+        return self.around.get(LABEL_HOLD, said.get(LABEL_HOLD, of_pod))
 
     def _template(self, workload: Workload, container: Container | None) -> tuple[str | None, str | None]:
         named = workload.labels.get(LABEL_TEMPLATE)

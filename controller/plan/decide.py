@@ -29,6 +29,7 @@ from controller.plan.delivery import answer_due, is_overdue
 from controller.plan.fleet import Fleet, may_go_now
 from controller.plan.prune import pruning
 from controller.plan.resumption import resumption
+from controller.plan.rollback import rollback
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -83,7 +84,8 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     and `may` tells what is done at all. The plan's actions are
     independent of each other: all of them may run together.
     """
-    request = resumption(document, state, records)
+    # Resumed first: of a version that is to go on and back at once, back is what stands.
+    request = resumption(document, state, records) or rollback(document, state, records)
     alone = request is not None and request.key not in progress.failures
     turn = _turn(document, state, records, rollout, now)
     wanted = [*wanted_in(document, state, turn), *begun_in(state, targets, progress)]

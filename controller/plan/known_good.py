@@ -58,14 +58,25 @@ def images_for_new(
 ) -> tuple[TemplateRecord, ...]:
     """Return the images that a new workspace may use, best first: the released one of `version`, then the last good ones.
 
-    Released is what passed the gate, is public and is not held.
+    Where its owner went back from `version`, that is what they went back to, first. Released is what passed the gate, is public and is not held.
     """
     record = records.get(version)
     public = record is not None and record.published_time is not None and not record.failed
     asked = [record.in_use] if record is not None and public else []
-    images = (release.templates.get(template) for release in (*asked, *good_newest_first(records)))
+    images = (
+        release.templates.get(template)
+        for release in (*asked, returned_to(records, record), *good_newest_first(records))
+        if release is not None
+    )
     found: dict[str, TemplateRecord] = {}
     for image in images:
         if image is not None and not image.is_candidate:
             found.setdefault(image.identity, image)
     return tuple(found.values())
+
+
+def returned_to(records: Mapping[str, ReleaseRecord], record: ReleaseRecord | None) -> ReleaseRecord | None:
+    """Return the release that the owner went back to from a version; None when there is none, or it failed since."""
+    verdict = record.verdict if record is not None and record.failed else None
+    found = records.get(verdict.returns_to or "") if verdict is not None else None
+    return found.in_use if found is not None and not found.failed else None

@@ -122,17 +122,15 @@ def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
     if state.fallback is None:
         return []
     actions: list[Action] = []
+    version, back = document.spec.version, state.fallback.version
+    asked = state.reason == Reason.ROLLED_BACK
     if state.retagged:
-        actions.append(
-            Promote(
-                state.fallback.version,
-                state.retagged,
-                "these tags still name the version that failed",
-                state.moves,
-            )
-        )
+        of_whom = "its owner has left" if asked else "failed"
+        reason = f"these tags still name the version that {of_whom}"
+        actions.append(Promote(back, state.retagged, reason, state.moves))
     if state.fleet is not None:
-        reason = f"{document.spec.version} failed, and {state.fallback.version} is the last known good"
+        reason = f"{version} failed, and {back} is the last known good"
+        reason = f"its owner went back from {version} to {back}" if asked else reason
         actions.extend(_replacements(state.fallback, state.fleet, reason=reason))
     return actions
 

@@ -16,7 +16,7 @@ from typing import Final
 
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
-from controller.model.actions import Action, Probe, Prune, Replace
+from controller.model.actions import Action, Probe, Prune, Replace, RollBack
 from controller.model.errors import Terminal
 from controller.model.observation import Observation
 from controller.model.observed import Known
@@ -59,7 +59,7 @@ class Reconciler:
     may: Callable[[Action], bool] = lambda _: True
     _tasks: dict[str, tuple[Action, asyncio.Task[str]]] = field(default_factory=dict)
     _attempts: Attempts = field(default_factory=Attempts)
-    _asked: tuple[int, str | None, str | None] = (-1, None, None)
+    _asked: tuple[int, *tuple[str | None, ...]] = (-1,)
     _resumed_time: datetime | None = None
     _observation: Observation | None = None
     _observed_time: datetime | None = None
@@ -124,8 +124,8 @@ class Reconciler:
             return Stalled(stalled.reason, stalled.message, turn.status)
         if self._tasks:  # with work of an earlier version under way, the status would be half the truth
             return None
-        pruning = any(isinstance(action, Prune) for action in turn.plan.actions)
-        if isinstance(turn.state, UpToDate) and not pruning and turn.state.outstanding.unread is None:
+        more = any(isinstance(action, Prune | RollBack) for action in turn.plan.actions)
+        if isinstance(turn.state, UpToDate) and not more and turn.state.outstanding.unread is None:
             return Done(turn.status)
         if isinstance(turn.state, Held) and turn.state.by_owner:
             return Stalled(turn.state.reason, turn.state.message, turn.status)
@@ -184,7 +184,7 @@ class Reconciler:
             self.anew()
         stored = await self.store.read()
         metadata = stored.document.metadata
-        asked = (stored.generation, metadata.requested_at, metadata.resume)
+        asked = (stored.generation, metadata.requested_at, metadata.resume, metadata.rollback_to)
         if asked != self._asked:
             self._asked = asked
             self._attempts.forget()

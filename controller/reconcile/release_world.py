@@ -20,6 +20,7 @@ from controller.act.promote import promote, tag
 from controller.act.prune import prune
 from controller.act.publish import publish
 from controller.act.resume import resume
+from controller.act.roll_back import roll_back
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
 from controller.clients.parts import Parts
 from controller.clients.registry import Registry
@@ -34,6 +35,7 @@ from controller.model.actions import (
     Prune,
     Publish,
     Resume,
+    RollBack,
     Tag,
 )
 from controller.model.delivery import DeliveredImage
@@ -57,7 +59,7 @@ from controller.reconcile.registries import Registries
 
 Records = Observed[Mapping[str, ReleaseRecord]]
 ReleaseAction = (
-    Adopt | Cascade | Dispatch | Judge | Package | Probe | Promote | Prune | Publish | Resume | Tag
+    Adopt | Cascade | Dispatch | Judge | Package | Probe | Promote | Prune | Publish | Resume | RollBack | Tag
 )
 
 
@@ -123,6 +125,8 @@ class ReleaseWorld:
                 return await judge(self.parts, document, action)
             case Resume():
                 return await resume(self.parts, action)
+            case RollBack():
+                return await roll_back(self.parts, action)
             case Prune():
                 return await prune(self.parts.records, self.writing or self.parts.docker, document, action)
 

@@ -11,6 +11,7 @@ from controller.api.status import HistoryEntry
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.runs import Runs
 from controller.settings import Settings
+from controller.standalone.stops import stopped
 from controller.standalone.store import FileStore, object_folder, read_document, saved_status
 from controller.standalone.world import ALL, Needs, StandaloneWorld, open_world
 
@@ -50,6 +51,7 @@ async def open_session(  # noqa: PLR0913 -- each is one thing that an object is 
     document = read_document(file)
     settings = Settings.of_process(secrets_dir=secrets, state_dir=state)
     folder = object_folder(settings.state_dir, document)
+    document = stopped(document, folder)
     world = open_world(document, settings, base=_base(file), folder=folder, say=say, needs=needs, runs=runs)
     async with world as opened:
         yield Session(document, folder, FileStore(file, folder), opened)

@@ -22,6 +22,8 @@ from controller.api.load import InvalidDocument, load
 from controller.api.status import Status
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.errors import Terminal
+from controller.standalone.files import unwritable, write_atomically
+from controller.standalone.stops import stopped, stops_text
 
 if TYPE_CHECKING:
     from controller.reconcile.protocols import StoredObject
@@ -73,9 +75,10 @@ def object_folder(state: Path, document: WorkspaceRuntime) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What the file held when it was read last."""
+    """What the files held when they were read last."""
 
     text: str
+    stops: str
     document: WorkspaceRuntime
     spec_sha256: str
 
@@ -93,11 +96,11 @@ class FileStore:
         """See `ObjectStore`. The generation grows by one when the spec's content changed."""
         from controller.reconcile.protocols import StoredObject  # noqa: PLC0415 -- `wsr status` does without, and answers sooner
 
-        text = _text(self.file)
-        if self._last is None or self._last.text != text:
+        text, stops = _text(self.file), stops_text(self.folder)
+        if self._last is None or (self._last.text, self._last.stops) != (text, stops):
             # A pass follows every action, and reading YAML takes longer than most of what a pass does.
-            document = _parsed(self.file, text)
-            self._last = _Reading(text, document, _spec_sha256(document))
+            document = stopped(_parsed(self.file, text), self.folder)
+            self._last = _Reading(text, stops, document, _spec_sha256(document))
         document, sha256 = self._last.document, self._last.spec_sha256
         saved = self._saved or self._load()
         if saved.spec_sha256 != sha256:
@@ -150,30 +153,6 @@ def _spec_sha256(document: WorkspaceRuntime) -> str:
     return hashlib.sha256(document.spec.model_dump_json().encode()).hexdigest()
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Write `text` so that readers and crashes see the old file or the new one, whole; one writer at a time.
-
-    Raises:
-        Terminal: StateUnwritable, with the cause.
-    """
-    aside = path.with_name(f".{path.name}.new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with aside.open("w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        aside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            aside.unlink()
-        raise Terminal(
-            "StateUnwritable",
-            f"{path} cannot be written: {error.strerror}.",
-            fix="Free space there, or name another folder with --state DIR.",
-        ) from error
-
-
 class AlreadyRunning(Terminal):
     """Another process works on the object; `url` is where it listens, None when it does not."""
 
@@ -200,11 +179,7 @@ def sole_runner(folder: Path) -> Iterator[Callable[[str], None]]:
         folder.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Terminal(
-            "StateUnwritable",
-            f"{folder} cannot be written: {error.strerror}.",
-            fix="Make it writable, or name another folder with --state DIR.",
-        ) from error
+        raise unwritable(folder, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.standalone.world import StandaloneWorld
 
 
-async def watch(world: StandaloneWorld, document: WorkspaceRuntime, file: Path, wake: asyncio.Event) -> None:
-    """Set `wake` whenever the document's file, a target or what we wait for changes; runs until cancelled."""
+async def watch(
+    world: StandaloneWorld, document: WorkspaceRuntime, files: Sequence[Path], wake: asyncio.Event
+) -> None:
+    """Set `wake` whenever one of the document's files, a target or what we wait for changes; runs until cancelled."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(_watch_file(file, wake))
+        for file in files:
+            group.create_task(_watch_file(file, wake))
         group.create_task(_watch_engine(world, wake))
         group.create_task(world.parts.watch_news(wake.set))
         group.create_task(world.others.watch(wake.set))

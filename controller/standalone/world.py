@@ -66,7 +66,7 @@ class StandaloneWorld:
         settled: Collection[str] = (),
     ) -> Observation:
         """See `World`."""
-        targets = self._targets(document, settled)
+        targets = self.targets(document, settled)
         return await self.releases.observe(document, targets, earlier=earlier, record=record)
 
     async def perform(self, document: WorkspaceRuntime, action: Action) -> str:
@@ -86,7 +86,8 @@ class StandaloneWorld:
         """See `World`."""
         return dict(self.parts.waits)
 
-    async def _targets(self, document: WorkspaceRuntime, settled: Collection[str]) -> tuple[Target, ...]:
+    async def targets(self, document: WorkspaceRuntime, settled: Collection[str] = ()) -> tuple[Target, ...]:
+        """Return the targets, with what holds them. Raises Terminal or Transient where they cannot be read."""
         readings: list[Awaitable[tuple[Target, ...]]] = [
             observe_host(
                 self.parts.docker,

@@ -23,6 +23,7 @@ from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.model.template_record import TemplateRecord
+from controller.plan import rollback
 from controller.plan.changes import changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
 from controller.plan.fleet import Fleet, sort_fleet
@@ -72,12 +73,20 @@ def summarize(scope: Scope, previous: Status, now: datetime) -> Status:
         history=_history(scope, record, previous, now),
         last_handled_reconcile_at=scope.document.metadata.requested_at,
         last_handled_resume=_resumed(scope, record, previous),
+        last_handled_rollback=_went_back(scope, previous),
+        rollback_refused=rollback.refusal(scope.document, records),
     )
 
 
 def _resumed(scope: Scope, record: ReleaseRecord | None, previous: Status) -> str | None:
     done = record is not None and request_of(scope.document) in record.resume_requests
     return scope.document.metadata.resume if done else previous.last_handled_resume
+
+
+def _went_back(scope: Scope, previous: Status) -> str | None:
+    records, asked = scope.observation.records, scope.document.metadata.rollback_to
+    done = isinstance(records, Known) and rollback.is_taken_up(scope.document, records.value)
+    return asked if done else previous.last_handled_rollback
 
 
 def _record(scope: Scope) -> ReleaseRecord | None:

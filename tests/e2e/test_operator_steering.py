@@ -125,6 +125,55 @@ async def test_a_failed_version_goes_on_once_when_whoever_may_edit_the_object_sa
     assert [line for line in serving.lines() if "error" in line] == []
 
 
+async def test_what_is_held_stays_and_what_its_owner_has_left_stays_left_when_the_object_is_made_anew(
+    ground: Operated, serving: Operator, cluster: Cluster
+) -> None:
+    user, here, space = User(cluster.kubeconfig), ("-n", ground.namespace), ground.namespace
+    held = f"{space}/Deployment/ws-2"
+    await ground.workload("ws-1")
+    await ground.workload("ws-2")
+    await ground.make("0.1.0")
+    await ground.until_ready("0.1.0")
+    assert await user.wsr("hold", held, *here, "--reason", "a demo") == (0, f"{held} is held: a demo")
+    await ground.edit(version="0.1.1")
+    await ground.until_runs(ws_1="0.1.1", ws_2="0.1.0")
+    await ground.until(lambda state: condition(state, "Ready").get("reason") == "TargetsHeld")
+    assert await user.wsr("resume", held, *here) == (0, f"{held} is no longer held: a demo")
+    await ground.until_ready("0.1.1")
+
+    refused = "Version 0.0.9 has no record. Recorded besides 0.1.1: 0.1.0."
+    nothing = "Nothing was changed. Name another one with --to VERSION."
+    assert await user.wsr("rollback", *here, "--to", "0.0.9") == (1, f"{refused}\n{nothing}")
+    words = "Its owner went back from 0.1.1 to 0.1.0. Version 0.1.1 is held; `wsr resume` tries it again."
+    assert await user.wsr("rollback", *here) == (0, words)
+    await ground.until_runs(ws_1="0.1.0", ws_2="0.1.0")
+    assert await ground.until_stalled("RolledBack") == words
+    code, said = await user.wsr("history", *here, "-o", "json")
+    told = json.loads(said)
+    assert (code, told["lastKnownGood"]) == (0, "0.1.0")
+    assert [(each["version"], each["verdict"], each["reason"]) for each in told["history"]] == [
+        ("0.1.1", "Failed", "RolledBack"),
+        ("0.1.0", "Good", "UpToDate"),
+    ]
+
+    await ground.client.delete(ground.place.resource, space, ground.name)
+    await ground.until_gone()
+    ground.states.clear()
+    await ground.make("0.1.1")
+    assert await ground.until_stalled("RolledBack") == words
+    assert await ground.images() == {"ws-1": "0.1.0", "ws-2": "0.1.0"}
+    assert await user.wsr("hold", *here, "--all", "--reason", "an audit") == (
+        0,
+        f"{space}/runtime is held: an audit",
+    )
+    await ground.until(lambda state: condition(state, "Ready").get("reason") == "Held")
+    assert await user.wsr("resume", *here, "--all") == (0, f"{space}/runtime is no longer held: an audit")
+    assert await ground.until_stalled("RolledBack") == words
+    assert await user.wsr("resume", *here) == (0, "What stopped 0.1.1 is tried again.")
+    await ground.until_ready("0.1.1")
+    assert [line for line in serving.lines() if "error" in line] == []
+
+
 async def test_what_cannot_be_told_of_an_object_in_a_cluster_is_refused_in_words(
     ground: Operated, cluster: Cluster, tmp_path: Path
 ) -> None:

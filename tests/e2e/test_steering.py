@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import threading
 import time
 
@@ -78,8 +79,9 @@ def test_an_object_that_is_suspended_or_held_is_left_alone_until_it_is_not(rollo
     with desk.editing() as spec:
         spec["suspend"] = False
 
-    desk.annotate("hold", "an audit")
-    held = "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+    object_ = f"default/{desk.name}"
+    assert desk.wsr("hold", "--reason", "an audit").out == f"{object_} is held: an audit\n"
+    held = "The object is held: an audit. `wsr resume` lets it go on, or remove its annotation runtime.molecule.ai/hold."
     ended = desk.run(code=1)
     assert ended.log.splitlines()[-1] == f"Held: {held}"
     assert not ended.lines("because")
@@ -87,7 +89,49 @@ def test_an_object_that_is_suspended_or_held_is_left_alone_until_it_is_not(rollo
     assert fleet.shapes() == before
     stalled = desk.condition("Stalled")
     assert stalled is None, "it is as its owner wants it"
+    assert desk.wsr("resume").out == f"{object_} is no longer held: an audit\n"
+    desk.annotate("hold", "an audit")
+    ended = desk.wsr("resume")
+    assert ended.log == (
+        f"The object is held: an audit, by an annotation in {desk.document} itself.\nEdit it there."
+    )
     desk.annotate("hold", None)
+    desk.run()
+    rollout.assert_all_run("0.1.1")
+
+
+def test_its_owner_goes_back_for_good_and_a_lost_state_folder_undoes_nothing(rollout: Scene) -> None:
+    desk, fleet = rollout.desk, rollout.fleet
+    held, free = rollout.populate("0.1.0", "plain-1", "polite-1")
+    desk.run()
+    rollout.assert_all_run("0.1.1")
+    on_hold = desk.wsr("hold", held.name, "nobody", "--reason", "a demo")
+    assert on_hold.out == f"{held.name} is held: a demo\nnobody is held: a demo\n"
+    both = ", ".join(sorted(f"docker/local/{each.name}" for each in (held, free)))
+    assert on_hold.log == f"No target is called nobody now. Targets are: {both}."
+    refused = desk.wsr("rollback", "--to", "0.0.9").log
+    nothing = "Nothing was changed. Name another one with --to VERSION."
+    assert refused == f"Version 0.0.9 has no record. Recorded besides 0.1.1: 0.1.0.\n{nothing}"
+
+    back = "Version 0.1.1 is held; the next pass brings every target back to 0.1.0.\n"
+    assert desk.wsr("rollback").out == back
+    words = "Its owner went back from 0.1.1 to 0.1.0. Version 0.1.1 is held; `wsr resume` tries it again."
+    assert desk.run(code=1).log.splitlines()[-1] == f"RolledBack: {words}"
+    assert fleet.versions() == {held.name: "0.1.1", free.name: "0.1.0"}
+    assert desk.wsr("image", "polite").out.strip() == rollout.images["0.1.0"]["polite"]
+    moving = fleet.client.images.get(f"{desk.image('polite')}:{desk.moving_tag}")
+    assert moving.id == fleet.client.images.get(rollout.images["0.1.0"]["polite"]).id
+    history = desk.wsr("history").out.splitlines()
+    assert [line.split()[:3] for line in history[1:2]] == [["0.1.1", "Failed", "RolledBack"]]
+    assert history[-1] == "The last known good version is 0.1.0."
+
+    assert desk.wsr("resume", held.name).out == f"{held.name} is no longer held: a demo\n"
+    again = desk.wsr("resume", held.name).log.splitlines()
+    assert again[0] == f"{held.name} is neither held nor pinned by that name."
+    shutil.rmtree(desk.state)
+    assert desk.run(code=1).log.splitlines()[-1] == f"RolledBack: {words}"
+    rollout.assert_all_run("0.1.0")
+    desk.wsr("resume")
     desk.run()
     rollout.assert_all_run("0.1.1")
 

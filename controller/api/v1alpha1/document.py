@@ -14,6 +14,7 @@ from controller.api.names import (
     ANNOTATION_REBUILD,
     ANNOTATION_REQUESTED_AT,
     ANNOTATION_RESUME,
+    ANNOTATION_ROLLBACK_TO,
     ANNOTATION_TAKE_OVER,
 )
 from controller.api.v1alpha1._base import Document, Name
@@ -29,7 +30,7 @@ class Metadata(Document):
     namespace: Name = "default"
     annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
     """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets`, `/rebuild`,
-    `/requested-at`, `/resume` and `/take-over`."""
+    `/requested-at`, `/resume`, `/rollback-to` and `/take-over`."""
 
     @property
     def hold(self) -> str | None:
@@ -53,7 +54,21 @@ class Metadata(Document):
 
     def resumes(self, version: str) -> bool:
         """Whether that request is about this version."""
-        return annotated.resumed_version(self.annotations) == version
+        return annotated.named_version(self.annotations, ANNOTATION_RESUME) == version
+
+    @property
+    def rollback_to(self) -> str | None:
+        """What names the last request to go back; None when there is none."""
+        return self.annotations.get(ANNOTATION_ROLLBACK_TO)
+
+    @property
+    def rolls_back_to(self) -> str | None:
+        """The version that it names, or `LAST_KNOWN_GOOD`."""
+        return annotated.named_version(self.annotations, ANNOTATION_ROLLBACK_TO)
+
+    def rolls_back_from(self, version: str) -> bool:
+        """Whether that request is about this version."""
+        return annotated.left_version(self.annotations) in {None, version}
 
     @property
     def held_targets(self) -> Mapping[str, str]:

@@ -16,7 +16,7 @@ from controller.model.template_record import TemplateRecord
 from controller.plan.delivery import Delivery, deliveries, retagged
 from controller.plan.fleet import Fleet, LeftOut, sort_fleet
 from controller.plan.gate import Gate, look
-from controller.plan.known_good import good_newest_first, last_known_good, may_be_run
+from controller.plan.known_good import good_newest_first, last_known_good, may_be_run, returned_to
 from controller.plan.monotonic import refusal
 from controller.plan.outcome import came_after
 from controller.plan.state._states import (
@@ -47,9 +47,8 @@ def classify(
         return Held(Reason.SUSPENDED, "The object is suspended; set spec.suspend to false to go on.")
     if document.metadata.hold is not None:
         because = document.metadata.hold
-        return Held(
-            Reason.HELD, f"The object is held: {because}. Remove its annotation {ANNOTATION_HOLD} to go on."
-        )
+        cure = f"`wsr resume` lets it go on, or remove its annotation {ANNOTATION_HOLD}."
+        return Held(Reason.HELD, f"The object is held: {because}. {cure}")
     if isinstance(observation.records, Unknown):
         return Blocked.on("release records", observation.records)
     records = observation.records.value
@@ -128,17 +127,27 @@ def _failed(
     message = f"{verdict.message.rstrip('.')}. Version {record.version} is held; `wsr resume` tries it again."
     records = observation.records.value if isinstance(observation.records, Known) else {}
     running = [name for name, image in record.templates.items() if image.proven]
-    fallback = last_known_good(records, but=record.version, of=running) or last_known_good(
-        records, but=record.version
+    asked = returned_to(records, record)
+    fallback = (
+        asked
+        or last_known_good(records, but=record.version, of=running)
+        or last_known_good(records, but=record.version)
     )
-    if fallback is None or document.spec.rollout.on_failure == "Pause":
+    if fallback is None or (asked is None and document.spec.rollout.on_failure == "Pause"):
         return Held(verdict.reason, message)
     fallback = fallback.without([name for name, each in fallback.templates.items() if not may_be_run(each)])
     targets = observation.targets
     images = observation.images.value if isinstance(observation.images, Known) else {}
-    fleet = sort_fleet(fallback, targets.value, only_running=record) if isinstance(targets, Known) else None
+    # A version that fails takes nothing with it but what runs it; where its owner has said so, all go to the other one.
+    only_running = record if asked is None else None
+    fleet = (
+        sort_fleet(fallback, targets.value, only_running=only_running) if isinstance(targets, Known) else None
+    )
     moves = tuple(move for move in naming(document, record, images) if move.template in fallback.templates)
-    _, contests = lagging(document, fallback, records, images, history, held=True)
+    others, contests = lagging(document, fallback, records, images, history, held=True)
+    if asked is not None:
+        named = {(move.template, move.tag) for move in moves}
+        moves += tuple(move for move in others if (move.template, move.tag) not in named)
     theirs = tuple(each for each in contests if not each.concerns(moves))
     outstanding = Outstanding(contests=theirs)
     return Held(verdict.reason, message, fallback, fleet, _templates(moves), moves, outstanding=outstanding)

@@ -181,6 +181,15 @@ def test_a_verb_opens_no_secret_that_it_does_not_need(desk: Desk, verb: str, cod
         ),
         ("why", ["ws-1"], "ws-1 is no target of this document.\nTargets are: none."),
         ("resume", [], "Version 0.1.0 has no record, so nothing holds it."),
+        ("history", [], "Nothing is known of the object in {file} yet.\nRun: wsr run -f {file} --once"),
+        (
+            "rollback",
+            [],
+            (
+                "Version 0.1.0 has no record, so there is nothing to go back from.\n"
+                "Nothing was changed. Name another one with --to VERSION."
+            ),
+        ),
     ],
 )
 def test_what_is_not_there_yet_is_a_failure_with_a_next_step(

@@ -56,6 +56,18 @@ def test_help_imports_nothing_that_only_the_work_needs(verb: str) -> None:
             "-f names a document of this machine; NAME, -n and --context",
         ),
         (["resume", "-n", "agents", "-f", "x.yaml"], "Give one of the two."),
+        (
+            ["hold", "-f", "x.yaml", "--all"],
+            "--all stands for all objects of a namespace or a cluster; leave it out with -f",
+        ),
+        (
+            ["hold", "one", "two"],
+            "two is a second object. A target is docker/HOST/CONTAINER or NAMESPACE/KIND/NAME.",
+        ),
+        (
+            ["hold", "one", "--pin", "0.1.0"],
+            "--pin goes with targets, and says why by itself: leave --reason out.",
+        ),
         (["run", "-f", "x.yaml", "--fast"], "No such option '--fast'"),
         (["run", "-f", "x.yaml", "--wait", "10m"], "--until and --wait go with --once."),
         (

@@ -165,7 +165,7 @@ async def test_what_is_waited_for_wakes_the_loop(place: Place, tmp_path: Path) -
         watch(
             StandaloneWorld(ReleaseWorld(place.parts, None, ImageFacts(place.parts, None, None))),
             place.document,
-            tmp_path / "runtime.yaml",
+            (tmp_path / "runtime.yaml",),
             wake,
         )
     )

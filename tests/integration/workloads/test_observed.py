@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from controller.api.conditions import Reason
-from controller.clients.kube import DEPLOYMENTS, NAMESPACES, Place
+from controller.clients.kube import DEPLOYMENTS, NAMESPACES, PODS, Place
 from controller.clients.pods import PodWorkspaces
 from controller.model.container import ContainerState
 from controller.model.errors import Terminal
@@ -183,9 +183,25 @@ async def test_hold_and_pin_are_read_from_the_workload_and_its_namespace(place: 
     await place.make(manifest)
     target = await place.target()
     assert (target.hold, target.pin) == ("a demo until five", "0.1.5")
-    held = {"metadata": {"annotations": {"runtime.molecule.ai/hold": "an audit"}}}
+    around = {"runtime.molecule.ai/hold": "an audit", "runtime.molecule.ai/pin": "0.1.4"}
+    held = {"metadata": {"annotations": around}}
     await place.cluster.merge(Place(NAMESPACES, None, place.namespace), held, manager="tests")
-    assert (await place.target()).hold == "an audit"
+    target = await place.target()
+    assert (target.hold, target.pin) == ("an audit", "0.1.5")
+
+
+async def test_a_hold_on_one_of_its_pods_holds_a_workload_and_a_pin_on_a_namespace_all_that_say_nothing(
+    place: Ground,
+) -> None:
+    await place.make(place.manifest())
+    assert ((await place.target()).hold, (await place.target()).pin) == (None, None)
+    pod = (await _running_pods(place))[0]
+    held = {"metadata": {"annotations": {"runtime.molecule.ai/hold": "I look into it"}}}
+    await place.cluster.merge(Place(PODS, place.namespace, pod.name), held, manager="tests")
+    pinned = {"metadata": {"labels": {"runtime.molecule.ai/pin": "0.1.4"}}}
+    await place.cluster.merge(Place(NAMESPACES, None, place.namespace), pinned, manager="tests")
+    target = await place.target()
+    assert (target.hold, target.pin) == (f"I look into it (pod {pod.name})", "0.1.4")
 
 
 async def test_a_container_that_is_not_there_is_refused(place: Ground) -> None:

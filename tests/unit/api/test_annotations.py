@@ -78,7 +78,10 @@ def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -
         (
             "hold-targets",
             '{"my workspace": "x"}',
-            "'my workspace' is no target; write a container's name, or docker/HOST/CONTAINER",
+            (
+                "'my workspace' is no target; write a container's name, docker/HOST/CONTAINER, NAMESPACE/KIND/NAME, or"
+                " docker/HOST/*, NAMESPACE/* or * for all of them"
+            ),
         ),
         (
             "hold-targets",
@@ -112,6 +115,8 @@ def test_a_request_for_a_template_that_the_document_does_not_list_is_refused() -
         ),
         ("resume", " ", "must begin with the version that may go on, as in 0.1.6"),
         ("resume", "0.01 again", "'0.01' is not normalised; write '0.1'"),
+        ("rollback-to", "", "must begin with the version to go back to, as in 0.1.6"),
+        ("rollback-to", "0.01 again", "'0.01' is not normalised; write '0.1'"),
         (
             "hold-target",
             '{"ws-1": "x"}',

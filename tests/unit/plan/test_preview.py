@@ -82,7 +82,8 @@ def test_a_held_object_moves_nothing_and_says_why() -> None:
     assert (plan.state, plan.publish, plan.targets) == ("Held", False, ())
     assert not any(entry.build for entry in plan.templates)
     assert (
-        plan.held == "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+        plan.held
+        == "The object is held: an audit. `wsr resume` lets it go on, or remove its annotation runtime.molecule.ai/hold."
     )
     assert shown(seen, "0.1.1").held is None
 

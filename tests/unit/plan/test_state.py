@@ -88,7 +88,7 @@ def test_an_object_with_a_hold_is_held_whatever_else_is_true() -> None:
     assert isinstance(state, Held)
     assert state.by_owner
     assert state.message == (
-        "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+        "The object is held: an audit. `wsr resume` lets it go on, or remove its annotation runtime.molecule.ai/hold."
     )
 
 

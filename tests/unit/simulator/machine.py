@@ -24,6 +24,7 @@ from controller.model.actions import (
     Publish,
     Replace,
     Resume,
+    RollBack,
     Tag,
 )
 from controller.model.record import ReleaseRecord
@@ -42,7 +43,7 @@ from tests.unit.simulator.sights import Sights
 class Machine(Sights, Building, Releasing, Replacing):
     """One machine, as the loop acts on it and tests judge it."""
 
-    def perform(  # noqa: C901, PLR0911 -- one line for each kind of action
+    def perform(  # noqa: C901, PLR0911, PLR0912 -- one line for each kind of action
         self, document: WorkspaceRuntime, action: Action
     ) -> Steps:
         match action:
@@ -68,6 +69,8 @@ class Machine(Sights, Building, Releasing, Replacing):
                 return self._judge(document, action)
             case Resume():
                 return self._resume(document, action)
+            case RollBack():
+                return self._roll_back(document, action)
             case Prune():
                 return self._prune(document, action)
 

@@ -4,12 +4,13 @@ from packaging.version import Version
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template, WorkspaceRuntime
-from controller.model.actions import Dispatch, Judge, Probe, Promote, Prune, Publish, Resume, Tag
+from controller.model.actions import Dispatch, Judge, Probe, Promote, Prune, Publish, Resume, RollBack, Tag
 from controller.model.errors import Terminal, Transient
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
 from controller.model.record import Dispatched, ReleaseRecord
 from controller.model.template_record import TemplateRecord
 from controller.plan.outcome import held_back_by, with_failed, with_passed
+from controller.plan.rollback import rolled_back
 from tests.unit.simulator.box import sha
 from tests.unit.simulator.holdings import Holdings, Steps
 
@@ -159,6 +160,14 @@ class Releasing(Holdings):
         freed = self.records[action.version].resumed(self.now())
         self.records[action.version] = freed.taking_up(action.request)
         return f"what stopped {action.version} is tried again"
+
+    def _roll_back(self, document: WorkspaceRuntime, action: RollBack) -> Steps:
+        assert action.version == document.spec.version
+        yield 0.2
+        record = self.records[action.version]
+        assert action.request not in record.rollback_requests, "went back twice for one request"
+        self.records[action.version] = rolled_back(record, action.to, self.now()).going_back(action.request)
+        return f"{action.version} is held, and targets return to {action.to}"
 
     def _prune(self, document: WorkspaceRuntime, action: Prune) -> Steps:
         assert self.fleet_has_proven(document, action.version), "pruned while there was work"

@@ -38,6 +38,9 @@ class Replacing(Holdings):
             record for record in self.records.values() if record.verdict and record.verdict.value == "Good"
         ]
         assert asked.failed, f"{box.name} goes to {action.version}, which nobody asked for"
+        if asked.verdict is not None and asked.verdict.returns_to is not None:
+            assert action.version == asked.verdict.returns_to, "its owner went back to another version"
+            return
         needed = {name for name, image in asked.templates.items() if image.proven}
         whole = [record for record in good if all(self.goes_on(record, name) for name in needed)]
         newest = max(whole or good, key=lambda record: record.verdict.time if record.verdict else self.now())

@@ -224,6 +224,20 @@ def _object_held(stage: Stage) -> list[Event]:
     ]
 
 
+def _gone_back(stage: Stage) -> list[Event]:
+    store = stage.whole.store
+    to = "0.1.0 from 0.1.1 whose answers are worse"
+    hold = '{"ws-4": "a customer demo until five"}'
+    return [
+        stage.at(50.0, "ws-4 is held", lambda: store.annotate(hold_targets=hold)),
+        stage.at(60.0, f"the owner goes back: rollback-to: {to}", lambda: store.annotate(rollback_to=to)),
+        stage.at(120.0, "the state folder is lost, and wsr run is started once more", store.lose),
+        stage.at(
+            180.0, "0.1.2 is asked for, with the annotation still there", lambda: store.edit(version="0.1.2")
+        ),
+    ]
+
+
 def _template_removed(stage: Stage) -> list[Event]:
     stage.whole.world.crashes_at = frozenset({stage.whole.world.steps + 25})
     edit, spec = stage.whole.store.edit, stage.whole.store.document.model_dump(mode="json")["spec"]
@@ -481,6 +495,7 @@ STORIES = {
         },
     ),
     "object-held": Story("A hold on the object stops all that moves, until it is taken off", _object_held),
+    "gone-back": Story("The owner goes back from a version that was good, for good", _gone_back),
     "template-removed": Story(
         "A template leaves the document in the middle of a replacement that dies", _template_removed
     ),

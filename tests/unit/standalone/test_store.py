@@ -147,7 +147,7 @@ def test_a_state_file_that_is_no_file_says_so(file: Path, folder: Path) -> None:
 CRASH_BETWEEN = """
 import os, sys
 from pathlib import Path
-from controller.standalone.store import write_atomically
+from controller.standalone.files import write_atomically
 Path.replace = lambda self, target: os._exit(9)
 write_atomically(Path(sys.argv[1]), "the new content, which is rather longer than the old one")
 """

@@ -44,7 +44,7 @@ def test_the_first_pass_says_that_work_is_under_way() -> None:
 def test_a_held_object_neither_reconciles_nor_stalls_and_goes_on_looking() -> None:
     seen = observation(record(), targets=Known((target(), target("ws-2", "0.0.9"))))
     made = status(seen, annotations={"runtime.molecule.ai/hold": "an audit"})
-    text = "The object is held: an audit. Remove its annotation runtime.molecule.ai/hold to go on."
+    text = "The object is held: an audit. `wsr resume` lets it go on, or remove its annotation runtime.molecule.ai/hold."
     assert conditions(made)["Ready"] == conditions(made)["RolledOut"] == ("False", "Held", text)
     assert not {"Reconciling", "Stalled"} & conditions(made).keys()
     assert made.held == text
