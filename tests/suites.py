@@ -19,6 +19,7 @@ BUDGET_SECONDS = {
     "unit": 15,
     "golden": 15,
     "parts": 10,
+    "conformance": 30,
     "cluster": 30,
     "contract": 180,
     "integration": 340,

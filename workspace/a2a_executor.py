@@ -5,7 +5,8 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, nullcontext
 from dataclasses import dataclass, field
-from typing import Literal
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 from a2a.helpers import new_text_part
 from a2a.server.agent_execution import AgentExecutor, RequestContext
@@ -13,6 +14,7 @@ from a2a.server.events import EventQueue
 from a2a.server.tasks import TaskUpdater
 from a2a.types import Message, Task, TaskState, TaskStatus
 
+from a2a_reply import Reply
 from adapters.base import AdapterConfigurationError, BaseAdapter, Exchange, Turn
 from admission import ADMITTED
 from builtin_tools.security import Scrubber
@@ -25,7 +27,6 @@ from task_store import INTERRUPTED, WorkspaceTaskStore
 logger = logging.getLogger(__name__)
 
 STREAMING_METHODS = frozenset({"SendStreamingMessage", "message/stream"})
-ARTIFACT_NAME = "reply"
 FAILURE_KEY = "molecule.failure"
 TITLE_CHARACTERS = 100
 CANCEL_SECONDS = 10.0
@@ -104,7 +105,7 @@ class TurnExecutor(AgentExecutor):
         if message is None or task_id is None or context_id is None:
             raise ValueError("the SDK handed over a request without message, task or context")
         ticket.task_id, ticket.context_id = task_id, context_id
-        updater = TaskUpdater(event_queue, task_id, context_id)
+        updater = _Updater(event_queue, task_id, context_id)
         if context.current_task is None:
             await event_queue.enqueue_event(_submitted(message, task_id, context_id))
         text = context.get_user_input()
@@ -113,7 +114,7 @@ class TurnExecutor(AgentExecutor):
             return None, False
         ticket.title = self._scrubber.scrub(" ".join(text.split()))[:TITLE_CHARACTERS]
         streaming = context.call_context.state.get("method") in STREAMING_METHODS
-        reply = _Reply(updater, streaming=streaming)
+        reply = Reply(updater, streaming=streaming)
         running = _Running(work=asyncio.create_task(self._turn(text, ticket, reply), name=f"turn:{task_id}"))
         self._running[task_id] = running
         try:
@@ -122,13 +123,12 @@ class TurnExecutor(AgentExecutor):
                 logger.error("Going on although the final state of task %s was not stored", task_id)
             return outcome
         finally:
+            reply.stop()
             running.work.cancel()
             running.ended.set()
             del self._running[task_id]
 
-    async def _finish(
-        self, running: _Running, reply: "_Reply", updater: TaskUpdater
-    ) -> tuple[str | None, bool]:
+    async def _finish(self, running: _Running, reply: Reply, updater: TaskUpdater) -> tuple[str | None, bool]:
         try:
             await running.work
         except asyncio.CancelledError:
@@ -141,6 +141,7 @@ class TurnExecutor(AgentExecutor):
             return None, False
         except Exception as error:
             logger.exception("Ending task %s as failed", updater.task_id)
+            await reply.flush()
             text = self._scrubber.scrub(f"{type(error).__name__}: {error}")
             await updater.failed(_note(updater, text, failure=_kind_of(error)))
             return text, True
@@ -148,7 +149,7 @@ class TurnExecutor(AgentExecutor):
         await updater.complete()
         return None, True
 
-    async def _turn(self, text: str, ticket: Ticket, reply: "_Reply") -> None:
+    async def _turn(self, text: str, ticket: Ticket, reply: Reply) -> None:
         async with self._slots.turn(ticket.context_id):
             ticket.start()
             await reply.start()
@@ -177,49 +178,28 @@ class TurnExecutor(AgentExecutor):
         await self._adapter.cancel(task_id)
 
 
-class _Reply:
-    """The answer as it grows: sent chunk by chunk to a caller who streams, in one piece to others."""
+class _Updater(TaskUpdater):
+    """Dates states to the millisecond, as A2A writes them."""
 
-    def __init__(self, updater: TaskUpdater, *, streaming: bool) -> None:
-        self._updater = updater
-        self._streaming = streaming
-        self._chunks: list[str] = []
-
-    @property
-    def text(self) -> str:
-        """The answer so far."""
-        return "".join(self._chunks)
-
-    async def start(self) -> None:
-        await self._updater.start_work()
-
-    async def add(self, chunk: str) -> None:
-        if not chunk:
-            return
-        self._chunks.append(chunk)
-        if self._streaming:
-            await self._publish(chunk, append=len(self._chunks) > 1)
-
-    async def finish(self) -> None:
-        if self._chunks and not self._streaming:
-            await self._publish(self.text, append=False)
-
-    async def _publish(self, text: str, *, append: bool) -> None:
-        await self._updater.add_artifact(
-            [new_text_part(text)],
-            artifact_id=f"{self._updater.task_id}-reply",
-            name=ARTIFACT_NAME,
-            append=append,
-        )
+    async def update_status(
+        self,
+        state: TaskState,
+        message: Message | None = None,
+        timestamp: str | None = None,
+        metadata: dict[str, Any] | None = None,
+    ) -> None:
+        await super().update_status(state, message, timestamp or _now().isoformat(), metadata)
 
 
 def _submitted(message: Message, task_id: str, context_id: str) -> Task:
-    return Task(
-        id=task_id,
-        context_id=context_id,
-        status=TaskStatus(state=TaskState.TASK_STATE_SUBMITTED),
-        history=[message],
-    )
+    status = TaskStatus(state=TaskState.TASK_STATE_SUBMITTED)
+    status.timestamp.FromDatetime(_now())
+    return Task(id=task_id, context_id=context_id, status=status, history=[message])
+
+
+def _now() -> datetime:
+    now = datetime.now(UTC)
+    return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def _note(updater: TaskUpdater, text: str, *, failure: str | None = None) -> Message:

@@ -56,6 +56,11 @@ class A2AService:
         if self._server is not None:
             await self._server.stop_all()
 
+    async def close(self) -> None:
+        """Let what is under way to others go out, because the process ends."""
+        if self._server is not None:
+            await self._server.close()
+
     def save(self) -> None:
         """Write the snapshot; one that was not restored, because nobody asked for anything, stays as it is."""
         if self._server is not None:

@@ -10,8 +10,10 @@ import logging
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from typing import Any
+from urllib.parse import parse_qs
 
 from lifecycle import Lifecycle, Refusal
+from policies.addresses import Reach, reach_of_caller
 from status import StatusBoard
 from task_ledger import Ticket
 
@@ -26,9 +28,14 @@ STATUS_PATH = "/runtime"
 WORK_METHODS = frozenset({"SendMessage", "SendStreamingMessage", "message/send", "message/stream"})
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
+VERSION_NOT_SUPPORTED = -32009
+VERSION_NAME = "A2A-Version"
+VERSION_HEADER = VERSION_NAME.lower().encode()
+VERSIONS = ("0.3", "1.0")
 # Implementation-defined server errors; A2A itself uses -32001 to -32009.
 REFUSAL_CODES = {"DRAINING": -32050, "STARTING": -32051, "OVERLOADED": -32052}
 ERROR_DOMAIN = "runtime.molecule.ai"
+A2A_DOMAIN = "a2a-protocol.org"
 
 # The ticket under which a message was admitted. The SDK runs the turn in the context of the request that
 # sent the message, also when it runs it later or in the background.
@@ -36,6 +43,9 @@ ADMITTED: ContextVar[Ticket | None] = ContextVar("admitted", default=None)
 
 # Base URL under which the caller reached us: the card must not name a host that only this container knows.
 BASE_URL: ContextVar[str] = ContextVar("base_url")
+
+# How far inside the network the caller is: a webhook may lead no further.
+CALLER_REACH: ContextVar[Reach] = ContextVar("caller_reach", default=Reach.PUBLIC)
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +62,7 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         BASE_URL.set(_base_url(scope))
+        CALLER_REACH.set(reach_of_caller((scope.get("client") or (None,))[0], scope["headers"]))
         if scope["path"] == "/" and scope["method"] == "POST":
             await self._rpc(scope, receive, send)
         elif scope["path"] == STATUS_PATH and scope["method"] == "GET":
@@ -73,6 +84,18 @@ class Admission:
             request = json.loads(body)
         except (ValueError, RecursionError) as error:
             await _answer(send, 200, _error(None, PARSE_ERROR, f"The request is not JSON: {error}"))
+            return
+        scope, version = _with_version(scope)
+        if version and _major_minor(version) not in VERSIONS:
+            text = f"A2A version {version!r} is not supported; this agent speaks {' and '.join(VERSIONS)}"
+            document = _error(
+                _id_of(request),
+                VERSION_NOT_SUPPORTED,
+                text,
+                reason="VERSION_NOT_SUPPORTED",
+                domain=A2A_DOMAIN,
+            )
+            await _answer(send, 200, document)
             return
         method = request.get("method") if isinstance(request, dict) else None
         if not isinstance(method, str) or method not in WORK_METHODS:
@@ -137,17 +160,38 @@ async def _answer(
     await send({"type": "http.response.body", "body": body})
 
 
-def _error(request_id: object, code: int, text: str, *, reason: str | None = None) -> dict[str, object]:
+def _with_version(scope: Scope) -> tuple[Scope, str]:
+    """Return the protocol version that is asked for, empty for none, and the request with it in its header.
+
+    A client may name it in the query instead (A2A 1.0, section 3.6.1), where the SDK does not look.
+    """
+    named = next((value for name, value in scope["headers"] if name == VERSION_HEADER), b"").strip()
+    if named:
+        return scope, named.decode("latin-1")
+    asked = parse_qs(scope.get("query_string", b"").decode("latin-1")).get(VERSION_NAME, [""])[0]
+    if not asked:
+        return scope, ""
+    headers = [header for header in scope["headers"] if header[0] != VERSION_HEADER]
+    return {**scope, "headers": [*headers, (VERSION_HEADER, asked.encode("latin-1"))]}, asked
+
+
+def _major_minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def _error(
+    request_id: object, code: int, text: str, *, reason: str | None = None, domain: str = ERROR_DOMAIN
+) -> dict[str, object]:
     error: dict[str, object] = {"code": code, "message": text}
     if reason is not None:
         error["data"] = [
-            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": ERROR_DOMAIN}
+            {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": domain}
         ]
     return {"jsonrpc": "2.0", "id": request_id, "error": error}
 
 
-def _id_of(request: dict[str, Any]) -> str | int | None:
-    value = request.get("id")
+def _id_of(request: object) -> str | int | None:
+    value = request.get("id") if isinstance(request, dict) else None
     return value if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 

@@ -19,7 +19,7 @@ def build_card(config: WorkspaceConfig, skills: tuple[Skill, ...], url: str) -> 
             )
             for version in (PROTOCOL_VERSION_1_0, PROTOCOL_VERSION_0_3)
         ],
-        capabilities=AgentCapabilities(streaming=True, push_notifications=False),
+        capabilities=AgentCapabilities(streaming=True, push_notifications=True),
         default_input_modes=["text/plain"],
         default_output_modes=["text/plain"],
         skills=[_skill(skill) for skill in skills] or [_conversation(config)],

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from address import bind
 from builtin_tools.security import Scrubber
 from control_socket import ControlSocket
-from identity import read_identity
+from crash_budget import CrashBudget, wait_for_change
+from environment import config_folder
+from identity import Identity, read_identity
 from lifecycle import Lifecycle
 from logs import start_logging
 from preflight import ExitCode, Settings, StartError, find_adapter, read_settings
@@ -35,16 +37,23 @@ class Foundation:
     lifecycle: Lifecycle
     board: StatusBoard
     control: ControlSocket
+    budget: CrashBudget
 
 
 def serve() -> ExitCode:
     """Run the workspace until it is told to stop; return how it ended."""
-    exit_quietly_until_serving()
+    folder, identity = config_folder(), read_identity()
+    budget = CrashBudget(folder, content_sha256=identity.content_sha256)
+    exit_quietly_until_serving(budget.over)
     scrubber = Scrubber()
     start_logging(os.environ.get("LOG_LEVEL", "INFO"), scrubber)
+    if (failures := budget.begin()) is not None:
+        wait_for_change(folder, failures)
+        return ExitCode.FAILED
     try:
-        return _serve(_lay_foundation(scrubber))
+        return _serve(_lay_foundation(scrubber, identity, budget))
     except StartError as error:
+        budget.failed(scrubber.scrub(str(error)))
         logger.critical("%s", error, exc_info=error.__cause__ if error.code is ExitCode.BUILD else None)
         return error.code
 
@@ -63,12 +72,12 @@ def check() -> ExitCode:
     return ExitCode.DONE
 
 
-def _lay_foundation(scrubber: Scrubber) -> Foundation:
+def _lay_foundation(scrubber: Scrubber, identity: Identity, budget: CrashBudget) -> Foundation:
     settings = read_settings(os.environ)
     ledger = TaskLedger()
     wedge = Wedge(after_seconds=settings.environment.wedged_after_seconds)
     lifecycle = Lifecycle(ledger, wedge, max_waiting=settings.config.limits.max_waiting)
-    board = StatusBoard(read_identity(), lifecycle, ledger)
+    board = StatusBoard(identity, lifecycle, ledger)
     return Foundation(
         settings=settings,
         scrubber=scrubber,
@@ -77,6 +86,7 @@ def _lay_foundation(scrubber: Scrubber) -> Foundation:
         lifecycle=lifecycle,
         board=board,
         control=ControlSocket(lifecycle, board),
+        budget=budget,
     )
 
 

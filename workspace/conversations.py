@@ -1,6 +1,7 @@
 """Remember what was said in each conversation, for adapters whose framework keeps no memory of its own."""
 
 from collections import OrderedDict, deque
+from collections.abc import Callable
 from typing import Any
 
 from adapters.base import Exchange
@@ -10,8 +11,10 @@ from policies.limits import MAX_CONVERSATIONS, MAX_EXCHANGES_PER_CONVERSATION
 class Conversations:
     """The latest exchanges of the latest conversations, by context id."""
 
-    def __init__(self) -> None:
+    def __init__(self, record: Callable[[str, object], None] = lambda _kind, _value: None) -> None:
+        """`record` writes down what must survive a kill of this process."""
         self._by_context: OrderedDict[str, deque[Exchange]] = OrderedDict()
+        self._record = record
 
     def history(self, context_id: str) -> tuple[Exchange, ...]:
         """Return what was said, oldest first."""
@@ -19,6 +22,10 @@ class Conversations:
 
     def add(self, context_id: str, exchange: Exchange) -> None:
         """Remember one finished turn; the least recently used conversation goes when there are too many."""
+        self._record("exchange", {"contextId": context_id, "user": exchange.user, "agent": exchange.agent})
+        self._keep(context_id, exchange)
+
+    def _keep(self, context_id: str, exchange: Exchange) -> None:
         exchanges = self._by_context.setdefault(context_id, deque(maxlen=MAX_EXCHANGES_PER_CONVERSATION))
         exchanges.append(exchange)
         self._by_context.move_to_end(context_id)
@@ -40,4 +47,4 @@ class Conversations:
         """
         for context_id, exchanges in saved.items():
             for exchange in exchanges:
-                self.add(context_id, Exchange(user=str(exchange["user"]), agent=str(exchange["agent"])))
+                self._keep(context_id, Exchange(user=str(exchange["user"]), agent=str(exchange["agent"])))

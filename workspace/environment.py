@@ -42,13 +42,18 @@ class Environment:
     wedged_after_seconds: float
 
 
+def config_folder(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of config.yaml, which may be needed before the rest is known to be right."""
+    return Path(environ.get("WORKSPACE_CONFIG_PATH") or DEFAULT_CONFIG_FOLDER)
+
+
 def read_environment(environ: Mapping[str, str] = os.environ) -> Environment:
     """Check and collect the variables above.
 
     Raises:
         ConfigError: a variable has a value that cannot be used; the text names it and the cure.
     """
-    folder = Path(environ.get("WORKSPACE_CONFIG_PATH") or DEFAULT_CONFIG_FOLDER)
+    folder = config_folder(environ)
     token_file = environ.get("WORKSPACE_CONTROL_TOKEN_FILE")
     return Environment(
         config_folder=folder,

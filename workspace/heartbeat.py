@@ -4,40 +4,44 @@ A thread of its own sends the heartbeats: agent SDKs block the event loop for mi
 must not look dead. No failure here reaches the workspace.
 """
 
-import json
 import logging
 import threading
 from dataclasses import dataclass
 
 from builtin_tools.security import Scrubber
+from platform_client import PlatformClient
+from runtime_wedge import Wedge
 from status import StatusBoard
 from task_ledger import TaskLedger
 
 PATH = "/registry/heartbeat"
-TIMEOUT_SECONDS = 10.0
+FIRST_RETRY_SECONDS = 1.0
+SERVER_ERROR = 500
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeartbeatSettings:
-    """Where heartbeats go, in whose name, and the pause between them."""
+class Vitals:
+    """What heartbeats tell of: state and version, the work in hand, and why the process is stuck, if it is."""
 
-    platform_url: str
-    workspace_id: str
-    interval_seconds: float
+    board: StatusBoard
+    ledger: TaskLedger
+    wedge: Wedge
+    scrubber: Scrubber
 
 
 class Heartbeat:
     """Sends `POST /registry/heartbeat` until the process ends."""
 
     def __init__(
-        self, settings: HeartbeatSettings, *, board: StatusBoard, ledger: TaskLedger, scrubber: Scrubber
+        self, platform: PlatformClient, vitals: Vitals, *, workspace_id: str, interval_seconds: float
     ) -> None:
-        self._settings = settings
-        self._board = board
-        self._ledger = ledger
-        self._scrubber = scrubber
+        self._platform = platform
+        self._vitals = vitals
+        self._workspace_id = workspace_id
+        self._interval_seconds = interval_seconds
+        self._registered = False
         self._failures = 0
 
     def start(self) -> None:
@@ -46,17 +50,19 @@ class Heartbeat:
 
     def payload(self) -> dict[str, object]:
         """Return the body of the next heartbeat."""
-        document = self._board.document()
-        workload = self._ledger.workload()
-        rate, sample = self._ledger.error_rate()
-        current = next((task.title for task in self._ledger.open_tasks() if task.running), "")
+        board, ledger = self._vitals.board, self._vitals.ledger
+        document = board.document()
+        workload = ledger.workload()
+        rate, sample = ledger.error_rate()
+        current = next((task.title for task in ledger.open_tasks() if task.running), "")
         return {
-            "workspace_id": self._settings.workspace_id,
+            "workspace_id": self._workspace_id,
             "error_rate": rate,
-            "sample_error": self._scrubber.scrub(sample),
+            # Whoever looks at a workspace that is stuck wants to know why, and not how an earlier turn failed.
+            "sample_error": self._vitals.scrubber.scrub(self._vitals.wedge.reason() or sample),
             "active_tasks": workload.active + workload.queued,
             "current_task": current,
-            "uptime_seconds": int(self._board.uptime_seconds()),
+            "uptime_seconds": int(board.uptime_seconds()),
             "runtime_state": document["state"],
             "runtime_metadata": {
                 "adapter": document["adapter"],
@@ -79,19 +85,29 @@ class Heartbeat:
                 if self._failures:
                     logger.info("Reaching the platform again after %d failed heartbeats", self._failures)
                 self._failures = 0
-            pause.wait(self._settings.interval_seconds)
+            pause.wait(self._pause_seconds())
+
+    def _pause_seconds(self) -> float:
+        """Return how long to wait: after a failure less at first, so that a short one hardly shows."""
+        if not self._failures:
+            return self._interval_seconds
+        return min(self._interval_seconds, FIRST_RETRY_SECONDS * (1 << min(self._failures - 1, 16)))
 
     def _send(self) -> None:
-        import urllib.request  # noqa: PLC0415 - a workspace without a platform does not pay for it
+        if not self._registered:
+            self._register()
+        self._platform.post(PATH, self.payload())
 
-        request = urllib.request.Request(  # noqa: S310 - the environment check admits http and https only
-            f"{self._settings.platform_url}{PATH}",
-            data=json.dumps(self.payload()).encode(),
-            headers={"Content-Type": "application/json"},
-            method="POST",
-        )
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
-            response.read()
+    def _register(self) -> None:
+        import urllib.error  # noqa: PLC0415 - a workspace without a platform does not pay for it
+
+        try:
+            self._platform.register()
+        except urllib.error.HTTPError as error:
+            if error.code >= SERVER_ERROR:
+                raise
+            logger.warning("Going on without having registered with the platform: %s", error)
+        self._registered = True
 
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1

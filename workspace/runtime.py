@@ -11,8 +11,10 @@ from admission import Admission
 from boot import Foundation
 from builtin_tools import builtin_tools
 from drain_signal import drain_on_signal
-from heartbeat import Heartbeat, HeartbeatSettings
+from heartbeat import Heartbeat, Vitals
 from http_server import HttpServer
+from platform_auth import PlatformToken
+from platform_client import PlatformClient, Registration
 from plugins_registry.registry import load_plugins
 from preflight import ExitCode, StartError
 from skill_loader.loader import load_skills
@@ -65,8 +67,11 @@ class Workspace:
         ticking = asyncio.create_task(self._server.tick(self._base.wedge.beat))
         if await self._set_up():
             self._base.lifecycle.ready()
+            self._base.budget.over()
             self._announce()
             await self._termination.requested.wait()
+        else:
+            self._base.budget.over()
         await self._wind_down()
         ticking.cancel()
         if self._a2a.broken is not None:
@@ -115,6 +120,7 @@ class Workspace:
                 logger.warning("Cutting tasks short: the grace period is over")
                 await self._a2a.stop_all()
         await self._server.close()
+        await self._a2a.close()
         self._a2a.save()
         try:
             async with asyncio.timeout(ADAPTER_SHUTDOWN_SECONDS):
@@ -154,8 +160,14 @@ class Workspace:
         if workspace_id is None:
             logger.warning("Sending no heartbeats: PLATFORM_URL is set, but WORKSPACE_ID is not")
             return
-        settings = HeartbeatSettings(
-            platform_url=url, workspace_id=workspace_id, interval_seconds=self._config.heartbeat_seconds
+        config, base = self._config, self._base
+        registration = Registration(
+            workspace_id=workspace_id,
+            url=self._environment.public_url or f"http://{socket.gethostname()}:{self._port}",
+            card={"name": config.name, "description": config.description, "version": config.version},
         )
-        base = self._base
-        Heartbeat(settings, board=base.board, ledger=base.ledger, scrubber=base.scrubber).start()
+        platform = PlatformClient(url, registration, PlatformToken(self._environment.config_folder))
+        vitals = Vitals(board=base.board, ledger=base.ledger, wedge=base.wedge, scrubber=base.scrubber)
+        Heartbeat(
+            platform, vitals, workspace_id=workspace_id, interval_seconds=config.heartbeat_seconds
+        ).start()

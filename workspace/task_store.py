@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -22,6 +23,7 @@ FINISHED = frozenset(
     }
 )
 WAITING_FOR_CALLER = frozenset({TaskState.TASK_STATE_INPUT_REQUIRED, TaskState.TASK_STATE_AUTH_REQUIRED})
+SETTLED = FINISHED | WAITING_FOR_CALLER
 INTERRUPTED = "The workspace stopped while this task was open; send the message again"
 
 
@@ -31,13 +33,27 @@ class WorkspaceTaskStore(InMemoryTaskStore):
     Callers are not told apart in this version of the runtime: every task belongs to the anonymous user.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        record: Callable[[str, object], None] = lambda _kind, _value: None,
+        *,
+        forgotten: Callable[[str, ServerCallContext], Awaitable[None]] | None = None,
+    ) -> None:
+        """`record` writes down what must survive a kill of this process; `forgotten` is told of a task that goes."""
         super().__init__()
+        self._record = record
+        self._forgotten = forgotten
         self._known: OrderedDict[str, Task] = OrderedDict()
         self._awaited: dict[str, asyncio.Event] = {}
 
     async def save(self, task: Task, context: ServerCallContext) -> None:
         """Store a task; the oldest finished one is forgotten when there are too many."""
+        if task.id not in self._known or task.status.state in SETTLED:
+            # Between its begin and its end a task is as open for the next process as it was at its begin.
+            self._record("task", MessageToDict(task))
+        await self._keep(task, context)
+
+    async def _keep(self, task: Task, context: ServerCallContext) -> None:
         await super().save(task, context)
         copy = Task()
         copy.CopyFrom(task)
@@ -52,6 +68,8 @@ class WorkspaceTaskStore(InMemoryTaskStore):
         """Forget one task."""
         await super().delete(task_id, context)
         self._known.pop(task_id, None)
+        if self._forgotten is not None:
+            await self._forgotten(task_id, context)
 
     async def until_finished(self, task_id: str, timeout_seconds: float) -> bool:
         """Wait until the task's final state is stored; False when `timeout_seconds` pass first.
@@ -92,12 +110,12 @@ class WorkspaceTaskStore(InMemoryTaskStore):
         tasks = [ParseDict(item, Task(), ignore_unknown_fields=True) for item in saved]
         interrupted = []
         for task in tasks:
-            if task.status.state not in FINISHED | WAITING_FOR_CALLER:
+            if task.status.state not in SETTLED:
                 interrupted.append(task.id)
                 task.status.state = TaskState.TASK_STATE_FAILED
                 task.status.timestamp.FromDatetime(datetime.now(UTC))
                 task.status.message.CopyFrom(
                     new_text_message(INTERRUPTED, context_id=task.context_id, task_id=task.id)
                 )
-            await self.save(task, ServerCallContext())
+            await self._keep(task, ServerCallContext())
         return interrupted

@@ -57,7 +57,15 @@ class Termination:
         os._exit(0)
 
 
-def exit_quietly_until_serving() -> None:
-    """Let a stop end a process that has done nothing yet: process 1 of a container ignores SIGTERM otherwise."""
+def exit_quietly_until_serving(before: Callable[[], None]) -> None:
+    """Let a stop end a process that has done nothing yet: process 1 of a container ignores SIGTERM otherwise.
+
+    `before` is called first.
+    """
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        before()
+        os._exit(0)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: os._exit(0))
+        signal.signal(number, end)

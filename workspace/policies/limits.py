@@ -9,6 +9,8 @@ from dataclasses import dataclass
 MAX_CONVERSATIONS = 1000
 MAX_EXCHANGES_PER_CONVERSATION = 50
 MAX_FINISHED_TASKS = 500
+MAX_WEBHOOKS_PER_TASK = 16
+MAX_WAITING_NOTIFICATIONS = 256
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -137,7 +137,7 @@ class Blocking(BaseAdapter):
 def test_a_blocked_event_loop_is_reported_wedged_and_still_stops_in_time(
     launch: Launcher, read_snapshot: Read
 ) -> None:
-    workspace = launch(adapter=BLOCKING, WORKSPACE_GRACE_SECONDS="2", WORKSPACE_WEDGED_AFTER_SECONDS="1.5")
+    workspace = launch(adapter=BLOCKING, WORKSPACE_GRACE_SECONDS="2", WORKSPACE_WEDGED_AFTER_SECONDS="4")
     workspace.say("hello", "kept")
     pool = ThreadPoolExecutor()
     call = pool.submit(workspace.say, "block", "stuck")
