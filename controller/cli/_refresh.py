@@ -19,6 +19,7 @@ from controller.reconcile.observers import Observers
 from controller.reconcile.refresh import LoopRefresher
 from controller.reconcile.roll import fetched
 from controller.standalone.session import Session, open_session
+from controller.standalone.stops import stops_file
 from controller.standalone.store import AlreadyRunning, sole_runner
 from controller.standalone.watching import watch
 from controller.standalone.world import Needs
@@ -96,7 +97,9 @@ async def _by_ourselves(
     refresher = LoopRefresher(session.store, loop.look_anew, partial(fetched, parts), loop.hurrying)
     told.members.append(refresher)
     looping = asyncio.create_task(loop.run_forever())
-    watching = asyncio.create_task(watch(session.world, session.document, file, wake))
+    watching = asyncio.create_task(
+        watch(session.world, session.document, (file, stops_file(session.folder)), wake)
+    )
     refreshing = asyncio.create_task(refresher.refresh(templates, recreate=wish.recreate, force=wish.force))
     try:
         await asyncio.wait([looping, watching, refreshing], return_when=asyncio.FIRST_COMPLETED)
