@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from address import bind
 from builtin_tools.security import Scrubber
 from control_socket import ControlSocket
-from crash_budget import CrashBudget, wait_for_change
+from crash_budget import CrashBudget
 from environment import config_folder
 from identity import Identity, read_identity
 from lifecycle import Lifecycle
@@ -44,11 +44,11 @@ def serve() -> ExitCode:
     """Run the workspace until it is told to stop; return how it ended."""
     folder, identity = config_folder(), read_identity()
     budget = CrashBudget(folder, content_sha256=identity.content_sha256)
-    exit_quietly_until_serving(budget.over)
+    exit_quietly_until_serving(budget.withdraw)
     scrubber = Scrubber()
     start_logging(os.environ.get("LOG_LEVEL", "INFO"), scrubber)
     if (failures := budget.begin()) is not None:
-        wait_for_change(folder, failures)
+        budget.wait_for_change(failures)
         return ExitCode.FAILED
     try:
         return _serve(_lay_foundation(scrubber, identity, budget))

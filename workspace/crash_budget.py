@@ -45,12 +45,14 @@ class CrashBudget:
 
     def __init__(self, folder: Path, *, content_sha256: str, environ: Mapping[str, str] = os.environ) -> None:
         self._path = folder / FAILURES_FILE
-        config = folder / CONFIG_FILE
+        self._config = config = folder / CONFIG_FILE
+        self._stamp = _stamp(config)  # before it is read: what is saved a moment later is a change
         told = [socket.gethostname(), content_sha256, environ.get("ADAPTER_MODULE", "")]
         with contextlib.suppress(OSError):
             told.append(hashlib.sha256(config.read_bytes()).hexdigest())
         self._key = hashlib.sha256("\n".join(told).encode()).hexdigest()
         self._saved = self._read()
+        self._begun = False
 
     def begin(self) -> Failures | None:
         """Note that a start begins; return the failures before it when they have used up the budget."""
@@ -67,6 +69,7 @@ class CrashBudget:
             "moments": [*recent, time.time()],
             "reason": "the process ended without a word, as one does that is killed",
         }
+        self._begun = True
         self._write()
         return None
 
@@ -75,10 +78,30 @@ class CrashBudget:
         self._saved["reason"] = reason
         self._write()
 
+    def withdraw(self) -> None:
+        """Let this start not count: it was told to stop before anybody knows how it would have ended."""
+        if self._begun:
+            self._saved["moments"].pop()
+            self._write()
+
     def over(self) -> None:
-        """This start came to serve, or was told to stop: it did not fail."""
+        """Forget all failures: this start came to serve."""
         with contextlib.suppress(OSError):
             self._path.unlink()
+
+    def wait_for_change(self, failures: Failures) -> None:
+        """Say why nothing is tried any more, and return when config.yaml has changed, or what failed is long ago."""
+        logger.critical(
+            "Not starting: %d starts in a row failed, the latest with: %s; correct that and save %s, "
+            "or start another container; until then this one only waits",
+            failures.count,
+            failures.reason,
+            self._config,
+        )
+        deadline = time.monotonic() + WINDOW_SECONDS
+        while _stamp(self._config) == self._stamp and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        logger.info("Ending, to be started again")
 
     def _read(self) -> dict[str, Any]:
         nothing: dict[str, Any] = {"key": self._key, "moments": [], "reason": ""}
@@ -105,25 +128,9 @@ class CrashBudget:
             logger.debug("Not counting starts: %s cannot be written: %s", self._path, error)
 
 
-def wait_for_change(folder: Path, failures: Failures) -> None:
-    """Say why nothing is tried any more, and return when config.yaml has changed, or what failed is long ago."""
-    logger.critical(
-        "Not starting: %d starts in a row failed, the latest with: %s; correct that and save %s, "
-        "or start another container; until then this one only waits",
-        failures.count,
-        failures.reason,
-        folder / CONFIG_FILE,
-    )
-    before = _stamp(folder)
-    deadline = time.monotonic() + WINDOW_SECONDS
-    while _stamp(folder) == before and time.monotonic() < deadline:
-        time.sleep(LOOK_SECONDS)
-    logger.info("Ending, to be started again")
-
-
-def _stamp(folder: Path) -> tuple[int, int] | None:
+def _stamp(path: Path) -> tuple[int, int] | None:
     try:
-        found = (folder / CONFIG_FILE).stat()
+        found = path.stat()
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size

@@ -71,7 +71,7 @@ class Workspace:
             self._announce()
             await self._termination.requested.wait()
         else:
-            self._base.budget.over()
+            self._base.budget.withdraw()
         await self._wind_down()
         ticking.cancel()
         if self._a2a.broken is not None:

@@ -67,6 +67,21 @@ def test_a_killed_start_counts_and_one_that_serves_begins_anew(load: Load, tmp_p
     assert budget(load, tmp_path).begin() is None
 
 
+def test_a_start_that_is_told_to_stop_does_not_count_and_takes_nothing_back(
+    load: Load, tmp_path: Path
+) -> None:
+    use_up(load, tmp_path)
+    for _ in range(2):
+        waiting = budget(load, tmp_path)
+        assert waiting.begin().count == 5
+        waiting.withdraw()
+    (tmp_path / "config.yaml").write_text("name: changed\n")
+    for _ in range(6):
+        start = budget(load, tmp_path)
+        assert start.begin() is None
+        start.withdraw()
+
+
 @pytest.mark.parametrize("jump", [-7200, 7200])
 def test_a_clock_that_jumps_keeps_no_workspace_down(
     load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, jump: float

@@ -40,14 +40,12 @@ def test_a_message_of_ten_megabytes_is_answered_while_others_are_too(launch: Lau
     with ThreadPoolExecutor() as pool:
         message = {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": text}]}
         large = pool.submit(workspace.rpc, "SendMessage", {"message": message})
-        slowest = 0.0
+        states = set()
         while not large.done():
-            began = time.monotonic()
-            workspace.status()
-            slowest = max(slowest, time.monotonic() - began)
+            states.add(workspace.status()["state"])
         task = large.result().json()["result"]["task"]
     assert task["artifacts"][0]["parts"][0]["text"] == f"echo: {text}"
-    assert slowest < 5, "parsing it must not silence the workspace"
+    assert states == {"serving"}, "to parse it must not make the workspace look wedged"
 
 
 def test_a_long_answer_reaches_who_streams_it_whole_and_in_order(launch: Launcher) -> None:
