@@ -95,7 +95,7 @@ class PodsOnDelete:
                 return await self._replace(workload, pod, roll, image if alike else None)
         return "the cluster has not taken all of it up yet" if left else None
 
-    async def resume(self) -> None:
+    async def end(self) -> None:
         """Let those that were drained and not replaced take work again."""
         for draining in self._drained.values():
             await draining.resume()
@@ -103,7 +103,8 @@ class PodsOnDelete:
 
     async def _replace(self, workload: Workload, pod: Pod, roll: Roll, image: str | None) -> StillBusy | str:
         """Drain a pod and give it an image, or without one delete it."""
-        busy = await self._drain(pod, roll.before)
+        forbidden = await self._workloads.budgets.take(workload) if pod.ready else None
+        busy = StillBusy(pod.uid, forbidden) if forbidden else await self._drain(pod, roll.before)
         if busy is not None:
             return busy
         order = self._order

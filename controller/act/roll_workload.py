@@ -67,21 +67,26 @@ class _Rolling:
     async def run(self) -> ReplaceResult:
         try:
             return await self._run()
-        except BaseException:
-            await self._by_hand.resume()
-            raise
+        finally:
+            await self._by_hand.end()
+            order = self._order
+            self._workloads.budgets.give_back(f"{order.namespace}/{order.kind}/{order.name}")
 
     async def _run(self) -> ReplaceResult:
         workload, container = await self._read()
-        if workload.on_delete:
-            self._by_hand.found(await self._pods(workload))
+        pods = await self._pods(workload) if workload.on_delete else ()
+        self._by_hand.found(pods)
+        strays = [pod for pod in pods if pod.image != container.image and not pod.deleting]
         marks = Marks.of(workload)
         wanted = self._order.image
         if marks.roll is not None and marks.roll.back and wanted in {None, marks.image}:
             return await self._end_way_back(workload, marks)
-        if marks.roll is None and wanted in {None, container.image}:
+        if marks.roll is None and wanted in {None, container.image} and not (wanted and strays):
             return Replaced(workload.uid, workload.uid, changed=False)
         if marks.roll is None or wanted not in {None, marks.image}:
+            forbidden = await self._workloads.budgets.take(workload)
+            if forbidden is not None:
+                return StillBusy(workload.uid, forbidden)
             busy = await self._change(workload, marks)
             if busy is not None:
                 return busy
@@ -90,8 +95,13 @@ class _Rolling:
     async def _change(self, workload: Workload, marks: Marks) -> StillBusy | None:
         """Drain what runs and change the image; what was begun towards another one goes back to where that came from."""
         before = marks.roll.before if marks.roll else None
+        await self._pull(workload)
         if workload.on_delete:
-            busy = await self._by_hand.drain_first(workload, await self._pods(workload), marks.roll)
+            pods = await self._pods(workload)
+            if (own := workload.container(self._order.container)) and own.image == self._order.image:
+                # only pods are behind, so that these say where it comes from
+                before = before or next((pod.image for pod in pods if pod.image != own.image), None)
+            busy = await self._by_hand.drain_first(workload, pods, marks.roll)
             if busy is None:
                 await self._begin(before=before)
             return busy
@@ -109,6 +119,27 @@ class _Rolling:
             await draining.resume()
             raise
         return None
+
+    async def _pull(self, workload: Workload) -> None:
+        """Have the nodes pull the image first, where a pod ends before the next one starts.
+
+        Raises:
+            Transient: a node cannot; nobody is ended for what does not come.
+        """
+        if not self._order.pulls_before or workload.surge or not self._order.image:
+            return
+        self._on_step("Pulling the image")
+        pulls = (
+            self._workloads.nodes.pull(
+                workload, pod, self._order.image, seconds=self._order.start_deadline_seconds
+            )
+            for pod in await self._pods(workload)
+            if pod.running
+        )
+        try:
+            await asyncio.gather(*pulls)
+        except Terminal as refused:  # then the next pod pulls it
+            self._on_step(f"Not pulling the image before: {refused}")
 
     async def _serving(self, workload: Workload, marks: Marks) -> list[Pod]:
         """Return the pods that may have work: not those of an image that was never proven and does not answer."""

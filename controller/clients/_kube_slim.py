@@ -48,10 +48,15 @@ _KEPT: Final[Mapping[str, Mask]] = {
     "StatefulSet": _WORKLOAD,
     "Pod": _of(
         metadata={**_METADATA, "annotations": _of(LABEL_HOLD)},
-        spec=_of(containers=_of("name", "image", "ports")),
+        spec=_of("nodeName", containers=_of("name", "image", "ports")),
         status=_of("podIP", containerStatuses=_CONTAINER_STATUSES, conditions=_CONDITIONS),
     ),
     "PersistentVolumeClaim": _of(metadata=_METADATA, spec=_of("accessModes")),
+    "PodDisruptionBudget": _of(
+        metadata=_METADATA,
+        spec=_of("selector"),
+        status=_of("disruptionsAllowed", "currentHealthy", "desiredHealthy", "expectedPods"),
+    ),
 }
 
 

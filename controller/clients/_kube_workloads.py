@@ -37,7 +37,7 @@ def parse_workload(kind: WorkloadKind, found: Json) -> Workload:
             Container(each["name"], each.get("image", ""), tuple(_writers(metadata, each["name"])))
             for each in pod["containers"]
         ),
-        selector=_selector(spec["selector"]),
+        selector=selector_of(spec["selector"]),
         strategy=type_,
         surge=kind is WorkloadKind.DEPLOYMENT
         and type_ == "RollingUpdate"
@@ -73,6 +73,7 @@ def parse_pod(found: Json, container: str) -> Pod:
         namespace=metadata["namespace"],
         name=metadata["name"],
         uid=metadata["uid"],
+        node=found["spec"].get("nodeName", ""),
         address=status.get("podIP"),
         port=_port(spec),
         image=spec.get("image", ""),
@@ -146,7 +147,7 @@ def _number(value: int | None, usual: int) -> int:
     return usual if value is None else value
 
 
-def _selector(selector: Json) -> str:
+def selector_of(selector: Json) -> str:
     """Return a label selector as a query has it."""
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for each in selector.get("matchExpressions") or ():

@@ -16,6 +16,7 @@ from controller.clients._kube_workloads import (
     parse_workload,
     same_but_image,
 )
+from controller.clients.disruption_budgets import DisruptionBudgets
 from controller.clients.kube import (
     DEPLOYMENTS,
     NAMESPACES,
@@ -28,6 +29,7 @@ from controller.clients.kube import (
     Resource,
 )
 from controller.clients.kube_cache import UNHEARD_SECONDS, KubeCache, made_once
+from controller.clients.node_images import NodeImages
 from controller.model.errors import NotFound, Transient
 from controller.model.roll import CORRECTED
 from controller.model.workload import FIELD_MANAGER, Pod, Workload, WorkloadKind
@@ -45,6 +47,8 @@ class KubeWorkloads:
 
     def __init__(self, cluster: KubeCluster | KubeCache) -> None:
         self._cluster = cluster
+        self.nodes = NodeImages(cluster)
+        self.budgets = DisruptionBudgets(cluster)
         self._written: dict[str, tuple[str, str | None]] = {}
 
     async def list(self, namespace: str, *, labels: str) -> tuple[Workload, ...]:

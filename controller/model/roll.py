@@ -42,6 +42,8 @@ class RollOrder:
     start_deadline_seconds: float = 1800.0
     corrects: bool = False
     edit: str = ""
+    pulls_before: bool = False
+    """Whether nodes are to pull the image before a pod is ended for it."""
     in_place: bool = False
     """Whether the image of a running pod may be changed, where its template differs in nothing else."""
 

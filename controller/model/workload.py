@@ -116,6 +116,7 @@ class Pod:
     namespace: str
     name: str
     uid: str
+    node: str = ""
     address: str | None = None
     port: int | None = None
     image: str = ""

@@ -111,6 +111,11 @@ class _Reading:
         # An image that somebody else wrote in the middle is contested, and not ours to finish or undo.
         ours = container is not None and container.image == marks.image and marks.owner == self.asked.owner
         under_way = marks.roll is not None and ours
+        image = (
+            ""
+            if container is None
+            else _serving_image(workload, container, _staying(pods), under_way=under_way)
+        )
         unsafe = unsafe_workload(workload, self.asked.drain, single_writer_claims=self.claims)
         said = {**workload.annotations, **workload.labels}
         return Target(
@@ -120,8 +125,8 @@ class _Reading:
             template=template,
             template_unknown=unknown,
             container_id=workload.uid,
-            image=container.image if container else "",
-            image_id=(digest_of(container.image) if container else None) or "",
+            image=image,
+            image_id=digest_of(image) or "",
             state=_state(workload, _staying(pods)),
             running=await self._running(workload, pods, under_way=under_way),
             hold=self._hold(said, pods),
@@ -207,6 +212,12 @@ def _lasting(pod: Pod) -> float:
 
 def _staying(pods: Sequence[Pod]) -> tuple[Pod, ...]:
     return tuple(pod for pod in pods if not pod.deleting)
+
+
+def _serving_image(workload: Workload, container: Container, pods: Sequence[Pod], *, under_way: bool) -> str:
+    """Return the image of a template, or where nobody else brings it to its pods, that of one that has another."""
+    others = (pod.image for pod in pods if pod.image != container.image)
+    return next(others, container.image) if workload.on_delete and not under_way else container.image
 
 
 def _state(workload: Workload, pods: Sequence[Pod]) -> ContainerState:

@@ -13,6 +13,7 @@ from functools import partial
 from controller.act.roll_workload import roll as roll_workload
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Workloads, WorkspaceRuntime
+from controller.clients.disruption_budgets import BUDGETS
 from controller.clients.kube import DEPLOYMENTS, PODS, STATEFUL_SETS, KubeCluster, Resource
 from controller.clients.kube_cache import KubeCache
 from controller.clients.kube_workloads import CLAIMS, KubeWorkloads
@@ -92,7 +93,7 @@ class ClusterTargets:
         """Call `wake` whenever a workload of the document or one of its pods may have changed; runs until cancelled."""
         async with asyncio.TaskGroup() as group:
             for namespace in _namespaces(document):
-                for resource in (DEPLOYMENTS, STATEFUL_SETS, PODS, CLAIMS):
+                for resource in (DEPLOYMENTS, STATEFUL_SETS, PODS, CLAIMS, BUDGETS):
                     group.create_task(self._watch(resource, namespace, wake))
 
     async def _record(self, parts: Parts, version: str) -> ReleaseRecord:
@@ -207,5 +208,6 @@ def _order(settings: Settings, document: WorkspaceRuntime, action: Replace) -> R
         on_timeout=drain.on_timeout,
         corrects=document.spec.targets.on_drift == "Correct",
         edit=_edit(document),
+        pulls_before=document.spec.rollout.pre_pull == "Auto",
         in_place=settings.patch_pods and document.spec.rollout.in_place == "Auto",
     )

@@ -16,7 +16,18 @@ from tests.bench.figures import Figure, table, write
 from tests.bench.site import Site, opened, say
 from tests.parts.ground import PartError, cache_dir
 
-BENCHES = ("rewrite", "planner", "hook", "cascade", "gate", "replace", "kubernetes", "chain", "fleet")
+BENCHES = (
+    "rewrite",
+    "planner",
+    "hook",
+    "cascade",
+    "gate",
+    "replace",
+    "kubernetes",
+    "inplace",
+    "chain",
+    "fleet",
+)
 FEWEST_PAIRS = 3
 
 

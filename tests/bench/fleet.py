@@ -108,6 +108,25 @@ def _accounts(cluster: Cluster) -> dict[str, Path]:
     return files
 
 
+@contextmanager
+def runtimes(cluster: Cluster, log: Path, images: dict[str, str], *namespaces: str) -> Iterator[str]:
+    """Run the server that answers for all pods; gives the way to it."""
+    port = free_port()
+    told = {
+        image.partition("@")[2]: (version, record(version).content_sha256)
+        for version, image in images.items()
+    }
+    kubeconfig = str(cluster.own.kubeconfig("admin"))
+    arguments = [kubeconfig, str(port), json.dumps(told), *namespaces]
+    command = [*cluster.inside, sys.executable, "-m", "tests.bench.fleet_runtimes", *arguments]
+    process = launch(command, log=log, environment={"PYTHONPATH": str(REPOSITORY)})
+    try:
+        daemons.wait_for_port(f"127.0.0.1:{port}", process, log)
+        yield f"http://127.0.0.1:{port}/{{namespace}}/{{pod}}"
+    finally:
+        process.end(seconds=2)
+
+
 @dataclass(frozen=True)
 class _Fleet:
     cluster: Cluster
@@ -124,29 +143,12 @@ class _Fleet:
             await client.merge(Place(NAMESPACES, None, _OURS), label, manager="bench")
             await ground.secret("control", use="control", hosts=f"{_OURS}.pod", token=TOKEN)
             with ExitStack() as stack:
-                url = stack.enter_context(self._runtimes(images))
+                log = self.folder / "runtimes.log"
+                url = stack.enter_context(runtimes(self.cluster, log, images, _OURS, _BARE))
                 for namespace in (_OURS, _BARE):
                     await self._create(client, namespace, images[VERSIONS[0]])
                 async with hearing(ground):
                     return await self._measured(ground, url, stack)
-
-    @contextmanager
-    def _runtimes(self, images: dict[str, str]) -> Iterator[str]:
-        """The server that answers for all pods; gives the way to it."""
-        port, log = free_port(), self.folder / "runtimes.log"
-        told = {
-            image.partition("@")[2]: (version, record(version).content_sha256)
-            for version, image in images.items()
-        }
-        kubeconfig = str(self.cluster.own.kubeconfig("admin"))
-        arguments = [kubeconfig, str(port), json.dumps(told), _OURS, _BARE]
-        command = [*self.cluster.inside, sys.executable, "-m", "tests.bench.fleet_runtimes", *arguments]
-        process = launch(command, log=log, environment={"PYTHONPATH": str(REPOSITORY)})
-        try:
-            daemons.wait_for_port(f"127.0.0.1:{port}", process, log)
-            yield f"http://127.0.0.1:{port}/{{namespace}}/{{pod}}"
-        finally:
-            process.end(seconds=2)
 
     async def _create(self, client: KubeCluster, namespace: str, image: str) -> None:
         began, turns = time.monotonic(), asyncio.Semaphore(_AT_ONCE)

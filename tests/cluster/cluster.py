@@ -194,9 +194,9 @@ class Cluster:
         """End one daemon (`apiserver`, `kubelet`, …), as a fault; the others go on."""
         daemons.end(self.own, name)
 
-    def start_daemon(self, name: str) -> None:
-        """Start a daemon that was ended; returns when it answers."""
-        daemons.start(self.own, name)
+    def start_daemon(self, name: str, *, usual_limits: bool = False) -> None:
+        """Start a daemon that was ended; returns when it answers. `usual_limits` are those that Kubernetes gives controllers."""
+        daemons.start(self.own, name, usual_limits=usual_limits)
         daemons.wait(self.own, name)
         if name == "apiserver":
             node.wait_for_api(self.own, self.api)

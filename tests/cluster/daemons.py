@@ -17,6 +17,7 @@ from tests.parts.servers import Process, launch, status_of, wait_until
 _ETCD = "http://127.0.0.1:2379"
 _QUICK = ("--kube-api-qps=1000", "--kube-api-burst=2000")
 """The defaults make one node wait for its own controllers."""
+_AT_ONCE = ("--concurrent-deployment-syncs=50", "--concurrent-replicaset-syncs=50")
 _SECONDS = 60.0
 SERVERS = ("etcd", "containerd", "registry", "index", "git", "forward")
 """What does not need the API server."""
@@ -34,8 +35,8 @@ class Daemon:
     inside: bool = True
 
 
-def start(place: Place, name: str) -> None:
-    """Start a daemon; `wait` for it separately.
+def start(place: Place, name: str, *, usual_limits: bool = False) -> None:
+    """Start a daemon; `wait` for it separately. With `usual_limits` a controller has those of Kubernetes.
 
     Raises:
         PartError: it runs already, or ends at once.
@@ -44,7 +45,8 @@ def start(place: Place, name: str) -> None:
         raise PartError(f"{name} of the cluster in {place.root} runs already, as process {process.pid}.")
     daemon = daemons(place)[name]
     network = within(place.namespace) if daemon.inside else ()
-    command = [*joined(place), *network, *daemon.command]
+    raised = {*_QUICK, *_AT_ONCE} if usual_limits else set()
+    command = [*joined(place), *network, *(part for part in daemon.command if part not in raised)]
     environment = {**daemon.environment, "NO_PROXY": "*", "no_proxy": "*"}
     launch(command, log=place.log(name), environment=environment).save(place.process(name))
 
@@ -145,7 +147,7 @@ def _control_plane(place: Place) -> dict[str, Daemon]:
         f"--cluster-signing-cert-file={place.certificate_file('ca')}",
         f"--cluster-signing-key-file={place.key_file('ca')}",
         *("--use-service-account-credentials", "--leader-elect=false", "--bind-address=127.0.0.1"),
-        *("--concurrent-deployment-syncs=50", "--concurrent-replicaset-syncs=50"),
+        *_AT_ONCE,
     )
     scheduler = (
         *(place.program("kube-scheduler"), *_as(place, "scheduler"), *_QUICK, made),

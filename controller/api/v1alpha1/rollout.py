@@ -82,6 +82,9 @@ class Rollout(Document):
     drain: Drain = Drain()
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     """What happens to targets that already run a version which then failed on another one."""
+    pre_pull: Literal["Auto", "Never"] = "Auto"
+    """Auto: in a cluster a node pulls an image before a pod on it is ended for that, by a pod that ends at once, so that the gap is a
+    start and not a download. A node that cannot pull it keeps what it runs. Where no such pod may be made, it goes on without."""
     in_place: Literal["Auto", "Never"] = "Auto"
     """Auto: of a StatefulSet with `OnDelete` the image of a running pod is changed, where nothing else of its template differs and
     the operator may (chart value `rbac.patchPods`): the process starts again in the same pod, without a new one being made and placed."""

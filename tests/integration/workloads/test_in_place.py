@@ -127,6 +127,19 @@ async def test_a_new_image_that_fails_in_the_same_pod_is_taken_back_there(place:
     assert Marks.of(workload) == Marks(place.owner, OLD)
 
 
+async def test_a_pod_that_somebody_gave_another_image_is_seen_and_gets_the_templates(place: Ground) -> None:
+    await made(place)
+    assert isinstance(await place.roll(**IN_PLACE), Replaced)
+    (pod,) = await until(place, counted)
+    await place.workloads.set_pod_image(pod, "workspace", OLD, revision=pod.revision)
+    await until(place, lambda _, pods: [each.restarts for each in pods] == [2])
+    assert (await place.target()).image_id == OLD.rpartition("@")[2]
+    result = await place.roll(**IN_PLACE)
+    assert isinstance(result, Replaced), result
+    (back,) = await until(place, counted)
+    assert (back.uid, back.image, back.restarts) == (pod.uid, NEW, 3)
+
+
 async def test_of_several_pods_one_follows_the_other_and_each_is_drained_before(place: Ground) -> None:
     await made(place, replicas=3)
     _, old = await seen(place)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from controller.api.conditions import Reason
+from controller.clients.disruption_budgets import BUDGETS
 from controller.clients.kube import DEPLOYMENTS, Place, Resource
 from controller.model.errors import Terminal
 from controller.model.replacement import Cause, Replaced, RolledBack, StillBusy
@@ -265,6 +266,51 @@ async def test_an_image_of_somebody_else_is_put_back_once_for_each_edit_where_th
     assert barred is not None, "once, and then we stop and say so"
     assert barred.reason == Reason.IMAGE_CONTESTED
     assert (await place.target(corrects=True, edit="two")).barred is None
+
+
+async def budgeted(place: Ground, name: str, **budget: int) -> None:
+    """Make a PodDisruptionBudget over `ws-1` and `ws-2`, and wait until the cluster has counted their pods."""
+    selector = {"matchExpressions": [{"key": "app", "operator": "In", "values": ["ws-1", "ws-2"]}]}
+    await place.cluster.create(
+        BUDGETS,
+        place.namespace,
+        {"metadata": {"name": name}, "spec": {"selector": selector, **budget}},
+    )
+    async with asyncio.timeout(SECONDS):
+        while True:
+            found = await place.cluster.read(BUDGETS, place.namespace, name)
+            if (found.get("status") or {}).get("currentHealthy") == 2:
+                return
+            await asyncio.sleep(0.1)
+
+
+async def test_two_that_a_disruption_budget_counts_together_do_not_go_at_once(place: Ground) -> None:
+    place.ship("0.1.6", fault="starting")
+    for name in ("ws-1", "ws-2"):
+        await place.make(place.manifest(name))
+    await budgeted(place, "agents", maxUnavailable=1)
+    first = asyncio.create_task(place.roll(start_deadline_seconds=60.0))
+    await until_image(place, reference("0.1.6"))
+    second = await place.roll(name="ws-2")
+    assert isinstance(second, StillBusy), second
+    told = r"PodDisruptionBudget agents lets no pod go now: [12] of 2 are healthy, 1 must be, and 1 of them are being replaced"
+    assert re.fullmatch(told, second.reason)
+    place.ship("0.1.6")
+    place.node.pods = {name: place.node.images[key] for name, key in _by_digest(place)}
+    assert isinstance(await first, Replaced)
+    async with asyncio.timeout(SECONDS):  # until the cluster has counted the new pod
+        while isinstance(second, StillBusy):
+            second = await place.roll(name="ws-2")
+    assert isinstance(second, Replaced), second
+
+
+async def test_a_disruption_budget_that_never_lets_a_pod_go_is_for_nodes_that_are_emptied(
+    place: Ground,
+) -> None:
+    for name in ("ws-1", "ws-2"):
+        await place.make(place.manifest(name))
+    await budgeted(place, "agents", minAvailable=2)
+    assert isinstance(await place.roll(), Replaced)
 
 
 async def test_a_workload_of_another_object_is_left_alone(place: Ground) -> None:

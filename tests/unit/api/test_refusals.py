@@ -25,7 +25,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
         (
             "rollout: {maxUnavailable: 2}",
             "rollout: {colour: red}",
-            "13: spec.rollout.colour: unknown field; known here: drain, inPlace, maxUnavailable, onFailure, waves",
+            "13: spec.rollout.colour: unknown field; known here: drain, inPlace, maxUnavailable, onFailure, prePull, waves",
         ),
         (
             "build: {directory: more}",
@@ -35,7 +35,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
         (
             "rollout: {maxUnavailable: 2}",
             "rollout: {windows: []}",
-            "13: spec.rollout.windows: unknown field; known here: drain, inPlace, maxUnavailable, onFailure, waves",
+            "13: spec.rollout.windows: unknown field; known here: drain, inPlace, maxUnavailable, onFailure, prePull, waves",
         ),
         (
             "build: {directory: more}",

@@ -68,7 +68,8 @@ def workload(kind: WorkloadKind) -> dict[str, Any]:
 POD: dict[str, Any] = {
     "metadata": {"name": "ws-1-0", "namespace": "agents", "uid": "2f", "resourceVersion": "18", "deletionTimestamp": "2026-01-01T00:00:00Z", "managedFields": [{"manager": "x" * 5000}]},
     "spec": {
-        "nodeName": "n" * 5000,
+        "nodeName": "node1",
+        "nodeSelector": {"n": "n" * 5000},
         "containers": [{"name": "workspace", "image": "r/echo:1", "ports": [{"containerPort": 8123}], "volumeMounts": []}],
     },
     "status": {
