@@ -3,8 +3,10 @@
 import asyncio
 import json
 import secrets
+import shutil
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from tests.cluster.builder_image import push_builder_image
 from tests.cluster.cluster import Cluster
 from tests.contract.record_promises import NOON, record
 from tests.e2e.account import NAME, OF_ONE_RELEASE, bound, forbidden
-from tests.e2e.operated import Operated, condition, defined, eventually, listening, operator
+from tests.e2e.operated import Operated, Operator, condition, defined, eventually, listening, operator
 from tests.integration.images.small import Run, template_entry
 from tests.parts.git_repository import GitRepository
 from tests.parts.leftovers import remove_leftovers
@@ -125,7 +127,7 @@ async def ground(cluster: Cluster, namespace: str, built: Built) -> AsyncIterato
 def emptied(cluster: Cluster) -> Iterator[None]:
     """What one test publishes is no other one's."""
     yield
-    for file in cluster.own.folder("index").glob(f"{PACKAGE.replace('-', '_')}-*"):
+    for file in cluster.own.folder("index").rglob(f"{PACKAGE.replace('-', '_')}-*"):
         file.unlink()
 
 
@@ -199,15 +201,19 @@ def _workspace(name: str, image: str) -> JsonObject:
     }
 
 
-def _sources(cluster: Cluster, namespace: str) -> tuple[GitRepository, str]:
-    """A repository with the runtime and the template, tagged as 0.1.1, and where pods find it."""
+def _sources(
+    cluster: Cluster, namespace: str, *, versions: tuple[str, ...] = ("0.1.1",)
+) -> tuple[GitRepository, str]:
+    """A repository with the runtime and the template, tagged as each of some versions, and where pods find it."""
     repository = GitRepository(cluster.git_folder / f"{namespace}.git")
     files = {
         f"workspace/{each.relative_to(HERE / 'small_runtime')}": each.read_text()
         for each in _files(HERE / "small_runtime")
     }
     files |= {f"templates/plain/{each.relative_to(TEMPLATE)}": each.read_text() for each in _files(TEMPLATE)}
-    repository.tag("runtime-v0.1.1", repository.commit(files))
+    commit = repository.commit(files)
+    for version in versions:
+        repository.tag(f"runtime-v{version}", commit)
     return repository, f"{cluster.git_inside.url}/{namespace}.git"
 
 
@@ -312,19 +318,29 @@ async def test_a_release_whose_operator_is_killed_at_every_boundary_is_made_once
     await _secrets(cluster, ground, source)
     await ground.client.create(DEPLOYMENTS, namespace, _workspace("ws-1", built.image))
     await ground.make(**_document(cluster, ground, built, source))
-    with operator(cluster, tmp_path / "first", namespace, inside=True, environment=images):
+    # As in a pod, where folders are called the same in the next one; what is in them is gone with every other pod.
+    folder = tmp_path / "operator"
+    secret = folder / "secrets"
+
+    def next_one() -> AbstractContextManager[Operator]:
+        more = (f"--secrets={secret}",)
+        return operator(cluster, folder, namespace, inside=True, more=more, environment=images)
+
+    with next_one():
         await ground.until_ready("0.1.0", seconds=60)
     await ground.edit(version="0.1.1")
     stamps: dict[str, tuple[int, int]] = {}
-    for line in BOUNDARIES:
-        folder = tmp_path / line.replace(" ", "-")
-        with operator(cluster, folder, namespace, inside=True, environment=images) as serving:
+    for number, line in enumerate(BOUNDARIES):
+        if number % 2:
+            for each in (folder / "state", secret):
+                shutil.rmtree(each, ignore_errors=True)
+        with next_one() as serving:
             await asyncio.to_thread(serving.process.until, f'"message": ?"[^"]*{line}')
             serving.process.kill()
         now = {file.name: (file.stat().st_ino, file.stat().st_mtime_ns) for file in _of_version(uploaded)}
         assert stamps.items() <= now.items(), "what was published was published again"
         stamps = now
-    with operator(cluster, tmp_path / "last", namespace, inside=True, environment=images) as serving:
+    with next_one() as serving:
         await ground.until_ready("0.1.1", seconds=120)
         assert [each for each in serving.lines() if each["level"] == "error"] == []
     assert len(stamps) == 2, "a wheel and an sdist"
@@ -332,8 +348,36 @@ async def test_a_release_whose_operator_is_killed_at_every_boundary_is_made_once
     assert [verbs.count(each) for each in ("package", "cascade")] == [1, 1], verbs
 
 
-def _of_version(folder: Path) -> list[Path]:
-    return [each for each in folder.rglob("*-0.1.1*") if each.is_file()]
+def _of_version(folder: Path, version: str = "0.1.1") -> list[Path]:
+    return [each for each in folder.rglob(f"*-{version}*") if each.is_file()]
+
+
+@pytest.mark.long
+async def test_of_ten_edits_in_five_seconds_the_last_version_alone_is_built_to_the_end_and_published(
+    cluster: Cluster, ground: Operated, built: Built, images: dict[str, str], tmp_path: Path
+) -> None:
+    namespace, uploaded = ground.namespace, cluster.own.folder("index")
+    versions = ("0.1.1", "0.1.2", "0.1.3")
+    _, source = _sources(cluster, namespace, versions=versions)
+    await _release(cluster, ground, built)
+    await _secrets(cluster, ground, source)
+    await ground.client.create(DEPLOYMENTS, namespace, _workspace("ws-1", built.image))
+    with operator(cluster, tmp_path / "operator", namespace, inside=True, environment=images) as serving:
+        await ground.make(**_document(cluster, ground, built, source))
+        await ground.until_ready("0.1.0", seconds=60)
+        await ground.edit(version="0.1.1")
+        first = await _job(cluster, namespace, "package")
+        for number in range(10):
+            await ground.edit(version=versions[(number + 1) % 2])
+            await asyncio.sleep(0.5)
+        await ground.edit(version="0.1.3")
+        state = await ground.until_ready("0.1.3", seconds=240)
+        assert [each for each in serving.lines() if each["level"] == "error"] == []
+    assert state["status"]["rollout"]["progress"] == "1/1"
+    told = cluster.kubectl("-n", namespace, "exec", "deployment/ws-1", "--", "pip", "show", PACKAGE).stdout
+    assert "Version: 0.1.3" in told
+    assert [len(_of_version(uploaded, version)) for version in versions] == [0, 0, 2]
+    assert first not in _jobs(cluster, namespace).values(), "it was dropped"
 
 
 @pytest.mark.long

@@ -217,7 +217,12 @@ async def test_pods_without_a_volume_an_image_or_leave_are_told_apart_and_blame_
         await ground.workload("ws-1")
         await ground.workload("ws-denied")
         await ground.workload("ws-volume", pod={**real, "volumes": [claimed]})
-        await ground.workload("ws-mount", pod={**real, "volumes": [lost]})
+        mounting = {
+            "name": "workspace",
+            "image": ground.released["0.1.0"],
+            "volumeMounts": [{"name": "work", "mountPath": "/work"}],
+        }
+        await ground.workload("ws-mount", pod={**real, "volumes": [lost], "containers": [mounting]})
         await ground.workload("ws-pull", pod=real)
         template = {**ground.document()["spec"]["templates"][0], "startDeadlineSeconds": 4}
         await ground.make("0.1.1", templates=[template])
@@ -230,8 +235,8 @@ async def test_pods_without_a_volume_an_image_or_leave_are_told_apart_and_blame_
         )
         await until_told(ground, "ws-pull", "pod ws-pull-", "ErrImagePull: ", ground.repository)
         assert (await ground.images())["ws-1"] == "0.1.1"
-        for name in ("denied", "volume", "mount", "pull"):
-            told = f"Failed Replace: .*ws-{name} was left as it was: "
+        for name, last in (("denied", ""), ("volume", ""), ("mount", ".*ContainerCreating"), ("pull", "")):
+            told = f"Failed Replace: .*ws-{name} was left as it was: {last}"
             await asyncio.to_thread(serving.process.until, told)
     assert_nothing_was_blamed(ground)
 
