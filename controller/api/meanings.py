@@ -236,7 +236,8 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
         "The engine may not pull an image.", "Give `registry.pullSecretName` the right to."
     ),
     Reason.NAME_TAKEN: Meaning(
-        "A container that is not part of a replacement has the name that it needs.", "Remove or rename it."
+        "A container that is not part of a replacement has the name that it needs, or somebody else's ConfigMap that of an object's images.",
+        "Remove or rename it.",
     ),
     Reason.OLD_CONTAINER_GONE: Meaning(
         "Somebody removed the old container before its successor was proven.",

@@ -67,9 +67,9 @@ class Driver:
         self._inbox = inbox
         self._secrets = ObjectSecrets(office.cluster, inbox.namespace, office.secrets / inbox.uid)
         self._narrator = Narrator(inbox.key, office.vitals, self._redacted, post)
-        names = ImageNames(office.cluster, inbox)
+        self._names = ImageNames(office.cluster, inbox)
         self._store = KubeStore(
-            office.cluster, inbox, self._redacted, self._narrator.on_write, before_write=names.tell
+            office.cluster, inbox, self._redacted, self._narrator.on_write, before_write=self._names.tell
         )
 
     async def run(self) -> None:
@@ -118,6 +118,7 @@ class Driver:
         if not self._store.status.conditions:
             await self._store.write(first_seen(generation_of(inbox.latest), _now()))
         refusals.check(document, namespaces=office.namespaces)
+        await self._names.admit()
         await self._secrets.provide(self._uses(document))
         office.known[inbox.uid] = self._secrets.known
         settings = settings_of_object(office.settings, secrets=self._secrets.folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from controller.clients.kube import NAMESPACES, SECRETS, Place
+from controller.operator.image_names import CONFIG_MAPS
 from tests.cluster.cluster import Cluster
 from tests.e2e.operated import Operated, Operator, condition, operated, operator
 from tests.parts.played_node import TOKEN
@@ -103,6 +104,27 @@ async def test_a_password_of_a_registry_is_sent_to_it_and_shows_nowhere(
         await ground.until(lambda state: "package index" in condition(state, "Ready").get("message", ""))
         told = [str(refused), str(ground.states), serving.process.said(), await ground.events()]
         assert PASSWORD not in str(told)
+
+
+async def test_a_config_map_with_the_name_of_ours_that_somebody_else_made_is_left_as_it_is(
+    ground: Operated, serving: Operator
+) -> None:
+    where, name = ground.namespace, "runtime-images"
+    theirs = {"metadata": {"name": name}, "data": {"echo": "theirs"}}
+    await ground.client.create(CONFIG_MAPS, where, theirs)
+    before = await ground.client.read(CONFIG_MAPS, where, name)
+    await ground.make("0.1.0")
+    assert await ground.until_stalled("NameTaken") == (
+        f"ConfigMap {where}/{name} is somebody else's, and new workspaces would be told their images there. Rename it, or this"
+        " object."
+    )
+    assert await ground.client.read(CONFIG_MAPS, where, name) == before
+    await ground.client.delete(CONFIG_MAPS, where, name)
+    await ground.edit(annotations={"requested-at": "now"})
+    state = await ground.until_ready("0.1.0")
+    ours = await ground.client.read(CONFIG_MAPS, where, name)
+    assert ours["data"] == {"echo": state["status"]["templates"][0]["image"]}
+    assert serving.health("/healthz") == (200, "ok\n")
 
 
 async def test_rights_in_one_namespace_reach_no_workload_and_no_secret_of_another(
