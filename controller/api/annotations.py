@@ -14,8 +14,10 @@ from typing import Final
 
 from controller.api.field_error import FieldError
 from controller.api.names import (
+    ANNOTATION_APPROVE,
     ANNOTATION_HOLD,
     ANNOTATION_HOLD_TARGETS,
+    ANNOTATION_OVERRIDE,
     ANNOTATION_PIN_TARGETS,
     ANNOTATION_REBUILD,
     ANNOTATION_REQUESTED_AT,
@@ -57,6 +59,11 @@ MEANINGS: Final[Mapping[str, str]] = {
         " until the document asks for another version or `wsr resume` is said. It is done once for each value, and stands in"
         " the release record from then on; `status.lastHandledRollback` repeats it, `status.rollbackRefused` says why not."
     ),
+    ANNOTATION_APPROVE: (
+        "What `wsr approve` writes where `rollout.approval` is Required: the hash that `status.awaitingApproval` names. It approves "
+        "exactly that; when something else waits, another one is asked for."
+    ),
+    ANNOTATION_OVERRIDE: "The reason why targets may begin to be replaced outside of `rollout.windows`, for as long as it stands.",
 }
 """Every annotation of ours that this release acts on, as users read it."""
 
@@ -107,6 +114,8 @@ def _check_reasons(annotations: Mapping[str, str]) -> None:
     cure = "a hold needs a reason, for whoever wonders; write one, or remove it"
     if not annotations.get(ANNOTATION_HOLD, "a reason").strip():
         raise FieldError(cure, ANNOTATION_HOLD)
+    if not annotations.get(ANNOTATION_OVERRIDE, "a reason").strip():
+        raise FieldError(cure.replace("a hold", "it"), ANNOTATION_OVERRIDE)
     for target, reason in held_targets(annotations).items():
         if not reason.strip():
             raise FieldError(f"{target}: {cure}", ANNOTATION_HOLD_TARGETS)

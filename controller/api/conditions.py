@@ -38,6 +38,7 @@ class Reason(enum.StrEnum):
     ROLLING_BACK = "RollingBack"
     DRAINING = "Draining"
     SOAKING = "Soaking"
+    OUTSIDE_WINDOW = "OutsideWindow"
     # not yet begun, or an earlier stage is not through
     PENDING = "Pending"
     # somebody else builds the image
@@ -66,6 +67,8 @@ class Reason(enum.StrEnum):
     IMAGE_CONTESTED = "ImageContested"
     TARGET_OWNED = "TargetOwned"
     NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
+    # a person has to agree first
+    AWAITING_APPROVAL = "AwaitingApproval"
     # someone must change something
     BUILD_FAILED = "BuildFailed"
     BUILD_FORBIDDEN = "BuildForbidden"

@@ -44,6 +44,8 @@ LISTS: Final[Mapping[str, ListType]] = {
     "spec.targets.dockerHosts": Keyed("name"),
     "spec.rollout.waves": "atomic",
     "spec.rollout.waves[].hosts": "set",
+    "spec.rollout.windows": "atomic",
+    "spec.rollout.windows[].days": "set",
     "status.conditions": Keyed("type"),
     "status.templates": Keyed("name"),
     "status.stragglers": "atomic",
@@ -60,6 +62,7 @@ UNCHECKED: Final[Mapping[str, str]] = {
     "spec.version": "two spellings of one PEP 440 version, as 1.0+01 and 1.0+1, and versionCeiling: versions have no order there",
     "spec.templates[].probe.resources.limits": "the least amounts (10m, 16Mi): quantities have no order in a pattern",
     "spec.rollout.waves[].hosts": "that each is a host or namespace of targets: to compare the three lists costs too much",
+    "spec.rollout.windows[].timeZone": "that there is such a time zone: the API server knows none",
     "metadata.annotations": "a rule sees no annotation",
 }
 """What the schema takes and the models refuse, with why. The operator says so in condition Stalled, reason Invalid."""

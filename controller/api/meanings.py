@@ -50,6 +50,14 @@ REASONS: Final[Mapping[Reason, Meaning]] = {
     Reason.SOAKING: Meaning(
         "All of a wave have proven the version, and the next wave begins when its `soakSeconds` are over."
     ),
+    Reason.OUTSIDE_WINDOW: Meaning(
+        "Targets are to be replaced, and none of `rollout.windows` is open; what was begun is finished.",
+        "Nothing: it goes on when the next one opens, as the message says. To begin now: annotation `runtime.molecule.ai/override`.",
+    ),
+    Reason.AWAITING_APPROVAL: Meaning(
+        "`rollout.approval` is Required, and nobody has approved what would be published or rolled out next.",
+        "Look at it with `wsr plan` or `wsr status`; then `wsr approve`.",
+    ),
     Reason.DRAINING: Meaning("All targets that are left have work in progress, which is waited for."),
     Reason.PENDING: Meaning("An earlier stage is not through, or what it needs was not looked at."),
     Reason.AWAITING_DELIVERY: Meaning(

@@ -26,6 +26,8 @@ GIT_REF_PATTERN: Final = r"^([A-Za-z0-9_]|\{version\})([A-Za-z0-9._/+!@-]|\{vers
 GIT_PATH_PATTERN: Final = r"^(\.|([^./\s]|\.[^./]|\.\.[^/])[^/\n]*(/([^./\s]|\.[^./]|\.\.[^/])[^/\n]*)*)$"
 """No segment is `.` or `..`, in the regular expressions of an API server, which cannot look ahead."""
 PLATFORM_PATTERN: Final = r"^[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?$"
+CLOCK_PATTERN: Final = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+TIME_ZONE_PATTERN: Final = r"^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$"
 
 PATTERN_WORDS: Final[Mapping[str, str]] = {
     NAME_PATTERN: "must consist of lower-case letters, digits and '-', and begin and end with a letter or digit",
@@ -45,6 +47,8 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     " https://host/owner/name or ssh://git@host/owner/name",
     GIT_REF_PATTERN: "must be a branch, a tag or a commit, in which {version} may stand for spec.version",
     GIT_PATH_PATTERN: "must be a folder inside the repository, as in templates/langgraph, or '.' for all of it",
+    CLOCK_PATTERN: "must be a time of the day in hours and minutes, from 00:00 to 23:59",
+    TIME_ZONE_PATTERN: "must be a time zone of the IANA database, as Europe/Berlin or UTC",
     GITHUB_PATTERN: "must be a repository of GitHub, as in OWNER/NAME",
 }
 """What each pattern asks for, in words: nobody should have to read a regular expression to correct a document."""

@@ -175,6 +175,8 @@ class Status(StatusPart):
     """Why nothing goes on: a person or a guard said stop."""
     history: tuple[HistoryEntry, ...] = ()
     """The last versions that were asked for, newest first."""
+    awaiting_approval: str | None = None
+    """The hash of what waits for `wsr approve`; absent: nothing does."""
     last_handled_reconcile_at: str | None = None
     """The last value of annotation `runtime.molecule.ai/requested-at` that was answered by looking anew."""
     last_handled_resume: str | None = None

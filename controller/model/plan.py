@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from controller.api.conditions import Reason
 from controller.model.actions import Action
 from controller.model.wave import Turn
 
@@ -20,6 +21,20 @@ class Failure:
     reason: str
     message: str
     retry_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """Why some of what is wanted may not begin now, although nothing is wrong.
+
+    `reason` is one of the vocabulary. `until` is when it ends by itself (aware UTC), None where a person has to end it; `hash`
+    names what they would approve.
+    """
+
+    reason: Reason
+    message: str
+    until: datetime | None = None
+    hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +58,7 @@ class Plan:
     are the keys of work under way that nobody wants any more and that may be cut off anywhere. `patience` is for how long
     it is worth waiting for somebody else, who alone can bring it on; None while something is to be done, under way, or
     to be tried again at a known time. `turn` is how far the waves of a version that is public have come; None where the document
-    names none.
+    names none. `stop` is what keeps actions from beginning that are wanted and are not in `actions`; None where nothing does.
     """
 
     actions: tuple[Action, ...]
@@ -52,3 +67,4 @@ class Plan:
     superseded: frozenset[str] = frozenset()
     patience: timedelta | None = None
     turn: Turn | None = None
+    stop: Stop | None = None

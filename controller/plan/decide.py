@@ -30,6 +30,7 @@ from controller.plan.fleet import Fleet, may_go_now
 from controller.plan.prune import pruning
 from controller.plan.resumption import resumption
 from controller.plan.rollback import rollback
+from controller.plan.starting import admitted, stop_of
 from controller.plan.state import (
     Absent,
     Blocked,
@@ -38,6 +39,7 @@ from controller.plan.state import (
     Stale,
     State,
     Unbuilt,
+    Unpublished,
     UpToDate,
     outstanding_of,
 )
@@ -87,8 +89,17 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     # Resumed first: of a version that is to go on and back at once, back is what stands.
     request = resumption(document, state, records) or rollback(document, state, records)
     alone = request is not None and request.key not in progress.failures
-    turn = _turn(document, state, records, rollout, now)
-    wanted = [*wanted_in(document, state, turn), *begun_in(state, targets, progress)]
+    record = _whole_record(state, records)
+    turn = (
+        turn_of(document.spec.rollout, record, state.fleet, rollout, now)
+        if isinstance(state, Released) and record
+        else None
+    )
+    stop = stop_of(document, state, now, record=record)
+    wanted = [
+        *wanted_in(document, state, turn, stopped=stop is not None),
+        *begun_in(state, targets, progress),
+    ]
     # What it frees is another state, in which all else may not be wanted.
     due = list(filter(may, [*([request] if request else []), *([] if alone else wanted)]))
     open_ = [action for action in due if action.key not in progress.in_flight]
@@ -98,11 +109,13 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     )
     held_back = {action.key for action, failure in failed if not _due(failure, now)}
     ready = [action for action in open_ if action.key not in held_back and not _in_the_way(action, progress)]
+    started = admitted(state, ready, stop)
+    ready, stop = started, stop if len(started) < len(ready) else None
     retries = [failure.retry_time for _, failure in failed if failure.retry_time and failure.retry_time > now]
     awaited = outstanding_of(state).deliveries
     retries += [time for each in awaited if (time := answer_due(each)) is not None and time > now]
-    if turn is not None and turn.soaks_until is not None:
-        retries.append(turn.soaks_until)
+    ends = (turn.soaks_until if turn else None, stop.until if stop else None)
+    retries += [time for time in ends if time is not None]
     idle = isinstance(state, UpToDate) and not due and state.outstanding.unread is None
     actions = (
         *_together(document, state, ready, progress, turn),
@@ -115,22 +128,16 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
         superseded=_superseded(document, state, wanted, progress),
         patience=None if actions or retries or progress.in_flight else _patience(document, state),
         turn=turn,
+        stop=stop,
     )
 
 
-def _turn(
-    document: WorkspaceRuntime,
-    state: State,
-    records: Observed[Mapping[str, ReleaseRecord]],
-    rollout: RolloutStatus | None,
-    now: datetime,
-) -> Turn | None:
-    if not isinstance(state, Released):
+def _whole_record(state: State, records: Observed[Mapping[str, ReleaseRecord]]) -> ReleaseRecord | None:
+    """Return the record of a version that has passed the gate: what cannot be read of one template now is no other plan."""
+    if not isinstance(state, Released | Unpublished):
         return None
     known = records.value if isinstance(records, Known) else {}
-    # What cannot be read of one template now is no other plan for all.
-    record = known.get(state.record.version, state.record)
-    return turn_of(document.spec.rollout, record, state.fleet, rollout, now)
+    return known.get(state.record.version, state.record)
 
 
 def _pause(state: State, now: datetime) -> timedelta:

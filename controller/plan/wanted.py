@@ -43,8 +43,13 @@ from controller.plan.state import (
 )
 
 
-def wanted_in(document: WorkspaceRuntime, state: State, turn: Turn | None = None) -> list[Action]:
-    """Return all that is to be done in `state`, whether or not it may go now; `turn` is how far its waves have come."""
+def wanted_in(
+    document: WorkspaceRuntime, state: State, turn: Turn | None = None, *, stopped: bool = False
+) -> list[Action]:
+    """Return all that is to be done in `state`, whether or not it may go now.
+
+    `turn` is how far its waves have come; while it is `stopped`, what was begun ends with what it was begun with.
+    """
     match state:
         case Blocked() | Contested() | UpToDate():
             return []
@@ -59,15 +64,18 @@ def wanted_in(document: WorkspaceRuntime, state: State, turn: Turn | None = None
         case Unpublished(record=record, untagged=untagged):
             return _publication(record, untagged)
         case Stale() | Unpromoted() | Undelivered():
-            return [*deliver(state.record, state.outstanding.deliveries), *_rest(state, turn)]
+            return [
+                *deliver(state.record, state.outstanding.deliveries),
+                *_rest(state, turn, stopped=stopped),
+            ]
 
 
-def _rest(state: Stale | Unpromoted | Undelivered, turn: Turn | None) -> Sequence[Action]:
+def _rest(state: Stale | Unpromoted | Undelivered, turn: Turn | None, *, stopped: bool) -> Sequence[Action]:
     """Return what is to be done beside taking over what somebody else delivered."""
     reason = "every target has proven the release"
     match state:
         case Stale(record=record, fleet=fleet):
-            return _replacements(record, fleet, turn=turn)
+            return _replacements(record, fleet, turn=turn, stopped=stopped)
         case Unpromoted(record=record, templates=(), moves=()):
             images = sorted(image.identity for image in record.templates.values())
             return [Judge(record.version, reason, tuple(images))]
@@ -136,14 +144,19 @@ def _rollback(document: WorkspaceRuntime, state: Held) -> list[Action]:
 
 
 def _replacements(
-    record: ReleaseRecord, fleet: Fleet, *, reason: str | None = None, turn: Turn | None = None
+    record: ReleaseRecord,
+    fleet: Fleet,
+    *,
+    reason: str | None = None,
+    turn: Turn | None = None,
+    stopped: bool = False,
 ) -> list[Action]:
     return [
         Replace(
             target.id, record.version, target.template or "", image_id, reason or why_stale(target, record)
         )
         if (image_id := image_of(record, target.template)) is not None
-        and (turn is None or turn.lets(target.id) or not _began_another(target, record))
+        and ((not stopped and (turn is None or turn.lets(target.id))) or not _began_another(target, record))
         else _ending(target)
         for target in fleet.stale
     ]

@@ -25,12 +25,20 @@ from controller.plan.state import (
     outstanding_of,
 )
 from controller.status.failures import awaited_of, contested_of, failures_of, problem_of
-from controller.status.fleet_words import STUCK, missed_of, rolling, settled_text
+from controller.status.fleet_words import STUCK, missed_of, settled_text
 from controller.status.scope import Scope
-from controller.status.stage import publishing, stage, undelivered
+from controller.status.stage import stage, undelivered
 from controller.status.verdict import Verdict, listed, unknown, unread_text
 
-ASKED_FOR = frozenset({Reason.SUSPENDED, Reason.HELD, Reason.TARGETS_HELD, Reason.TEMPLATES_HELD_BACK})
+ASKED_FOR = frozenset(
+    {
+        Reason.SUSPENDED,
+        Reason.HELD,
+        Reason.TARGETS_HELD,
+        Reason.TEMPLATES_HELD_BACK,
+        Reason.AWAITING_APPROVAL,
+    }
+)
 """Why an object is not ready although all is as its owner wants it: neither under way nor stalled."""
 
 
@@ -152,7 +160,7 @@ def _published(scope: Scope, record: ReleaseRecord | None) -> Verdict:
         return Verdict("False", scope.state.reason, scope.state.message)
     problem = problem_of(scope)
     if isinstance(scope.state, Unpublished):
-        return problem or publishing(scope)
+        return problem or stage(scope)
     if isinstance(scope.observation.records, Unknown):
         return unknown("release records", scope.observation.records)
     if isinstance(scope.observation.index, Unknown):
@@ -203,8 +211,8 @@ def _rolled_out(scope: Scope) -> Verdict:
             reason = Reason.UP_TO_DATE if fleet.ours else Reason.NO_TARGETS
             everybody = Verdict("True", reason, settled_text(fleet, record))
             return missed_of(fleet, record) or everybody
-        case Stale(fleet=fleet):
-            return problem_of(scope) or rolling(scope, fleet)
+        case Stale():
+            return problem_of(scope) or stage(scope)
         case Held(reason=Reason.ROLLOUT_FAILED, message=message) if _pauses(scope):
             text = f"{message} Targets stay as they are, as rollout.onFailure: Pause asks."
             return Verdict("False", Reason.PAUSED, text)

@@ -32,6 +32,9 @@ def rolling(scope: Scope, fleet: Fleet) -> Verdict:
     if turn is not None and turn.soaks_until is not None:
         until = turn.soaks_until.strftime("%Y-%m-%dT%H:%M:%SZ")
         return Verdict("False", Reason.SOAKING, f"{text}; wave {turn.name} soaks until {until}.")
+    stop = scope.plan.stop
+    if stop is not None:
+        return Verdict("False", stop.reason, f"{text}; {stop.message}.")
     going = [target for target in fleet.stale if turn is None or turn.lets(target.id)]
     if going and all(target.busy for target in going):
         names = listed([target.id for target in going])

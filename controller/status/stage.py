@@ -15,7 +15,9 @@ from controller.status.verdict import Verdict, listed
 
 def stage(scope: Scope) -> Verdict:
     """Return what is being done, while nothing has failed."""
-    version = scope.document.spec.version
+    version, stop = scope.document.spec.version, scope.plan.stop
+    if stop is not None and stop.hash is not None:
+        return Verdict("False", stop.reason, stop.message)
     match scope.state:
         case Absent(release=None) if scope.document.spec.package.publish == "External":
             text = f"Somebody else publishes {scope.document.spec.package.name}, and the index does not serve {version} yet."

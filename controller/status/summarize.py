@@ -71,6 +71,7 @@ def summarize(scope: Scope, previous: Status, now: datetime) -> Status:
         else (None if isinstance(records, Known) else previous.last_known_good),
         held=scope.state.message if isinstance(scope.state, Held) else None,
         history=_history(scope, record, previous, now),
+        awaiting_approval=scope.plan.stop.hash if scope.plan.stop else None,
         last_handled_reconcile_at=scope.document.metadata.requested_at,
         last_handled_resume=_resumed(scope, record, previous),
         last_handled_rollback=_went_back(scope, previous),
@@ -242,6 +243,8 @@ def _why_stale(target: Target, scope: Scope) -> str:
         return "busy" if target.busy else f"is being replaced{_because(target)}"
     if turn is not None and not turn.lets(target.id):
         return f"waits for wave {turn.waves[target.id]}"
+    if scope.plan.stop is not None:
+        return "waits for approval" if scope.plan.stop.hash else "waits for a window"
     return "busy" if target.busy else "waits for its turn"
 
 

@@ -24,6 +24,7 @@ from controller.api.v1alpha1.source import Source
 from controller.api.v1alpha1.spec import Spec
 from controller.api.v1alpha1.targets import DockerHost, Selector, Targets, Workloads
 from controller.api.v1alpha1.templates import Template
+from controller.api.v1alpha1.windows import Window
 
 __all__ = [
     "RENAMED",
@@ -54,6 +55,7 @@ __all__ = [
     "Targets",
     "Template",
     "Wave",
+    "Window",
     "Workloads",
     "WorkspaceRuntime",
 ]

@@ -10,7 +10,9 @@ from pydantic import AfterValidator, ConfigDict, Field, model_validator
 from controller.api import annotations as annotated
 from controller.api.field_error import FieldError
 from controller.api.names import (
+    ANNOTATION_APPROVE,
     ANNOTATION_HOLD,
+    ANNOTATION_OVERRIDE,
     ANNOTATION_REBUILD,
     ANNOTATION_REQUESTED_AT,
     ANNOTATION_RESUME,
@@ -29,13 +31,23 @@ class Metadata(Document):
     name: Name
     namespace: Name = "default"
     annotations: Annotated[dict[str, str], Field(max_length=200), AfterValidator(annotated.checked)] = {}
-    """Ours are `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/pin-targets`, `/rebuild`,
-    `/requested-at`, `/resume`, `/rollback-to` and `/take-over`."""
+    """Ours are `/approve`, `/hold: REASON`, which stops all work on this object, `/hold-targets`, `/override: REASON`,
+    `/pin-targets`, `/rebuild`, `/requested-at`, `/resume`, `/rollback-to` and `/take-over`."""
 
     @property
     def hold(self) -> str | None:
         """Why all work on the object is held; None when it is not."""
         return self.annotations.get(ANNOTATION_HOLD)
+
+    @property
+    def approved(self) -> str | None:
+        """The hash of what was approved; None when nothing was."""
+        return self.annotations.get(ANNOTATION_APPROVE)
+
+    @property
+    def override(self) -> str | None:
+        """Why windows do not count now; None when they do."""
+        return self.annotations.get(ANNOTATION_OVERRIDE)
 
     @property
     def takes_over(self) -> str | None:

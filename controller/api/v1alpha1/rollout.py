@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from controller.api.field_error import FieldError
 from controller.api.v1alpha1._base import Distinct, Document, Name, matched
 from controller.api.v1alpha1.targets import Selector
+from controller.api.v1alpha1.windows import Window
 
 LAST_CHOOSES: Final = (
     "is for waves before the last, which takes the rest; remove it, or add a wave behind this one"
@@ -88,6 +89,13 @@ class Rollout(Document):
     in_place: Literal["Auto", "Never"] = "Auto"
     """Auto: of a StatefulSet with `OnDelete` the image of a running pod is changed, where nothing else of its template differs and
     the operator may (chart value `rbac.patchPods`): the process starts again in the same pod, without a new one being made and placed."""
+    windows: Annotated[list[Window], Field(max_length=20)] = []
+    """When targets may begin to be replaced: outside of all windows none does, what was begun is finished, and a version that
+    failed is still rolled back. None named: at any time. Annotation `runtime.molecule.ai/override` lets them begin outside."""
+    approval: Literal["None", "Required"] = "None"
+    """Required: what has passed the gate is neither published nor rolled out before somebody approves it, with `wsr approve` or
+    annotation `runtime.molecule.ai/approve`. What is approved is a version with its wheel, the images that are built here, and
+    this rollout: when one of these changes it is asked for anew. A rollback needs no approval."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Rollout:

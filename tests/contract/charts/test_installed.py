@@ -74,6 +74,7 @@ def test_who_may_edit_a_namespace_sees_its_objects_and_changes_none(release: Rel
 def test_only_who_has_the_verb_approve_may_approve_and_everybody_may_take_it_back(release: Release) -> None:
     document = yaml.safe_load(SAMPLE.read_text())
     document["metadata"] |= {"name": "to-approve", "namespace": release.namespace}
+    document["spec"]["rollout"] = {"approval": "Required"}
     release.cluster.apply(document, namespace=release.namespace)
     release.bind("writer", release.role("edit"))
     release.bind("approver", release.role("approve"))
@@ -91,6 +92,17 @@ def test_only_who_has_the_verb_approve_may_approve_and_everybody_may_take_it_bac
     assert "annotated" in annotate("writer", "example.org/else=still-fine"), "what was approved stays so"
     assert refusal in annotate("writer", f"{APPROVE}=sha256:2")
     assert "annotated" in annotate("writer", f"{APPROVE}-")
+    without = (
+        "patch",
+        "wsr",
+        "to-approve",
+        "--type=merge",
+        '--patch={"spec": {"rollout": {"approval": "None"}}}',
+    )
+    assert f"may set rollout.approval of {release.namespace}/to-approve to None." in release.as_(
+        "writer", *without, check=False
+    )
+    assert "patched" in release.as_("approver", *without)
     bold = document["metadata"] | {"name": "bold", "annotations": {APPROVE: "x"}}
     made = json.dumps({**document, "metadata": bold})
     with pytest.raises(PartError, match="Only who has the verb approve"):

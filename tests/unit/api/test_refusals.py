@@ -25,7 +25,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
         (
             "rollout: {maxUnavailable: 2}",
             "rollout: {colour: red}",
-            "13: spec.rollout.colour: unknown field; known here: drain, inPlace, maxUnavailable, onFailure, prePull, waves",
+            "13: spec.rollout.colour: unknown field; known here: approval, drain, inPlace, maxUnavailable, onFailure, prePull, waves, windows",
         ),
         (
             "build: {directory: more}",
@@ -34,8 +34,8 @@ def test_an_engine_has_images_of_one_platform() -> None:
         ),
         (
             "rollout: {maxUnavailable: 2}",
-            "rollout: {windows: []}",
-            "13: spec.rollout.windows: unknown field; known here: drain, inPlace, maxUnavailable, onFailure, prePull, waves",
+            "rollout: {promoteAfterWave: canary}",
+            "13: spec.rollout.promoteAfterWave: unknown field; known here: approval, drain, inPlace, maxUnavailable, onFailure, prePull, waves, windows",
         ),
         (
             "build: {directory: more}",
@@ -97,6 +97,47 @@ def test_an_engine_has_images_of_one_platform() -> None:
                     "[0].percent: must be at most 99, got the number 100",
                 ),
             )
+        ),
+        # windows and approval
+        *(
+            (
+                "rollout: {maxUnavailable: 2}",
+                f"rollout: {{windows: [{{{window}}}]}}",
+                f"13: spec.rollout.windows[0]{message}",
+            )
+            for window, message in (
+                (
+                    'start: "22:00", end: "05:00", timeZone: Europe/Berln',
+                    ".timeZone: 'Europe/Berln' is no time zone of the IANA database; did you mean Europe/Berlin?",
+                ),
+                (
+                    'start: "22:00", end: "05:00", timeZone: Europe',
+                    ".timeZone: 'Europe' is no time zone of the IANA database; write one, as Europe/Berlin or UTC",
+                ),
+                (
+                    'start: "22:00", end: "05:00", timeZone: ../Berlin',
+                    ".timeZone: must be a time zone of the IANA database, as Europe/Berlin or UTC, got '../Berlin'",
+                ),
+                (
+                    'start: "24:00", end: "05:00"',
+                    ".start: must be a time of the day in hours and minutes, from 00:00 to 23:59, got '24:00'",
+                ),
+                (
+                    'start: 22:00, end: "05:00"',
+                    ".start: must be a string, got the number 22:00; put it in quotes",
+                ),
+                ('start: "22:00"', ".end: is required and missing"),
+                ('start: "22:00", end: "05:00", days: [Mon, Mon]', ".days[1]: 'Mon' stands twice; keep one"),
+                (
+                    'start: "22:00", end: "05:00", days: [Monday]',
+                    ".days[0]: must be 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat' or 'Sun', got 'Monday'",
+                ),
+            )
+        ),
+        (
+            "rollout: {maxUnavailable: 2}",
+            "rollout: {approval: Maybe}",
+            "13: spec.rollout.approval: must be 'None' or 'Required', got 'Maybe'",
         ),
         # missing fields
         ("  source: {directory: workspace}\n", "", "4: spec.source: is required and missing"),

@@ -175,11 +175,21 @@ WAVES: list[list[dict[str, Any]]] = [
     ],
 ]
 
+WINDOWS: list[list[dict[str, Any]]] = [
+    [],
+    [],
+    [{"start": "12:01", "end": "12:02"}, {"start": "14:00", "end": "14:30", "timeZone": "Europe/Berlin"}],
+    [{"days": ["Fri"], "start": "12:03", "end": "12:03"}],
+]
+"""Events end after 210 seconds, at 12:03:30 on a Friday."""
+
 
 @dataclass(frozen=True)
 class Scenario:
     boxes: list[dict[str, Any]]
     happenings: list[Happening]
+    approves_after: float
+    """Seconds until somebody approves what waits for that."""
     rollout: dict[str, Any]
     rebuild_on: list[str]
     greeter: dict[str, Any]
@@ -200,11 +210,14 @@ scenarios = st.builds(
     Scenario,
     boxes(),
     st.lists(happenings, max_size=6),
+    durations,
     st.fixed_dictionaries(
         {
             "maxUnavailable": st.sampled_from([1, 2, 3, "25%", "50%", "100%"]),
             "onFailure": st.sampled_from(["Rollback", "Pause"]),
             "waves": st.sampled_from(WAVES),
+            "windows": st.sampled_from(WINDOWS),
+            "approval": st.sampled_from(["None", "None", "Required"]),
             "drain": st.fixed_dictionaries(
                 {
                     "timeoutSeconds": st.sampled_from([5, 100]),
@@ -271,7 +284,7 @@ async def lived(scenario: Scenario) -> None:
         machine.others.takes = {} if scenario.takes is None else {theirs.name: scenario.takes}
     world = SimulatedWorld(machine, crashes_at=scenario.crashes, mishaps_left=scenario.mishaps)
     world.disorder = random.Random(scenario.seed)  # noqa: S311 -- disorder, not secrets
-    whole = Life(store, world, lose_state=scenario.lose_state)
+    whole = Life(store, world, lose_state=scenario.lose_state, approves_after=scenario.approves_after)
     whole.events = [event for each in scenario.happenings for event in apply(whole, each)]
     # who follows by themselves never says that they will not: so long would be waited for them
     whole.patient = theirs.build.strategy != "Follow" or scenario.takes is not None
@@ -343,6 +356,7 @@ MOVED_AGAIN = Scenario(
         Happening(57.0, "resume"),
         Happening(62.0, "stranger", "echo"),
     ],
+    approves_after=1.0,
     rollout={
         "maxUnavailable": 1,
         "onFailure": "Rollback",

@@ -13,6 +13,7 @@ from controller.model.record import ReleaseRecord, Verdict
 from controller.model.template_record import FullBuild, TemplateRecord
 from tests.unit.simulator.box import Box, sha
 from tests.unit.simulator.others import Others
+from tests.unit.simulator.starts import Starts
 from tests.unit.simulator.waves import Waves
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class Holdings:
     """Only ever by `onTimeout: Proceed`."""
     others: Others = field(default_factory=Others)
     waves: Waves = field(default_factory=Waves)
+    starts: Starts = field(default_factory=Starts)
     ours: set[str] = field(default_factory=set)
     """Moving tags that were set here."""
     theirs: set[str] = field(default_factory=set)

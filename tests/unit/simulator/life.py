@@ -164,9 +164,12 @@ class Life:
     on_event: Callable[[str], None] = lambda _: None
     lose_state: bool = False
     """Whether a crash takes the state folder with it."""
+    approves_after: float | None = None
+    """How many seconds after it was asked for a person approves what waits for that; None: nobody does."""
     patient: bool = True
     """Whether it is waited for what only somebody else can bring on."""
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _asked: str | None = None
 
     async def live(self) -> Result:
         happening = asyncio.create_task(self._happen())
@@ -207,6 +210,19 @@ class Life:
     def _checked(self, turn: Pass) -> None:
         self._nothing_rests_on_the_unknown(turn)
         self.on_pass(turn)
+        wanted = turn.status.awaiting_approval
+        if wanted is not None and wanted != self._asked and self.approves_after is not None:
+            asyncio.get_running_loop().call_later(self.approves_after, self._approve, wanted)
+        self._asked = wanted
+
+    def _approve(self, wanted: str) -> None:
+        if self.store.status.awaiting_approval != wanted:
+            return
+        document, machine = self.store.document, self.world.machine
+        self.on_event("a person approves it")
+        machine.starts.agree(document, machine.records[document.spec.version])
+        self.store.annotate(approve=wanted)
+        self._wake.set()
 
     def _nothing_rests_on_the_unknown(self, turn: Pass) -> None:
         read = self.world.last_seen

@@ -79,6 +79,7 @@ class Releasing(Holdings):
     def _publish(self, document: WorkspaceRuntime, action: Publish) -> Steps:
         record = self.records[action.version]
         assert record.wheel.sha256 == action.wheel_sha256, "published other bytes than the recorded ones"
+        self.starts.releases(document, record)
         for template in document.spec.templates:
             assert self._may_be_published(template, record), f"published before {template.name} was proven"
         finals = [served for served in map(Version, self.index) if not served.is_prerelease]
@@ -107,6 +108,7 @@ class Releasing(Holdings):
     def _dispatch(self, document: WorkspaceRuntime, action: Dispatch) -> Steps:
         record = self.records[action.version]
         assert record.published_time is not None, "told whoever builds of what nobody can install yet"
+        self.starts.releases(document, record)
         there = [each.identity for each in record.templates.values() if each.identity in self.images.values()]
         gone = action.template in record.templates and record.templates[action.template].identity not in there
         assert gone or action.template not in record.dispatches, f"{action.repository} was told twice"
@@ -123,6 +125,7 @@ class Releasing(Holdings):
         assert rollback or self.fleet_has_proven(document, action.version), (
             "promoted before the fleet had proven it"
         )
+        self.starts.releases(document, self.records[action.version])
         for move in action.moves:
             template = self._template(document, move.template)
             where = f"{template.image}:{move.tag}"

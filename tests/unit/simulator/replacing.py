@@ -24,6 +24,7 @@ class Replacing(Holdings):
         if action.image_id is not None:
             self._direction(document, action, box)
             self.waves.begins(document, action, box, self)
+            self.starts.begins(document, action.version, action.image_id, box, self)
         box.replacing = True
         try:
             return (yield from self._replaced(document, action, box))

@@ -4,7 +4,7 @@ from typing import Any
 
 from tests.unit.simulator.box import sha
 from tests.unit.simulator.ground import Box, Event
-from tests.unit.simulator.stories import Stage, Story
+from tests.unit.simulator.story import Stage, Story
 
 
 def _slow(stage: Stage) -> list[Event]:
