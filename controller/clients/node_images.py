@@ -29,9 +29,9 @@ from controller.model.workload import Pod, Workload
 
 _LOOK_SECONDS: Final = 0.2
 _TRIES: Final = 5
-_PENDING: Final = frozenset({"ContainerCreating", "PodInitializing", "ErrImagePull"})
-"""Of a pull that failed once nobody knows yet: the node tries again."""
-_FAILED: Final = frozenset({"ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_PENDING: Final = frozenset({"ContainerCreating", "PodInitializing"})
+_FAILED: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+"""Why a container waits for an image that its node has not; any other reason is none of the pull's."""
 _RESOURCES: Final = {"cpu": "10m", "memory": "32Mi"}
 
 
