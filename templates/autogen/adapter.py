@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from autogen_agentchat.agents import AssistantAgent
@@ -47,7 +47,7 @@ CAN = ModelInfo(
 
 
 class AutoGenAdapter(BaseAdapter):
-    """One model client for all conversations; each has its state in a file."""
+    """One agent per turn; each conversation has its state in a file."""
 
     name = "autogen"
 
@@ -58,7 +58,6 @@ class AutoGenAdapter(BaseAdapter):
         self._max_steps = int(number(config, "max_steps", 1, 1000) or DEFAULT_MAX_STEPS)
         self._conversations = ConversationFiles(config.config_folder / STATE_FOLDER)
         self._tools = [OfferedTool(tool) for tool in config.tools]
-        self._client: OpenAIChatCompletionClient | None = None
 
     async def setup(self) -> None:
         """Make the folder of conversations."""
@@ -72,13 +71,12 @@ class AutoGenAdapter(BaseAdapter):
             async for piece in words:
                 yield piece
 
-    async def shutdown(self) -> None:
-        """Close the connections to the model."""
-        if self._client is not None:
-            await self._client.close()
-
     async def _work(self, turn: Turn, speech: Speech) -> None:
-        agent = await self._agent(turn)
+        # One for each turn: whatever is under way when a turn is cancelled ends with it, at once.
+        async with _closing(self._connected()) as client:
+            await self._ask(await self._agent(turn, client), turn, speech)
+
+    async def _ask(self, agent: AssistantAgent, turn: Turn, speech: Speech) -> None:
         begins = said = False
         message = TextMessage(content=turn.text, source=USER)
         with ENDPOINT.blamed():
@@ -91,25 +89,23 @@ class AutoGenAdapter(BaseAdapter):
                     begins = True
         self._conversations.write(turn.context_id, dict(await agent.save_state()))
 
-    async def _agent(self, turn: Turn) -> AssistantAgent:
+    async def _agent(self, turn: Turn, client: OpenAIChatCompletionClient) -> AssistantAgent:
         """Return an agent that knows this conversation."""
         state = self._conversations.read(turn.context_id)
-        agent = self._made(turn)
+        agent = self._made(turn, client)
         if state:
             try:
                 await agent.load_state(state)
             except (ValueError, TypeError, KeyError) as error:
                 self._conversations.set_aside(turn.context_id, error)
-                agent = self._made(turn)
+                agent = self._made(turn, client)
         return agent
 
-    def _made(self, turn: Turn) -> AssistantAgent:
+    def _made(self, turn: Turn, client: OpenAIChatCompletionClient) -> AssistantAgent:
         """Return one that knows what the runtime remembers."""
-        if self._client is None:
-            self._client = self._connected()
         return AssistantAgent(
             AGENT,
-            self._client,
+            client,
             tools=list(self._tools),
             model_context=BufferedChatCompletionContext(MAX_MESSAGES, _told(turn)),
             system_message=system_prompt(self.config),
@@ -118,13 +114,20 @@ class AutoGenAdapter(BaseAdapter):
         )
 
     def _connected(self) -> OpenAIChatCompletionClient:
-        """Return the client, made with the first turn: a workspace without a key starts and says what it lacks."""
         given: dict[str, Any] = {"model": self._model, "api_key": ENDPOINT.key(), "timeout": SILENCE_SECONDS}
         if self._temperature is not None:
             given["temperature"] = self._temperature
         if url := ENDPOINT.url():
             given["base_url"] = url
         return OpenAIChatCompletionClient(**given, model_info=CAN)
+
+
+@asynccontextmanager
+async def _closing(client: OpenAIChatCompletionClient) -> AsyncIterator[OpenAIChatCompletionClient]:
+    try:
+        yield client
+    finally:
+        await client.close()
 
 
 class OfferedTool(BaseTool[BaseModel, str]):

@@ -6,11 +6,16 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
+from pathlib import Path
 from typing import Any
 
-# Before the import that reads them: nothing of a workspace goes to anybody who was not named.
+# Before the import that reads them: nothing of a workspace goes to anybody who was not named, and what CrewAI keeps for
+# itself needs a folder that can be written to, which a home need not be.
 os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
+os.environ.setdefault(
+    "CREWAI_STORAGE_DIR", str(Path(os.environ.get("WORKSPACE_CONFIG_PATH") or "/configs") / "crewai" / "own")
+)
 
 from crewai_model import InterruptibleModel
 from molecule_runtime.adapters import AdapterConfig, BaseAdapter

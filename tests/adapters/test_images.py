@@ -9,6 +9,7 @@ import pytest
 
 from tests.adapters.conftest import Bench
 from tests.e2e.desk import Desk
+from tests.parts.template import TEMPLATES
 
 
 def candidate(desk: Desk, name: str, engine: str) -> dict[str, Any]:
@@ -29,7 +30,13 @@ def in_image(engine: str, image: str, command: str) -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", [pytest.param("langgraph", marks=pytest.mark.long), "gemini-cli"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(folder.name, marks=[] if folder.name == "gemini-cli" else [pytest.mark.long])
+        for folder in sorted(TEMPLATES.iterdir())
+    ],
+)
 def test_a_template_passes_the_gate_with_a_read_only_root(bench: Bench, engine: str, name: str) -> None:
     image = candidate(bench.lay_out(name, securityContext={"readOnlyRootFilesystem": True}), name, engine)
     config = image["Config"]

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import docker
@@ -12,8 +13,11 @@ import pytest
 from builder.contract import PackageRun
 from builder.verbs.package import package
 from tests.adapters.conftest import Bench
+from tests.e2e.desk import Desk
+from tests.parts.engine import gateway
 from tests.parts.ground import REPOSITORY
-from tests.parts.index import Index
+from tests.parts.index import Index, running_devpi
+from tests.parts.leftovers import remove_leftovers
 
 PAGE = REPOSITORY / "docs" / "adapters.md"
 _BLOCK = re.compile(r"^```(\w+)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -34,17 +38,33 @@ def test_the_page_begins_a_template_writes_its_files_proves_it_and_takes_it_thro
     assert written == ["requirements.txt", "adapter.py", "tests/test_adapter.py"]
 
 
+@pytest.fixture
+def index(engine: str) -> Iterator[Index]:
+    """One of its own: what others publish in theirs would be newer than what is served here."""
+    with running_devpi(address=gateway(engine)) as index:
+        yield index
+
+
+@pytest.fixture
+def desk(engine: str, index: Index, base_image: str, tmp_path: Path) -> Iterator[Desk]:
+    desk = Bench(tmp_path, engine=engine, index=index, base_image=base_image).lay_out("langgraph")
+    try:
+        yield desk
+    finally:
+        desk.close()
+        remove_leftovers(engine, desk.prefix)
+
+
 @pytest.mark.long
 def test_what_the_page_says_works_as_it_is_typed(
-    bench: Bench, devpi: Index, engine: str, tmp_path: Path
+    desk: Desk, index: Index, engine: str, tmp_path: Path
 ) -> None:
-    desk = bench.lay_out("langgraph")
-    served(devpi, tmp_path)
+    served(index, tmp_path)
     environ = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PIP_INDEX_URL": devpi.simple_url,
-        "PIP_TRUSTED_HOST": devpi.host,
+        "PIP_INDEX_URL": index.simple_url,
+        "PIP_TRUSTED_HOST": index.host,
         "WSR_SECRETS_DIR": str(desk.folder / "secrets"),
     }
     before = things(engine)
@@ -70,7 +90,7 @@ def test_what_the_page_says_works_as_it_is_typed(
 def served(index: Index, folder: Path) -> None:
     """Let the index serve the runtime as it is here."""
     dist = folder / "dist"
-    package(PackageRun(source=REPOSITORY / "workspace", version="0.1.9", out=folder / "tree", dist=dist))
+    package(PackageRun(source=REPOSITORY / "workspace", version="0.1.0", out=folder / "tree", dist=dist))
     login = {"TWINE_USERNAME": index.username, "TWINE_PASSWORD": index.password}
     command = [sys.executable, "-m", "twine", "upload", "--repository-url", index.upload_url]
     subprocess.run(
