@@ -19,12 +19,8 @@ DAYS: Final[tuple[str, ...]] = get_args(Day)
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (
-        ValueError,
-        KeyError,
-        OSError,
-    ):  # a folder of the database, as Europe, is an error of the file system
-        close = difflib.get_close_matches(name, available_timezones(), n=1)
+    except (ValueError, KeyError, OSError):  # the last one for a folder of the database, as Europe
+        close = difflib.get_close_matches(name, sorted(available_timezones()), n=1, cutoff=0.8)
         hint = f"did you mean {close[0]}?" if close else "write one, as Europe/Berlin or UTC"
         raise ValueError(f"{name!r} is no time zone of the IANA database; {hint}") from None
     return name
