@@ -14,6 +14,7 @@ from controller.api.v1alpha1.rollout import (
     CHOOSES_NOTHING,
     LAST_CHOOSES,
     LAST_SOAKS,
+    NO_WAVE,
     NOT_MORE,
 )
 from controller.api.v1alpha1.source import NO_SOURCE, TWO_SOURCES
@@ -183,6 +184,11 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
             f"{_NO_WAVES} || {_PERCENTS}.isSorted() && {_PERCENTS}.all(p, {_PERCENTS}.exists_one(q, q == p))",
             f"percent {NOT_MORE}",
             "waves",
+        ),
+        _rule(
+            "!has(self.promoteAfterWave) || (has(self.waves) && self.waves.exists(w, w.name == self.promoteAfterWave))",
+            NO_WAVE,
+            "promoteAfterWave",
         ),
     ),
     "spec.rollout.waves[].selector": (

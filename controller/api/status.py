@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, computed_field
 from pydantic.alias_generators import to_camel
+
+_PROGRESS: Final = "Those up to date of all that count, as 8/10; ?/10 while no target can be asked."
 
 
 class StatusPart(BaseModel):
@@ -108,22 +110,26 @@ class RolloutStatus(StatusPart):
     """Since when all of the wave have proven it; the next one begins when they have soaked."""
     total: int = 0
     """Those that are ours to move and have a process; what is stopped is updated without being counted."""
-    up_to_date: int = 0
-    """Those that report version and content digest from inside."""
+    up_to_date: int | None = 0
+    """Those that report version and content digest from inside; absent while no target can be asked."""
     updating: int = 0
     """Those being replaced now."""
     busy: int = 0
     """Those whose work in progress is waited for."""
     held: int = 0
     """Those that somebody holds or pins, or whose shape forbids replacing them."""
+    unreachable: int = 0
+    """Hosts and namespaces whose targets cannot be seen, and are in no other number."""
+    failed: int = 0
+    """Those on which the version failed while its waves go on: each is back on its old image, and not in `total`."""
     unknown: int = 0
     """Those that could not be asked."""
 
-    @computed_field(description="Those up to date of all that count, as 8/10.")  # type: ignore[prop-decorator]
+    @computed_field(description=_PROGRESS)  # type: ignore[prop-decorator]
     @property
     def progress(self) -> str:
         """Those up to date of all that count, as 8/10: a column of `kubectl get` shows one field."""
-        return f"{self.up_to_date}/{self.total}"
+        return f"{'?' if self.up_to_date is None else self.up_to_date}/{self.total}"
 
 
 class Straggler(StatusPart):

@@ -57,6 +57,8 @@ def table(answer: Preview) -> list[str]:
         )
     lines += [f"Would be missed: {text}" for text in answer.missing]
     lines.append(_publication(answer))
+    if answer.awaits_approval:
+        lines.append("Somebody has to approve it before anything is published or replaced.")
     lines.append(f"{len(answer.targets)} targets would be replaced, {len(answer.busy)} of them busy.")
     for name, targets in answer.waves:
         lines += [f"Wave {name}: {len(targets)} targets."] if len(answer.waves) > 1 else []

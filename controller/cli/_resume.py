@@ -10,6 +10,7 @@ from pathlib import Path
 from controller.model.errors import NotFound, Terminal
 from controller.model.record import ReleaseRecord
 from controller.plan.delivery import deliveries
+from controller.plan.outcome import failed_targets
 from controller.plan.resumption import takeable
 from controller.plan.state import Absent, Blocked, Contested, Held, UpToDate, classify, outstanding_of
 from controller.plan.tags import Contest, given
@@ -52,7 +53,7 @@ async def _resumed(session: Session, record: ReleaseRecord) -> str:
     observation = await session.world.observe(document, earlier=None)
     reached = classify(document, observation, session.history())
     told = {each.template for each in deliveries(document.spec, record, observation) if each.sent}
-    waiting = sorted({*record.held_back, *told})
+    waiting = sorted({*record.held_back, *told, *failed_targets(document.key, record)})
     contests = takeable(outstanding_of(reached).contests)
     now = datetime.now(UTC)
     if waiting or contests:

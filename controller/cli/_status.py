@@ -107,7 +107,7 @@ def _table(shown: Status) -> list[str]:
         counts = shown.rollout
         lines += [
             "",
-            f"{counts.up_to_date} of {counts.total} targets are up to date, {counts.updating} updating, {counts.busy} busy.",
+            f"{counts.progress.replace('/', ' of ')} targets are up to date, {counts.updating} updating, {counts.busy} busy.",
         ]
     lines += [f"  {each.name}: {each.why}" for each in shown.stragglers]
     return lines

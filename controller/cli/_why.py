@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from controller.api.v1alpha1 import Signing
+from controller.api.v1alpha1 import Signing, WorkspaceRuntime
 from controller.clients.signing import check
 from controller.model.errors import Terminal
 from controller.model.observed import Known, Unknown
 from controller.model.record import ReleaseRecord
 from controller.model.target import Target
 from controller.plan.fleet import sort_fleet
+from controller.plan.outcome import failed_targets
 from controller.plan.preview import wave_of
 from controller.plan.state import State, classify, outstanding_of
 from controller.settings import Settings
@@ -50,7 +51,8 @@ async def _why(name: str, file: Path, state: Path | None, secrets: Path | None) 
         target = _find(name, observation.targets.value)
         found = classify(session.document, observation, session.history())
         wave = wave_of(session.document, observation, found, target)
-        facts = _facts(target, records, wanted=records.get(session.document.spec.version), wave=wave)
+        wanted = records.get(session.document.spec.version)
+        facts = _facts(target, records, wave=wave) | {"next": _next(session.document, target, wanted)}
         release = _release(target, records)
         signing = session.document.spec.package.signing
         return facts | {
@@ -72,9 +74,7 @@ def _find(name: str, targets: tuple[Target, ...]) -> Target:
     raise Terminal("NotFound", f"{name} is no target of this document.", fix=f"Targets are: {known}.")
 
 
-def _facts(
-    target: Target, records: Mapping[str, ReleaseRecord], *, wanted: ReleaseRecord | None, wave: str
-) -> dict[str, Any]:
+def _facts(target: Target, records: Mapping[str, ReleaseRecord], *, wave: str) -> dict[str, Any]:
     running = target.running.value if isinstance(target.running, Known) else None
     release = _release(target, records)
     return {
@@ -90,7 +90,6 @@ def _facts(
         "verdict": release.verdict.model_dump(mode="json", by_alias=True)
         if release and release.verdict
         else None,
-        "next": _next(target, wanted),
     }
 
 
@@ -141,11 +140,11 @@ def _has_image(record: ReleaseRecord, image_id: str) -> bool:
     )
 
 
-def _next(target: Target, wanted: ReleaseRecord | None) -> str:
+def _next(document: WorkspaceRuntime, target: Target, wanted: ReleaseRecord | None) -> str:
     """Say in one sentence what the next pass means for this target."""
     if wanted is None or not wanted.templates:
         return "The wanted version is not built yet."
-    fleet = sort_fleet(wanted, [target])
+    fleet = sort_fleet(wanted, [target], failed=failed_targets(document.key, wanted))
     if fleet.untouched:
         return f"It is left alone: {fleet.untouched[0].cause.rstrip('.')}."
     if wanted.failed:

@@ -173,7 +173,8 @@ class Dispatch:
 class Replace:
     """Bring one target to the recorded image of `version`, the old one kept until the new one is proven.
 
-    Without an image, only finish or undo the replacement that was begun there.
+    Without an image, only finish or undo the replacement that was begun there. `wave` is the one that it goes in, of which the
+    version may fail on `spare` targets and go on.
     """
 
     target: str
@@ -181,6 +182,8 @@ class Replace:
     template: str
     image_id: str | None
     reason: str
+    wave: str = field(default="", compare=False)
+    spare: int = field(default=0, compare=False)
 
     @property
     def key(self) -> str:

@@ -44,6 +44,16 @@ class Dispatched(RecordPart):
     sent_time: Moment
 
 
+class FailedTarget(RecordPart):
+    """That a version failed on one target, which its wave bears: it is left alone while the others go on."""
+
+    image: str
+    """What failed on it, by identity: another image is another try."""
+    wave: str
+    message: str
+    time: Moment
+
+
 class Verdict(RecordPart):
     """What became of a version. Failed holds it, on every cluster, until somebody resumes it."""
 
@@ -81,6 +91,8 @@ class ReleaseRecord(RecordPart):
     """Images that stand in at the gate for those that somebody else builds: never tagged, promoted or run by a target."""
     held_back: dict[str, HeldBack] = Field(default_factory=dict)
     dispatches: dict[str, Dispatched] = Field(default_factory=dict)
+    failures: dict[str, FailedTarget] = Field(default_factory=dict)
+    """By object and target, as `NAMESPACE/NAME TARGET`."""
     recorded_time: Moment | None = None
     """When these bytes became this version; None in records of earlier releases. It tells a record from one that was
     deleted."""
@@ -90,7 +102,7 @@ class ReleaseRecord(RecordPart):
     """The signature over what never changes in this record; None when no key was named."""
     verdict: Verdict | None = None
     resumed_time: Moment | None = None
-    """Verdicts Failed, and notes of what was held back or of who was told, are void up to here."""
+    """Verdicts Failed, and notes of what was held back, of who was told or of targets that failed, are void up to here."""
     resume_requests: tuple[str, ...] = ()
     """The requests to let this version go on that were taken up: none of them is ever done twice."""
     rollback_requests: tuple[str, ...] = ()
@@ -181,6 +193,11 @@ class ReleaseRecord(RecordPart):
         dated = sent.model_copy(update={"sent_time": self._after_resumed(sent.sent_time, *built)})
         return self.model_copy(update={"dispatches": {**self.dispatches, name: dated}})
 
+    def failed_on(self, key: str, failure: FailedTarget) -> Self:
+        """Return the record with the note that it failed on a target of an object, dated after whatever was taken back."""
+        dated = failure.model_copy(update={"time": self._after_resumed(failure.time)})
+        return self.model_copy(update={"failures": {**self.failures, key: dated}})
+
     def published(self, time: datetime) -> Self:
         """Return the record of the version as the index serves it since `time` (aware); who noted it first stays right."""
         return self.model_copy(update={"published_time": self.published_time or utc(time)})
@@ -204,12 +221,14 @@ class ReleaseRecord(RecordPart):
         notes = (
             *(each.time for each in self.held_back.values()),
             *(each.sent_time for each in self.dispatches.values()),
+            *(each.time for each in self.failures.values()),
         )
         time = max([utc(now), *notes, *([self.verdict.time] if self.verdict is not None else ())])
         good = None if self.verdict is None or self.failed else self.verdict
         freed = {
             "held_back": {},
             "dispatches": {},
+            "failures": {},
             "verdict": good.model_copy(update={"time": time + timedelta(milliseconds=1)}) if good else None,
             "resumed_time": time,
         }

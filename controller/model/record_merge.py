@@ -40,6 +40,7 @@ def merged(one: ReleaseRecord, other: ReleaseRecord) -> ReleaseRecord:
             "dispatches": _newest(
                 one.dispatches, other.dispatches, lambda sent: sent.sent_time, resumed or _NEVER
             ),
+            "failures": _newest(one.failures, other.failures, lambda note: note.time, resumed or _NEVER),
             "published_time": published,
             "resumed_time": resumed,
             "resume_requests": tuple(sorted({*one.resume_requests, *other.resume_requests})),
@@ -52,7 +53,7 @@ def merged(one: ReleaseRecord, other: ReleaseRecord) -> ReleaseRecord:
 def _newest(
     one: Mapping[str, Note], other: Mapping[str, Note], time: Callable[[Note], datetime], resumed: datetime
 ) -> dict[str, Note]:
-    """Return the newer note of each template, without those that were taken back."""
+    """Return the newer note of each template or target, without those that were taken back."""
     oldest_first = sorted((*one.items(), *other.items()), key=lambda each: (time(each[1]), _text(each[1])))
     return {name: note for name, note in oldest_first if time(note) > resumed}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from controller.api.conditions import Reason
 from controller.api.status import RolloutStatus
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.actions import (
@@ -43,7 +44,7 @@ from controller.plan.state import (
     UpToDate,
     outstanding_of,
 )
-from controller.plan.wanted import begun_in, standing_in, targets_under_way, wanted_in
+from controller.plan.wanted import begun_in, standing_in, target_of, targets_under_way, wanted_in
 from controller.plan.waves import turn_of
 
 PROBES_AT_ONCE = 8
@@ -91,7 +92,7 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
     alone = request is not None and request.key not in progress.failures
     record = _whole_record(state, records)
     turn = (
-        turn_of(document.spec.rollout, record, state.fleet, rollout, now)
+        turn_of(document.spec.rollout, record, state.fleet, rollout, now, put_off=_put_off(progress))
         if isinstance(state, Released) and record
         else None
     )
@@ -130,6 +131,12 @@ def decide(  # noqa: PLR0913 -- two of them are parts of one observation
         turn=turn,
         stop=stop,
     )
+
+
+def _put_off(progress: Progress) -> frozenset[str]:
+    """Return the ids of the targets whose work has outlasted their drain, and which are asked again later."""
+    late = (key for key, failure in progress.failures.items() if failure.reason == Reason.DRAINING)
+    return frozenset(target_of(key) for key in late if key.startswith("replace/"))
 
 
 def _whole_record(state: State, records: Observed[Mapping[str, ReleaseRecord]]) -> ReleaseRecord | None:

@@ -12,7 +12,7 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Spec
 from controller.model.container import ContainerState
 from controller.model.observed import Known
-from controller.model.record import ReleaseRecord
+from controller.model.record import FailedTarget, ReleaseRecord
 from controller.model.target import Phase, Target
 from controller.plan.budget import allowed
 
@@ -25,7 +25,7 @@ every single gap."""
 class LeftAlone:
     """A target that is not touched, and why.
 
-    `reason` is what it makes of the rollout: TargetsHeld, ShapeUnsafe, TemplatesHeldBack and AwaitingDelivery where its
+    `reason` is what it makes of the rollout: TargetsHeld, ShapeUnsafe, RolloutFailed, TemplatesHeldBack and AwaitingDelivery where its
     template has no image that may go on, or Unknown where that cannot be read; None for a container that is no target of this object, because no listed
     template has an image for it.
     """
@@ -66,6 +66,16 @@ class Fleet:
         return tuple(left for left in self.untouched if left.reason is not None)
 
     @cached_property
+    def failed(self) -> tuple[LeftAlone, ...]:
+        """Those on which the release has failed while its waves go on."""
+        return tuple(left for left in self.untouched if left.reason == Reason.ROLLOUT_FAILED)
+
+    @cached_property
+    def unseen(self) -> tuple[Target, ...]:
+        """Those that stand for the targets of a host or namespace that is away."""
+        return tuple(left.target for left in self.missed if left.target.is_unseen)
+
+    @cached_property
     def counted(self) -> tuple[Target, ...]:
         """Those of ours that total and budget count: a stopped one is updated without being started or counted."""
         return tuple(target for target in self.ours if counts(target))
@@ -85,21 +95,27 @@ NOBODY: Mapping[str, LeftOut] = MappingProxyType({})
 """No template is left out."""
 
 
+NONE_FAILED: Mapping[str, FailedTarget] = MappingProxyType({})
+
+
 def sort_fleet(
     record: ReleaseRecord,
     targets: Iterable[Target],
     *,
     only_running: ReleaseRecord | None = None,
     left_out: Mapping[str, LeftOut] = NOBODY,
+    failed: Mapping[str, FailedTarget] = NONE_FAILED,
 ) -> Fleet:
     """Sort `targets` against `record`; `left_out` are templates, by name, whose targets it does not reach.
+
+    `failed` are targets, by id, on which it has failed already.
 
     With `only_running`, targets are stale only if they run an image of that (failed) release or stand in the
     middle of a replacement: a rollback moves nothing else, and other targets are in no bucket.
     """
     up_to_date, stale, unproven, untouched = [], [], [], []
     for target in targets:
-        left = _left_alone(target, record, left_out)
+        left = _left_alone(target, record, left_out) or _failed(target, failed)
         if _is_up_to_date(target, record):
             up_to_date.append(target)
         elif left is not None:
@@ -124,6 +140,14 @@ def _left_alone(target: Target, record: ReleaseRecord, left_out: Mapping[str, Le
     if image_of(record, target.template) is None:
         return LeftAlone(target, f"template {target.template} has no image of {record.version}")
     return guarded(target, record.version)
+
+
+def _failed(target: Target, failed: Mapping[str, FailedTarget]) -> LeftAlone | None:
+    failure = failed.get(target.id)
+    if failure is None or target.in_transition:
+        return None
+    cause = f"{failure.message.rstrip('.')}; `wsr resume` tries it again"
+    return LeftAlone(target, cause, Reason.ROLLOUT_FAILED)
 
 
 def guarded(target: Target, version: str) -> LeftAlone | None:

@@ -9,7 +9,7 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import Template
 from controller.model.actions import Probe
 from controller.model.probe import ProbeFailed, ProbePassed, ProbeReason
-from controller.model.record import HeldBack, ReleaseRecord, Verdict
+from controller.model.record import FailedTarget, HeldBack, ReleaseRecord, Verdict
 from controller.model.template_record import TemplateRecord
 
 
@@ -67,6 +67,37 @@ def came_after(image: TemplateRecord, verdict: Verdict | None) -> bool:
     if verdict.images:
         return image.identity not in verdict.images
     return image.built_time is not None and image.built_time > verdict.time
+
+
+def failed_on(
+    record: ReleaseRecord, key: str, failure: FailedTarget, *, spare: int, verdict: Verdict
+) -> ReleaseRecord:
+    """Return the record with a target's failure noted, and the verdict on the version once its wave cannot bear it.
+
+    `key` names the target among `failures`; on `spare` targets of its wave the version may fail. What failed with an image that
+    is in use no more does not count.
+    """
+    noted = record.failed_on(key, failure)
+    owner, in_use = key.partition(" ")[0], {each.identity for each in record.in_use.templates.values()}
+    many = sum(
+        1
+        for name, each in noted.failures.items()
+        if name.startswith(f"{owner} ") and each.wave == failure.wave and each.image in in_use
+    )
+    return noted if many <= spare else record.judged(verdict)
+
+
+def failed_targets(owner: str, record: ReleaseRecord) -> Mapping[str, FailedTarget]:
+    """Return on which targets of the object `owner` the images in use have failed, by the target's id."""
+    if not record.failures:
+        return {}
+    in_use = {each.identity for each in record.in_use.templates.values()}
+    return {
+        target: each
+        for key, each in record.failures.items()
+        for name, _, target in [key.partition(" ")]
+        if name == owner and each.image in in_use
+    }
 
 
 def with_passed(

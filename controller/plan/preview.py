@@ -19,7 +19,8 @@ from controller.model.target import Target
 from controller.plan.fleet import Fleet, guarded, sort_fleet
 from controller.plan.gate import has_failed
 from controller.plan.prune import old_candidates
-from controller.plan.state import Absent, Blocked, Held, Released, State, Unproven
+from controller.plan.starting import approval_hash
+from controller.plan.state import Absent, Blocked, Held, Released, State, Unproven, Unpublished, UpToDate
 from controller.plan.steering import unmatched
 from controller.plan.template_preview import TemplatePreview, preview_template
 from controller.plan.waves import EVERYONE, assigned
@@ -54,6 +55,10 @@ class Preview:
     """Whether the version would be adopted although it was yanked on the index: because exactly it is asked for."""
     rollout: str = ""
     """How targets are replaced, as JSON."""
+    past_gate: str | None = None
+    """The hash of what would be approved; None before all of that exists."""
+    awaits_approval: bool = False
+    """Whether somebody has to approve it before it goes out."""
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -62,7 +67,12 @@ class Preview:
 
     @property
     def hash(self) -> str:
-        """The SHA-256, in hex, of what would be built, by whom, published and rolled, and how; who is busy does not change it."""
+        """The SHA-256, in hex, of what would be built, by whom, published and rolled, and how; who is busy does not change it.
+
+        Once all is built and proven, it is the one that `wsr approve` takes.
+        """
+        if self.past_gate is not None:
+            return self.past_gate
         content = [
             self.version,
             self.publish,
@@ -81,6 +91,7 @@ class Preview:
             "publish": self.publish,
             "templates": [entry.to_json() for entry in self.templates],
             "waves": [{"name": name, "targets": list(targets)} for name, targets in self.waves],
+            "awaitsApproval": self.awaits_approval,
             "busy": list(self.busy),
             "adopts": list(self.adopts),
             "untouched": [{"name": name, "why": why} for name, why in self.untouched],
@@ -109,6 +120,10 @@ def preview(
     stale, untouched = _targets(document, observation, record, state)
     back = state.fleet.stale if isinstance(state, Held) and state.fleet is not None else ()
     moves = back if held else stale
+    past_gate = None
+    if record is not None and isinstance(state, Released | Unpublished):
+        past_gate = approval_hash(document, record)
+    asks = document.spec.rollout.approval == "Required" and not isinstance(state, Held | UpToDate)
     return Preview(
         version=document.spec.version,
         state=type(state).__name__,
@@ -137,6 +152,8 @@ def preview(
         blocked=_blocked(state),
         yanked=isinstance(state, Absent) and state.release is not None and state.release.yanked,
         rollout=document.spec.rollout.model_dump_json(),
+        past_gate=past_gate,
+        awaits_approval=asks and (past_gate is None or past_gate != document.metadata.approved),
     )
 
 

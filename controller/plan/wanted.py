@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
@@ -74,8 +75,12 @@ def _rest(state: Stale | Unpromoted | Undelivered, turn: Turn | None, *, stopped
     """Return what is to be done beside taking over what somebody else delivered."""
     reason = "every target has proven the release"
     match state:
-        case Stale(record=record, fleet=fleet):
-            return _replacements(record, fleet, turn=turn, stopped=stopped)
+        case Stale(record=record, fleet=fleet, templates=templates, moves=moves):
+            replacements = _replacements(record, fleet, turn=turn, stopped=stopped)
+            if turn is None or not turn.promotes or not templates:
+                return replacements
+            early = "the waves that its moving tags wait for have proven the release"
+            return [Promote(record.version, templates, early, moves), *replacements]
         case Unpromoted(record=record, templates=(), moves=()):
             images = sorted(image.identity for image in record.templates.values())
             return [Judge(record.version, reason, tuple(images))]
@@ -153,13 +158,26 @@ def _replacements(
 ) -> list[Action]:
     return [
         Replace(
-            target.id, record.version, target.template or "", image_id, reason or why_stale(target, record)
+            target.id,
+            record.version,
+            target.template or "",
+            image_id,
+            reason or why_stale(target, record),
+            **_place(target, turn),
         )
         if (image_id := image_of(record, target.template)) is not None
         and ((not stopped and (turn is None or turn.lets(target.id))) or not _began_another(target, record))
         else _ending(target)
         for target in fleet.stale
     ]
+
+
+def _place(target: Target, turn: Turn | None) -> dict[str, Any]:
+    """Return the wave of a target, and how many may fail in it."""
+    if turn is None:
+        return {}
+    wave = turn.waves[target.id]
+    return {"wave": wave, "spare": turn.spare[wave]}
 
 
 def _began_another(target: Target, record: ReleaseRecord) -> bool:

@@ -87,7 +87,7 @@ class ClusterTargets:
             digests=tuple(sorted(recorded.digests)),
             start_deadline_seconds=float(template.start_deadline_seconds),
         )
-        return await concluded(parts, template, action, await self._roll(parts, action, order))
+        return await concluded(parts, document, action, await self._roll(parts, action, order))
 
     async def watch(self, document: WorkspaceRuntime, wake: Callable[[], None]) -> None:
         """Call `wake` whenever a workload of the document or one of its pods may have changed; runs until cancelled."""

@@ -14,7 +14,7 @@ from controller.clients.parts import Parts
 from controller.clients.registry_config import pull_credentials
 from controller.model.actions import Replace
 from controller.model.errors import NotFound, Terminal, Transient, Waiting
-from controller.model.record import Verdict
+from controller.model.record import FailedTarget, Verdict
 from controller.model.replacement import (
     Boundary,
     Replaced,
@@ -24,7 +24,7 @@ from controller.model.replacement import (
     StillBusy,
     WantedImage,
 )
-from controller.plan.outcome import held_back_in_fleet, rolled_image
+from controller.plan.outcome import failed_on, held_back_in_fleet, rolled_image
 from controller.plan.replacement import Step
 
 BUSY_RETRY_SECONDS = 30.0
@@ -62,12 +62,12 @@ async def roll(parts: Parts, document: WorkspaceRuntime, action: Replace) -> str
         wanted = replace(wanted, reference=reference, image_id=image_id)
     order = _order(document, template, action, wanted=wanted)
     result = await _replaced(parts, action, order, package=record.package)
-    said = await concluded(parts, template, action, result)
+    said = await concluded(parts, document, action, result)
     await remove_superseded(parts, document, template, host=action.target.split("/")[1])
     return said
 
 
-async def concluded(parts: Parts, template: Template, action: Replace, result: ReplaceResult) -> str:
+async def concluded(parts: Parts, document: WorkspaceRuntime, action: Replace, result: ReplaceResult) -> str:
     """Say in one line how a target was replaced, and record a version that failed on it. Raises as `roll`."""
     match result:
         case Replaced(awaiting_first_start=True):
@@ -77,7 +77,7 @@ async def concluded(parts: Parts, template: Template, action: Replace, result: R
         case StillBusy():
             raise Waiting(f"{action.target}: {result.reason}", retry_after=BUSY_RETRY_SECONDS)
         case RolledBack():
-            return await _rolled_back(parts, template, action, result)
+            return await _rolled_back(parts, document, action, result)
 
 
 async def fetched(
@@ -122,7 +122,8 @@ def ended(action: Replace, result: ReplaceResult) -> str:
             return f"taken back: {result.message}"
 
 
-async def _rolled_back(parts: Parts, template: Template, action: Replace, result: RolledBack) -> str:
+async def _rolled_back(parts: Parts, document: WorkspaceRuntime, action: Replace, result: RolledBack) -> str:
+    template = next(each for each in document.spec.templates if each.name == action.template)
     for line in result.log_tail:
         parts.say(f"  {action.target}| {line}")
     if not result.counts:
@@ -143,7 +144,12 @@ async def _rolled_back(parts: Parts, template: Template, action: Replace, result
         )
     else:
         verdict = Verdict(value="Failed", reason=Reason.ROLLOUT_FAILED, message=text, time=now)
-        await parts.amend(action.version, lambda current: current.judged(verdict))
+        key = f"{document.key} {action.target}"
+        failure = FailedTarget(image=image.identity, wave=action.wave, message=text, time=now)
+        await parts.amend(
+            action.version,
+            lambda current: failed_on(current, key, failure, spare=action.spare, verdict=verdict),
+        )
     return f"failed: {result.cause}: {result.message}"
 
 

@@ -15,6 +15,7 @@ STUCK = frozenset(
         Reason.IMAGE_CONTESTED,
         Reason.TARGET_OWNED,
         Reason.NAMESPACE_NOT_ALLOWED,
+        Reason.ROLLOUT_FAILED,
         # of a Docker host
         Reason.SECRET_NOT_FOUND,
         Reason.SECRET_NOT_ALLOWED,
@@ -28,6 +29,7 @@ def rolling(scope: Scope, fleet: Fleet) -> Verdict:
     """Return how far a rollout is, and what it waits for."""
     version = scope.document.spec.version
     text = f"{len(fleet.proven)} of {len(fleet.counted)} targets run {version}"
+    text += f"; it failed on {len(fleet.failed)} more" if fleet.failed else ""
     turn = scope.plan.turn
     if turn is not None and turn.soaks_until is not None:
         until = turn.soaks_until.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -44,7 +46,7 @@ def rolling(scope: Scope, fleet: Fleet) -> Verdict:
         rest = f"; {stopped} stopped to be updated" if stopped else ""
         wave = f"; wave {turn.name} goes" if turn is not None else ""
         return Verdict("False", Reason.ROLLING, f"{text}{rest}{wave}.")
-    names = listed([target.id for target in fleet.unproven])
+    names = listed([target.id for target in (*fleet.unproven, *fleet.unseen)])
     return Verdict("Unknown", Reason.TARGETS_UNKNOWN, f"{text}; not reporting: {names}.")
 
 

@@ -57,7 +57,11 @@ def _of_summary(status: Status) -> list[str]:
     if ready and not all(status.is_true(type_) for type_ in ("Published", "ImagesBuilt", "RolledOut")):
         problems.append("Ready is True while a part of it is not.")
     counts = status.rollout
-    if ready and counts is not None and (counts.up_to_date != counts.total or counts.held):
+    if (
+        ready
+        and counts is not None
+        and (counts.up_to_date != counts.total or counts.held or counts.failed or counts.unreachable)
+    ):
         problems.append("Ready is True while a target does not run what was asked for.")
     return problems
 

@@ -27,6 +27,7 @@ from controller.plan import rollback
 from controller.plan.changes import changes_of, cure_of, question_of, update_of
 from controller.plan.changes.change import Change
 from controller.plan.fleet import Fleet, sort_fleet
+from controller.plan.outcome import failed_targets
 from controller.plan.resumption import request_of
 from controller.plan.state import (
     Absent,
@@ -105,7 +106,9 @@ def _measured(scope: Scope, record: ReleaseRecord | None) -> Fleet | None:
     """Return the fleet against what is asked for, also while a rollback moves it away from that."""
     targets = scope.observation.targets
     if isinstance(scope.state, Held):
-        return sort_fleet(record, targets.value) if record and isinstance(targets, Known) else None
+        if record is None or not isinstance(targets, Known):
+            return None
+        return sort_fleet(record, targets.value, failed=failed_targets(scope.document.key, record))
     return _fleet(scope.state)
 
 
@@ -196,7 +199,9 @@ def _rollout(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> Rol
         up_to_date=len(fleet.proven),
         updating=sum(1 for key in scope.progress.in_flight if key.startswith("replace/")),
         busy=sum(1 for target in moving.stale if target.busy) if moving else 0,
-        held=len(fleet.missed),
+        held=len(fleet.missed) - len(fleet.failed) - len(fleet.unseen),
+        unreachable=len(fleet.unseen),
+        failed=len(fleet.failed),
         unknown=len(fleet.unproven),
     )
 
@@ -216,7 +221,13 @@ def _unmeasured(scope: Scope, previous: Status) -> RolloutStatus | None:
     before, wave = previous.rollout, _wave(scope, previous)
     if before is None or not wave:
         return None
-    return RolloutStatus(**wave, started_time=before.started_time, total=before.total, unknown=before.total)
+    return RolloutStatus(
+        **wave,
+        started_time=before.started_time,
+        total=before.total,
+        up_to_date=None,
+        unknown=before.total,
+    )
 
 
 def _stragglers(scope: Scope, fleet: Fleet, previous: Status, now: datetime) -> tuple[Straggler, ...]:

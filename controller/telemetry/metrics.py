@@ -6,6 +6,7 @@ many series as ten. Which target lags, and why, stands in the object's status.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -166,7 +167,8 @@ class ObjectMetrics:
                 include={"up_to_date", "updating", "busy", "held", "unknown"}, by_alias=False
             )
             for state, count in {"all": rollout.total, **counts}.items():
-                self.metrics.targets.labels(self.key, state).set(count)
+                # What is not known is no zero: an alert on it would take the fleet for lost.
+                self.metrics.targets.labels(self.key, state).set(math.nan if count is None else count)
         rolled_out = status.condition("RolledOut")
         is_behind = rolled_out is not None and rolled_out.status != "True"
         self.behind_since = rolled_out.last_transition_time if rolled_out and is_behind else None

@@ -19,6 +19,7 @@ from controller.model.replacement import Cause, RolledBack
 from controller.model.template_record import TemplateRecord
 from controller.reconcile.roll import concluded
 from tests.contract.record_promises import NOON, record
+from tests.unit.simulator.ground import document
 
 UNUSED: Any = None
 TEXT = "docker/local/ws-1 did not come up with 0.1.1 and is back on its old image: It exited."
@@ -49,10 +50,15 @@ async def begin(parts: Parts, *, verdict: Verdict | None, minutes: int = 1) -> N
     await parts.records.put(released if verdict is None else released.judged(verdict))
 
 
-async def fail(parts: Parts, template: Template, target: str = "ws-1", *, witnessed: bool = True) -> str:
-    action = Replace(f"docker/local/{target}", "0.1.1", "greeter", f"sha256:{'1' * 64}", "")
+async def fail(
+    parts: Parts, template: Template, target: str = "ws-1", *, witnessed: bool = True, spare: int = 0
+) -> str:
+    registry = {"mode": "Remote", "artifacts": "r.example/artifacts"}
+    asked = document("0.1.1", templates=[template.model_dump(mode="json")], registry=registry)
+    image = f"sha256:{'1' * 64}"
+    action = Replace(f"docker/local/{target}", "0.1.1", "greeter", image, "", wave="canary", spare=spare)
     return await concluded(
-        parts, template, action, RolledBack("old", Cause.EXITED, "It exited.", witnessed=witnessed)
+        parts, asked, action, RolledBack("old", Cause.EXITED, "It exited.", witnessed=witnessed)
     )
 
 
@@ -90,6 +96,18 @@ async def test_before_the_verdict_the_version_is_held(parts: Parts) -> None:
         "RolloutFailed",
         TEXT,
     )
+
+
+async def test_a_wave_that_bears_a_failure_leaves_the_target_noted_and_the_next_one_holds_the_version(
+    parts: Parts,
+) -> None:
+    await begin(parts, verdict=None)
+    await fail(parts, OURS, spare=1)
+    kept = await parts.records.get("0.1.1")
+    assert (kept.verdict, set(kept.failures)) == (None, {"default/molecule-runtime docker/local/ws-1"})
+    assert kept.failures["default/molecule-runtime docker/local/ws-1"].message == TEXT
+    await fail(parts, OURS, "ws-2", spare=1)
+    assert (await parts.records.get("0.1.1")).failed
 
 
 async def test_an_image_that_another_one_followed_meanwhile_fails_neither_that_one_nor_the_version(

@@ -23,6 +23,7 @@ CHOOSES_NOTHING: Final = (
 )
 CHOOSES_ALL: Final = "takes every target; name a label in matchLabels"
 NOT_MORE: Final = "must be more than in the wave before: percentages count from the first wave on"
+NO_WAVE: Final = "is the name of no wave; write one of waves, or remove it"
 
 _PERCENTAGE: Final = r"[1-9][0-9]?%|100%"
 
@@ -66,6 +67,11 @@ class Wave(Document):
     soak_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
     """How long the next wave waits once the last target of this one has proven the version."""
 
+    max_failures: Annotated[int, Field(ge=0, le=1_000)] = 0
+    """On how many targets of this wave the version may fail before it is held and `onFailure` decides. Each of these is back on its
+    old image, is reported, and is left alone until `wsr resume` or another image; the others go on. A wave in which every target
+    failed holds the version whatever this says."""
+
     @property
     def chooses(self) -> bool:
         """Whether it says which targets it takes."""
@@ -77,9 +83,16 @@ class Rollout(Document):
 
     max_unavailable: Amount = "25%"
     """How many targets may be down at a time; a percentage rounds down, at least 1."""
+    max_unreachable: Amount = "10%"
+    """How many targets may be silent, or hosts and namespaces away, of a wave and those before, which count as proven all the same: the
+    others go on. A percentage of those targets rounds down, at least 1. Nobody who is silent is up to date, and what has to be proven by
+    all, the moving tags and the verdict, waits for them."""
     waves: Annotated[list[Wave], Field(max_length=20)] = []
     """Which targets go first: a wave begins when all of the one before have proven the version, and have soaked. The last one
     takes the rest. A wave that nobody is in is passed over; without waves all go at once, as far as `maxUnavailable` lets them."""
+    promote_after_wave: Name | None = None
+    """The wave after which moving tags follow: once it and those before have proven the version, and it has soaked. They go back
+    with a rollback. None named: after the last one, when all targets have."""
     drain: Drain = Drain()
     on_failure: Literal["Rollback", "Pause"] = "Rollback"
     """What happens to targets that already run a version which then failed on another one."""
@@ -116,6 +129,10 @@ class Rollout(Document):
                 if wave.percent <= percent:
                     raise FieldError(NOT_MORE, "waves", number, "percent")
                 percent = wave.percent
+        known = [each.name for each in self.waves]
+        if self.promote_after_wave is not None and self.promote_after_wave not in known:
+            told = f"; known are {', '.join(known)}" if known else ""
+            raise FieldError(f"{self.promote_after_wave!r} {NO_WAVE}{told}", "promoteAfterWave")
         return self
 
 

@@ -18,7 +18,7 @@ from controller.plan.fleet import Fleet, LeftOut, sort_fleet
 from controller.plan.gate import Gate, look
 from controller.plan.known_good import good_newest_first, last_known_good, may_be_run, returned_to
 from controller.plan.monotonic import refusal
-from controller.plan.outcome import came_after
+from controller.plan.outcome import came_after, failed_targets
 from controller.plan.state._states import (
     Absent,
     Blocked,
@@ -217,13 +217,14 @@ def _released(
     left_out = _left_out(record.without(deleted), due, gate)
     # What was refused at the gate is not rolled: whoever may fail alone keeps the image that is in use.
     ready = record.in_use.without(left_out)
-    fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out)
+    failed = failed_targets(document.key, record)
+    fleet = sort_fleet(record.in_use, observation.targets.value, left_out=left_out, failed=failed)
     waits = any(left.reason == Reason.UNKNOWN for left in fleet.missed)
     moves, contests = ((), ()) if waits else lagging(document, ready, records, images, history)
     unread = _images_unread(gate, observation) if gate.unread else _targets_unread(fleet)
     outstanding = Outstanding(due, contests, unread)
     if not fleet.settled:
-        return Stale(ready, fleet, outstanding=outstanding)
+        return Stale(ready, fleet, _templates(moves), moves, outstanding=outstanding)
     if moves:
         return Unpromoted(ready, fleet, _templates(moves), moves, outstanding=outstanding)
     # What somebody else has not delivered may never come: what runs is judged without it, unless nothing does.

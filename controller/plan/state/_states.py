@@ -126,7 +126,10 @@ class _OfRelease:
 
 @dataclass(frozen=True, slots=True)
 class Stale(_OfRelease):
-    """The release is ready and targets do not run it yet."""
+    """The release is ready and targets do not run it yet; `moves` are moving tags that may follow before all do."""
+
+    templates: tuple[str, ...] = ()
+    moves: tuple[TagMove, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

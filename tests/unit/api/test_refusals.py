@@ -25,7 +25,7 @@ def test_an_engine_has_images_of_one_platform() -> None:
         (
             "rollout: {maxUnavailable: 2}",
             "rollout: {colour: red}",
-            "13: spec.rollout.colour: unknown field; known here: approval, drain, inPlace, maxUnavailable, onFailure, prePull, waves, windows",
+            "13: spec.rollout.colour: unknown field; known here: approval, drain, inPlace, maxUnavailable, maxUnreachable, onFailure, prePull, promoteAfterWave, waves, windows",
         ),
         (
             "build: {directory: more}",
@@ -34,8 +34,8 @@ def test_an_engine_has_images_of_one_platform() -> None:
         ),
         (
             "rollout: {maxUnavailable: 2}",
-            "rollout: {promoteAfterWave: canary}",
-            "13: spec.rollout.promoteAfterWave: unknown field; known here: approval, drain, inPlace, maxUnavailable, onFailure, prePull, waves, windows",
+            "rollout: {paused: true}",
+            "13: spec.rollout.paused: unknown field; known here: approval, drain, inPlace, maxUnavailable, maxUnreachable, onFailure, prePull, promoteAfterWave, waves, windows",
         ),
         (
             "build: {directory: more}",
@@ -97,6 +97,16 @@ def test_an_engine_has_images_of_one_platform() -> None:
                     "[0].percent: must be at most 99, got the number 100",
                 ),
             )
+        ),
+        (
+            "rollout: {maxUnavailable: 2}",
+            "rollout: {promoteAfterWave: canary, waves: [{name: first, percent: 5}, {name: rest}]}",
+            "13: spec.rollout.promoteAfterWave: 'canary' is the name of no wave; write one of waves, or remove it; known are first, rest",
+        ),
+        (
+            "rollout: {maxUnavailable: 2}",
+            "rollout: {promoteAfterWave: everyone}",
+            "13: spec.rollout.promoteAfterWave: 'everyone' is the name of no wave; write one of waves, or remove it",
         ),
         # windows and approval
         *(

@@ -9,6 +9,7 @@ from controller.model.observation import Observation
 from controller.model.observed import Known
 from controller.model.package import IndexFile, Release, ServedPackage
 from controller.plan.preview import Preview, preview
+from controller.plan.starting import approval_hash
 from controller.plan.state import classify
 from tests.unit.simulator.ground import document, sha
 from tests.unit.simulator.nouns import (
@@ -263,3 +264,21 @@ def test_targets_are_told_by_wave_before_and_after_the_version_is_public() -> No
             "  docker/local/ws-1",
             "  docker/local/ws-3",
         ]
+
+
+def test_the_hash_of_what_is_built_and_proven_is_the_one_that_is_approved() -> None:
+    rollout = {"maxUnavailable": 2, "approval": "Required"}
+    seen = observation(record(), record("0.1.1", verdict=None), targets=Known((target("ws-1"),)))
+    waits = shown(seen, "0.1.1", rollout=rollout)
+    asked = document("0.1.1", rollout=rollout)
+    assert waits.hash == approval_hash(asked, record("0.1.1"))
+    assert waits.to_json()["awaitsApproval"] is True
+    assert "Somebody has to approve it before anything is published or replaced." in table(waits)
+    more = observation(
+        record(), record("0.1.1", verdict=None), targets=Known((target("ws-1"), target("ws-2")))
+    )
+    assert shown(more, "0.1.1", rollout=rollout).hash == waits.hash, "targets come and go"
+    assert shown(seen, "0.1.1").awaits_approval is False
+    before = shown(observation(record()), "0.1.1", rollout=rollout)
+    assert before.awaits_approval, "it will have to be"
+    assert before.hash != waits.hash

@@ -166,7 +166,7 @@ WAVES: list[list[dict[str, Any]]] = [
     [],
     [
         {"name": "canary", "selector": {"matchLabels": {"ring": "canary"}}, "soakSeconds": 30},
-        {"name": "everyone"},
+        {"name": "everyone", "maxFailures": 1},
     ],
     [
         {"name": "first", "percent": 30, "soakSeconds": 10},
@@ -216,6 +216,7 @@ scenarios = st.builds(
             "maxUnavailable": st.sampled_from([1, 2, 3, "25%", "50%", "100%"]),
             "onFailure": st.sampled_from(["Rollback", "Pause"]),
             "waves": st.sampled_from(WAVES),
+            "promoteAfterWave": st.sampled_from([None, None, 0, 1]),
             "windows": st.sampled_from(WINDOWS),
             "approval": st.sampled_from(["None", "None", "Required"]),
             "drain": st.fixed_dictionaries(
@@ -277,7 +278,11 @@ async def lived(scenario: Scenario) -> None:
         for name, more in zip(TEMPLATES, (echo, greeter), strict=True)
     ]
     registry = {"mode": "Remote", "artifacts": "registry.example/artifacts"}
-    store = MemoryStore(document(rollout=scenario.rollout, templates=templates, registry=registry), machine)
+    rollout, waves = dict(scenario.rollout), scenario.rollout["waves"]
+    after = rollout.pop("promoteAfterWave")
+    if after is not None and waves:
+        rollout["promoteAfterWave"] = waves[after]["name"]
+    store = MemoryStore(document(rollout=rollout, templates=templates, registry=registry), machine)
     theirs = store.document.spec.templates[1]
     if not theirs.build.ours:
         machine.deliver(theirs, None)
@@ -358,6 +363,8 @@ MOVED_AGAIN = Scenario(
     ],
     approves_after=1.0,
     rollout={
+        "waves": [],
+        "promoteAfterWave": None,
         "maxUnavailable": 1,
         "onFailure": "Rollback",
         "drain": {"timeoutSeconds": 5, "onTimeout": "Wait"},

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
+from controller.api.conditions import Reason
 from controller.api.status import RolloutStatus
 from controller.api.v1alpha1 import Rollout
-from controller.model.actions import Replace
+from controller.model.actions import Promote, Replace, TagMove
 from controller.model.container import ContainerState
 from controller.model.observed import Known
-from controller.model.plan import Plan, Progress
-from controller.model.target import Phase, Target
+from controller.model.plan import Failure, Plan, Progress
+from controller.model.target import Barred, Phase, Target
 from controller.model.wave import Turn
 from controller.plan.decide import decide
 from controller.plan.fleet import sort_fleet
@@ -201,3 +202,106 @@ def test_what_was_begun_is_finished_before_its_wave_and_goes_no_further() -> Non
     images = {each.target: each.image_id for each in made.actions if isinstance(each, Replace)}
     assert images["docker/local/ws-4"] == WANTED.templates["echo"].image_id
     assert images["docker/local/ws-1"] is None, "it ends with what it was begun with"
+
+
+def early(targets: list[Target], before: Turn | None = None, now: datetime = NOON) -> Plan:
+    """The plan of a document whose moving tags follow the canary."""
+    rolled = THREE.model_dump(mode="json") | {"promoteAfterWave": "canary"}
+    moves = (TagMove("echo", "latest", "sha256:old"),)
+    state = Stale(WANTED, sort_fleet(WANTED, targets), ("echo",), moves)
+    asked = document("0.1.1", rollout=rolled)
+    return decide(asked, state, Progress(), now, targets=Known(tuple(targets)), rollout=said_of(before))
+
+
+def promotes(made: Plan) -> bool:
+    return any(isinstance(each, Promote) for each in made.actions)
+
+
+def test_moving_tags_follow_the_wave_that_they_were_told_to_once_it_has_soaked() -> None:
+    assert not promotes(early(fleet_of()))
+    through = early(fleet_of("0.1.1"))
+    assert not promotes(through), "it soaks"
+    opened = early(fleet_of("0.1.1"), through.turn, LATER)
+    assert promotes(opened)
+    assert goes(opened) == ["ws-1"], "and the next wave goes"
+    promotion = next(each for each in opened.actions if isinstance(each, Promote))
+    assert promotion.reason == "the waves that its moving tags wait for have proven the release"
+
+
+def test_moving_tags_follow_no_wave_that_nobody_was_in_and_without_a_word_only_the_last() -> None:
+    nobody = [target("ws-1", "0.1.0"), target("ws-4", "0.1.0")]
+    passed_over = early(nobody)
+    assert passed_over.turn is not None
+    assert (passed_over.turn.name, promotes(passed_over)) == ("half", False)
+    usual = plan(fleet_of("0.1.1", "0.1.1"), None, LATER)
+    assert not promotes(usual)
+
+
+def test_whose_work_outlasts_its_drain_keeps_the_next_wave_waiting_no_more() -> None:
+    busy = target("ws-5", "0.1.0", labels={"ring": "canary"}, busy=True)
+    targets = [*fleet_of("0.1.1"), busy]
+    waits = Replace(busy.id, "0.1.1", "echo", WANTED.templates["echo"].image_id, "")
+    late = {waits.key: Failure(Reason.DRAINING, "It is at work; trying again.", NOON)}
+    state, asked = (
+        Stale(WANTED, sort_fleet(WANTED, targets)),
+        document("0.1.1", rollout=THREE.model_dump(mode="json")),
+    )
+
+    def turn_with(progress: Progress) -> Turn:
+        made = decide(asked, state, progress, NOON, targets=Known(tuple(targets)))
+        assert made.turn is not None
+        return made.turn
+
+    assert (turn_with(Progress()).name, turn_with(Progress()).soaks_until) == ("canary", None)
+    assert turn_with(Progress(failures=late)).soaks_until == LATER
+    failed = {waits.key: Failure(Reason.ROLLING, "The engine is away; trying again.", NOON)}
+    assert turn_with(Progress(failures=failed)).soaks_until is None
+
+
+def test_a_wave_of_which_all_are_busy_has_proven_nothing() -> None:
+    busy = target("ws-3", "0.1.0", labels={"ring": "canary"}, busy=True)
+    targets = [busy, *fleet_of()[1:]]
+    found = turn_of(THREE, WANTED, sort_fleet(WANTED, targets), None, NOON, put_off={busy.id})
+    assert found is not None
+    assert (found.name, found.proven_time) == ("canary", None)
+
+
+def hundred(silent: int, **more: Any) -> Turn:  # noqa: ANN401 -- of a rollout
+    """The turn when a canary of forty has proven the version, but for those that are silent."""
+    ring = {"ring": "canary"}
+    canary = [
+        target(f"ws-{number}", "0.1.1", labels=ring, **({"running": AWAY} if number < silent else {}))
+        for number in range(40)
+    ]
+    asked = Rollout.model_validate({**rollout(CANARY, REST).model_dump(mode="json"), **more})
+    return turn([*canary, target("ws-99", "0.1.0")], asked=asked)
+
+
+@pytest.mark.parametrize(
+    ("silent", "most", "through"),
+    [
+        (4, "10%", True),
+        (5, "10%", False),
+        (1, 1, True),
+        (2, 1, False),
+        (39, "100%", True),
+        (40, "100%", False),
+    ],
+)
+def test_so_many_silent_targets_as_may_be_keep_no_wave_waiting(
+    silent: int, most: int | str, *, through: bool
+) -> None:
+    found = hundred(silent, maxUnreachable=most)
+    assert (found.soaks_until == LATER) is through
+    assert found.name == "canary"
+
+
+def test_a_host_that_is_away_counts_as_silent_in_the_wave_that_takes_it() -> None:
+    barred = Barred(Reason.UNKNOWN, "it does not answer")
+    away = [Target.unseen_host(f"prod-{number}", barred, AWAY) for number in (1, 2)]
+    first = {"name": "first", "hosts": ["prod-1", "prod-2", "local"], "soakSeconds": 600}
+    targets = [target("ws-1", "0.1.1"), target("ws-2", "0.1.0", host="prod-3")]
+    one = turn([*targets, away[0]], asked=rollout(first, REST))
+    assert one.soaks_until == LATER
+    both = turn([*targets, *away], asked=rollout(first, REST))
+    assert (both.name, both.soaks_until) == ("first", None)

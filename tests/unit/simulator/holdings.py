@@ -103,8 +103,18 @@ class Holdings:
             box.image_id == image.image_id
             and (box.stopped or (box.version == version and box.content == record.content_sha256))
             for box in self.boxes.values()
-            if box.ours and box.template in listed and (image := self.goes_on(record, box.template))
+            if box.ours
+            and box.template in listed
+            and (image := self.goes_on(record, box.template))
+            and not self.was_spared(document, record, box)
         )
+
+    @staticmethod
+    def was_spared(document: WorkspaceRuntime, record: ReleaseRecord, box: Box) -> bool:
+        """Whether a version failed on a box, and its wave bears that."""
+        failure = record.failures.get(f"{document.key} {box.id}")
+        used = record.in_use.templates.get(box.template or "")
+        return failure is not None and used is not None and failure.image == used.identity
 
     def _judged(self, version: str, value: str, reason: str, message: str) -> None:
         verdict = Verdict.model_validate(

@@ -15,7 +15,7 @@ from controller.model.observed import Unknown
 from controller.plan.state import State, classify
 from controller.reconcile.loop import Reconciler
 from controller.reconcile.protocols import StoredObject
-from controller.reconcile.result import Pass, Result
+from controller.reconcile.result import NotYet, Pass, Result
 from controller.status.invariants import broken
 from tests.unit.simulator.holdings import Steps
 from tests.unit.simulator.machine import Machine
@@ -183,11 +183,15 @@ class Life:
                 if self.lose_state:
                     self.store.lose()
                 continue
-            if happening.done():
+            if happening.done() and not self._will_be_approved(result):
                 await happening
                 return result
             self._wake.clear()
             await self._wake.wait()
+
+    def _will_be_approved(self, result: Result) -> bool:
+        awaits = isinstance(result, NotYet) and result.reason == "AwaitingApproval"
+        return awaits and self.approves_after is not None
 
     async def watch(self, duration: float) -> None:
         """Go on watching for `duration` seconds after all is done."""

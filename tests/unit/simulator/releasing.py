@@ -122,7 +122,8 @@ class Releasing(Holdings):
     def _promote(self, document: WorkspaceRuntime, action: Promote) -> Steps:
         asked = self.records.get(document.spec.version)
         rollback = asked is not None and asked.failed and action.version != asked.version
-        assert rollback or self.fleet_has_proven(document, action.version), (
+        early = self.waves.lets_tags(document, self)
+        assert rollback or early or self.fleet_has_proven(document, action.version), (
             "promoted before the fleet had proven it"
         )
         self.starts.releases(document, self.records[action.version])

@@ -6,10 +6,10 @@ from controller.api.conditions import Reason
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.model.actions import Replace
 from controller.model.errors import Terminal, Waiting
-from controller.model.record import ReleaseRecord
+from controller.model.record import FailedTarget, ReleaseRecord, Verdict
 from controller.model.target import Phase, Succession
 from controller.plan.budget import allowed
-from controller.plan.outcome import held_back_in_fleet, rolled_image
+from controller.plan.outcome import failed_on, held_back_in_fleet, rolled_image
 from tests.unit.simulator.box import Box, sha
 from tests.unit.simulator.holdings import Holdings, Steps
 
@@ -102,6 +102,7 @@ class Replacing(Holdings):
             if self.seconds() - begun >= drain.timeout_seconds:
                 if drain.on_timeout == "Wait":
                     box.succession = None
+                    self.waves.put_off.add(box.id)
                     raise Waiting(f"{box.name}: 1 task is under way", retry_after=30.0)
                 self.tasks_cut += 1
                 return
@@ -121,11 +122,16 @@ class Replacing(Holdings):
         elif record.verdict is not None and record.verdict.value == "Good":
             raise Terminal(Reason.ROLLOUT_FAILED, text, fix="Look at its configuration.")
         else:
-            self._judged(record.version, "Failed", Reason.ROLLOUT_FAILED, text)
+            verdict = Verdict(value="Failed", reason=Reason.ROLLOUT_FAILED, message=text, time=self.now())
+            failure = FailedTarget(image=image.identity, wave=action.wave, message=text, time=self.now())
+            self.records[record.version] = failed_on(
+                record, f"{document.key} {box.id}", failure, spare=action.spare, verdict=verdict
+            )
         return "failed: it exited at once"
 
     def _runs(self, box: Box, record: ReleaseRecord, image: str) -> None:
         box.image_id, box.succession, box.crash_loops = image, None, False
+        self.waves.put_off.discard(box.id)
         if not box.stopped:
             box.version, box.content = record.version, record.content_sha256
             box.proven_at = self.seconds()

@@ -267,6 +267,33 @@ def _canary_fails(stage: Stage) -> list[Event]:
     return _in_waves(stage)
 
 
+def _busy_canary(stage: Stage) -> list[Event]:
+    """One of two canaries is at work for more than half an hour."""
+    stage.box(5).labels["ring"] = "canary"
+    stage.box(5).work.append((stage.begin, stage.begin + 2_000.0))
+    return _in_waves(stage)
+
+
+_EARLY_TAGS = {"rollout": {**_WAVES["rollout"], "promoteAfterWave": "canary"}}
+
+
+def _fails_after_the_tags(stage: Stage) -> list[Event]:
+    stage.machine.bad_in_fleet.add(("0.1.1", "ws-1"))
+    return _in_waves(stage)
+
+
+def _bearing(many: int) -> dict[str, Any]:
+    """A canary by itself, and then everybody, of whom so many may fail."""
+    canary = {"name": "canary", "selector": {"matchLabels": {"ring": "canary"}}}
+    rest = {"name": "everyone", "maxFailures": many}
+    return {"rollout": {"maxUnavailable": 2, "waves": [canary, rest]}}
+
+
+def _some_fail(stage: Stage) -> list[Event]:
+    stage.machine.bad_in_fleet |= {("0.1.1", "ws-2"), ("0.1.1", "ws-6")}
+    return _in_waves(stage)
+
+
 def _superseded_in_a_wave(stage: Stage) -> list[Event]:
     newer = "while the canary soaks, spec.version is edited to 0.1.2"
     return [*_in_waves(stage), stage.at(60.0, newer, lambda: stage.whole.store.edit(version="0.1.2"))]
@@ -384,6 +411,24 @@ STORIES = {
     "waves": Story("Eight targets in three waves, each with its soak", _in_waves, _WAVES, targets=8),
     "waves-canary-fails": Story(
         "A version that fails on the canary reaches nobody else", _canary_fails, _WAVES, targets=8
+    ),
+    "waves-some-fail": Story(
+        "A wave bears a failure of two targets, and says so", _some_fail, _bearing(2), targets=8
+    ),
+    "waves-too-many-fail": Story(
+        "One failure more than a wave bears brings everybody back", _some_fail, _bearing(1), targets=8
+    ),
+    "waves-busy": Story(
+        "A canary whose work outlasts its drain keeps no wave waiting", _busy_canary, _WAVES, targets=8
+    ),
+    "waves-promote-early": Story(
+        "Moving tags follow the canary, before the others do", _in_waves, _EARLY_TAGS, targets=8
+    ),
+    "waves-promoted-and-back": Story(
+        "Moving tags that followed the canary go back with everybody",
+        _fails_after_the_tags,
+        _EARLY_TAGS,
+        targets=8,
     ),
     "waves-superseded": Story(
         "A newer version while the first one soaks goes through all waves itself",

@@ -19,6 +19,8 @@ class Waves:
     """Which waves were opened, by what is rolled in them."""
 
     opened: dict[str, int] = field(default_factory=dict)
+    put_off: set[str] = field(default_factory=set)
+    """Whose work has outlasted a drain: the next wave waits for none of them."""
 
     def begins(self, document: WorkspaceRuntime, action: Replace, box: Box, machine: Holdings) -> None:
         """Check that `box` may go now."""
@@ -38,7 +40,8 @@ class Waves:
         for other in machine.boxes.values():
             number = taken.get(other.id, len(waves) - 1)
             image = machine.goes_on(record, other.template)
-            if number >= mine or image is None or not other.ours:
+            spared = machine.was_spared(document, record, other)
+            if number >= mine or image is None or not other.ours or spared or other.id in self.put_off:
                 continue
             assert (other.image_id, other.succession) == (image.image_id, None), (
                 f"{box.name} of wave {waves[mine].name} goes before {other.name} of wave {waves[number].name} is through"
@@ -48,6 +51,26 @@ class Waves:
                 f"{box.name} goes when {other.name} has soaked {soaked} s"
             )
         self.opened[plan] = mine
+
+    def lets_tags(self, document: WorkspaceRuntime, machine: Holdings) -> bool:
+        """Whether the waves after which moving tags follow have proven the version."""
+        rollout = document.spec.rollout
+        names = [wave.name for wave in rollout.waves]
+        if rollout.promote_after_wave is None:
+            return False
+        record, last = machine.records[document.spec.version], names.index(rollout.promote_after_wave)
+        taken = self._taken(document, machine)
+        first = [
+            box
+            for box in machine.boxes.values()
+            if taken.get(box.id, len(names) - 1) <= last
+            and box.ours
+            and machine.goes_on(record, box.template)
+            and not machine.was_spared(document, record, box)
+        ]
+        return any(box.version == record.version for box in first) and all(
+            box.stopped or box.version == record.version or box.id in self.put_off for box in first
+        )
 
     @staticmethod
     def _taken(document: WorkspaceRuntime, machine: Holdings) -> dict[str, int]:

@@ -45,6 +45,8 @@ def test_a_rollout_counts_and_names_its_stragglers() -> None:
         "updating": 2,
         "busy": 1,
         "held": 1,
+        "unreachable": 0,
+        "failed": 0,
         "unknown": 1,
         "progress": "1/4",
     }
