@@ -18,7 +18,12 @@ from controller.api.v1alpha1.rollout import (
     NOT_MORE,
 )
 from controller.api.v1alpha1.source import NO_SOURCE, TWO_SOURCES
-from controller.api.v1alpha1.targets import TCP_WITHOUT_TLS, UNIX_WITH_TLS
+from controller.api.v1alpha1.targets import (
+    KEY_WITHOUT_SSH,
+    SSH_WITHOUT_KEY,
+    TCP_WITHOUT_TLS,
+    TLS_WITHOUT_TCP,
+)
 
 Rule = Mapping[str, str]
 
@@ -156,7 +161,13 @@ RULES: Final[Mapping[str, tuple[Rule, ...]]] = {
             "!self.endpoint.startsWith('tcp:') || has(self.tlsSecretName)", TCP_WITHOUT_TLS, "tlsSecretName"
         ),
         _rule(
-            "!self.endpoint.startsWith('unix:') || !has(self.tlsSecretName)", UNIX_WITH_TLS, "tlsSecretName"
+            "self.endpoint.startsWith('tcp:') || !has(self.tlsSecretName)", TLS_WITHOUT_TCP, "tlsSecretName"
+        ),
+        _rule(
+            "!self.endpoint.startsWith('ssh:') || has(self.sshSecretName)", SSH_WITHOUT_KEY, "sshSecretName"
+        ),
+        _rule(
+            "self.endpoint.startsWith('ssh:') || !has(self.sshSecretName)", KEY_WITHOUT_SSH, "sshSecretName"
         ),
     ),
     "spec.rollout": (

@@ -15,7 +15,10 @@ MODULE_PATTERN: Final = r"^[a-z_][a-z0-9_]*$"
 ARTIFACTS_PATTERN: Final = r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$"
 VARIABLE_PATTERN: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 TAG_PATTERN: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
-ENDPOINT_PATTERN: Final = r"^(unix:///.+|tcp://[^/:@]+:[0-9]{1,5})$"
+ENDPOINT_PATTERN: Final = (
+    r"^(unix:///.+|tcp://[^/:@]+:[0-9]{1,5}"
+    r"|ssh://([A-Za-z0-9_][A-Za-z0-9._-]*@)?[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?(/[^\s:]+)?)$"
+)
 PUBLIC_KEY_PATTERN: Final = r"^\s*-----BEGIN PUBLIC KEY-----[\sA-Za-z0-9+/=]+-----END PUBLIC KEY-----\s*$"
 PREFIX_PATTERN: Final = r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$"
 GITHUB_PATTERN: Final = r"^[A-Za-z0-9._-]+/[A-Za-z0-9._-]+$"
@@ -38,8 +41,8 @@ PATTERN_WORDS: Final[Mapping[str, str]] = {
     ARTIFACTS_PATTERN: "must be a repository without a tag or digest (Remote) or a volume name (Engine)",
     VARIABLE_PATTERN: "must be the name of an environment variable: letters, digits and '_', not beginning with a digit",
     TAG_PATTERN: "must be an image tag: up to 128 letters, digits, '_', '.' and '-', not beginning with '.' or '-'",
-    ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock, or an address for TLS,"
-    " as in tcp://docker-1.example:2376",
+    ENDPOINT_PATTERN: "must be a Unix socket, as in unix:///var/run/docker.sock, an address for TLS,"
+    " as in tcp://docker-1.example:2376, or one for ssh, as in ssh://wsr@docker-1.example",
     PUBLIC_KEY_PATTERN: "must be a public key in PEM, from -----BEGIN PUBLIC KEY----- to -----END PUBLIC KEY-----",
     PLATFORM_PATTERN: "must be a platform, as in linux/arm64",
     PREFIX_PATTERN: "must be the beginning of a container name: letters, digits, '_', '.' and '-'",

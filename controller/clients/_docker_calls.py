@@ -18,11 +18,21 @@ CALL_SECONDS: Final = 60
 
 
 class EngineCalls:
-    """The connections to one engine; `workers` calls may be under way at once."""
+    """The connections to one engine; `workers` calls may be under way at once.
+
+    A `tunnelled` one is that of another machine, whatever its endpoint looks like.
+    """
 
     def __init__(
-        self, endpoint: str, *, host: str = "local", workers: int = 8, tls: EngineTls | None = None
+        self,
+        endpoint: str,
+        *,
+        host: str = "local",
+        workers: int = 8,
+        tls: EngineTls | None = None,
+        tunnelled: bool = False,
     ) -> None:
+        self._tunnelled = tunnelled
         self.endpoint = endpoint
         self.tls = tls
         self.host = host
@@ -34,7 +44,7 @@ class EngineCalls:
     @property
     def is_local(self) -> bool:
         """Whether addresses on this engine's bridges can be reached from here."""
-        return is_local(self.endpoint)
+        return is_local(self.endpoint) and not self._tunnelled
 
     async def __aenter__(self) -> Self:
         return self

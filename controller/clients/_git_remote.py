@@ -23,6 +23,7 @@ from controller.clients._git_access import Access
 from controller.clients._git_process import configured, credentials, executed
 from controller.clients._git_tree import folder_in, named_tree, steps, tree_id
 from controller.clients._git_words import Asked, refusal
+from controller.clients._ssh import ssh_command
 from controller.model.errors import Terminal
 
 LISTING_SECONDS: Final = 60.0
@@ -185,30 +186,11 @@ class Remote:
             "GIT_CONFIG_GLOBAL": "/dev/null",
             "GIT_ALLOW_PROTOCOL": "http:https:ssh",
             "GIT_TERMINAL_PROMPT": "0",
-            "GIT_SSH_COMMAND": _ssh(files),
+            "GIT_SSH_COMMAND": shlex.join(ssh_command(files)),
         }
         own |= credentials(self.url, given.token, own, user=given.user)
         authority = [("http.sslCAInfo", str(files["ca.crt"]))] if "ca.crt" in files else []
         return own | configured([*_SETTINGS, *authority], own)
-
-
-def _ssh(files: Mapping[str, Path]) -> str:
-    """Return the command of a client that knows this key and these hosts, and nothing of the user's."""
-    options = ["-F", "/dev/null"]
-    said = {
-        "BatchMode": "yes",
-        "ConnectTimeout": "20",
-        "GlobalKnownHostsFile": "/dev/null",
-        "IdentitiesOnly": "yes",
-        "IdentityAgent": "none",
-        "IdentityFile": f'"{files["ssh-privatekey"]}"' if "ssh-privatekey" in files else "none",
-        "ServerAliveInterval": "15",
-        "StrictHostKeyChecking": "yes",
-        "UserKnownHostsFile": f'"{files["known_hosts"]}"' if "known_hosts" in files else "/dev/null",
-    }
-    for name, value in said.items():
-        options += ["-o", f"{name}={value}"]
-    return shlex.join(["ssh", *options])
 
 
 def _problems(tree: Path, listed: str) -> list[str]:

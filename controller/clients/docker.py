@@ -42,9 +42,15 @@ class DockerEngine(EngineCalls):
     """
 
     def __init__(
-        self, endpoint: str, *, host: str = "local", workers: int = 8, tls: EngineTls | None = None
+        self,
+        endpoint: str,
+        *,
+        host: str = "local",
+        workers: int = 8,
+        tls: EngineTls | None = None,
+        tunnelled: bool = False,
     ) -> None:
-        super().__init__(endpoint, host=host, workers=workers, tls=tls)
+        super().__init__(endpoint, host=host, workers=workers, tls=tls, tunnelled=tunnelled)
         self.files = VolumeFiles(self)
         """Small files in named volumes, without running anything."""
 
@@ -215,15 +221,15 @@ class DockerEngine(EngineCalls):
         }
         return named | {row["Id"]: row["Id"] for row in rows}
 
-    async def untagged(self) -> Mapping[str, str]:
-        """Return the image id of every `repository@digest` of images that have no tag, from one request."""
+    async def untagged(self) -> frozenset[str]:
+        """Return every `repository@digest` of images that have no tag, from one request."""
         rows = await self.call("list images", lambda client: client.images())
-        return {
-            name: row["Id"]
+        return frozenset(
+            name
             for row in rows
             if set(row.get("RepoTags") or ()) <= {"<none>:<none>"}
             for name in row.get("RepoDigests") or ()
-        }
+        )
 
     async def layers(self, repository: str) -> frozenset[str]:
         """Return what layers the newest images of a repository have, by the digests of their contents."""

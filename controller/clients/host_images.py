@@ -17,7 +17,7 @@ async def remove_superseded(
     """Remove a template's superseded images from the host, where the document says how many stay.
 
     What we pull has a digest and no tag: an image that has one was pulled or named by somebody else. One that a container
-    was made from stays, whether that runs or not. What goes wrong is told and keeps nobody waiting.
+    was made from stays, whether that runs or not: the engine sees to that. What goes wrong is told and keeps nobody waiting.
     """
     keep = next(
         (each.keep_superseded for each in document.spec.targets.docker_hosts if each.name == host), None
@@ -26,12 +26,13 @@ async def remove_superseded(
         return
     try:
         there = await parts.docker.untagged()
-        used = {container.image_id for container in await parts.docker.containers()}
         records = await parts.records.records()
         for image in superseded(template.name, document.spec.version, records, keep=keep):
-            if (found := there.get(image.exact)) is None or found in used:
+            if image.exact not in there:
                 continue
-            with suppress(NotFound, Conflict):  # another replacement was faster, or somebody uses it by now
+            with suppress(
+                NotFound, Conflict
+            ):  # another replacement was faster, or a container is made from it
                 await parts.docker.remove_image(image.exact)
                 parts.say(f"{host}: removed {image.exact}, which was superseded")
     except Problem as problem:

@@ -91,9 +91,10 @@ def _of_targets(document: WorkspaceRuntime) -> Iterator[SecretUse]:
             hosts = frozenset(f"{namespace}.pod" for namespace in entry.namespaces)
             yield SecretUse(field, name, Purpose.CONTROL, hosts)
     for number, host in enumerate(document.spec.targets.docker_hosts):
-        if (name := host.tls_secret_name) is not None:
-            field = f"spec.targets.dockerHosts[{number}].tlsSecretName"
-            yield SecretUse(field, name, Purpose.DOCKER_HOST, frozenset({host_of(host.endpoint)}))
+        for kind, name in (("tls", host.tls_secret_name), ("ssh", host.ssh_secret_name)):
+            if name is not None:
+                field = f"spec.targets.dockerHosts[{number}].{kind}SecretName"
+                yield SecretUse(field, name, Purpose.DOCKER_HOST, frozenset({host_of(host.endpoint)}))
 
 
 def host_of(address: str) -> str:

@@ -1,4 +1,4 @@
-"""The containers of Docker hosts other than this machine, each over TLS and each for itself.
+"""The containers of Docker hosts other than this machine, each over TLS or ssh and each for itself.
 
 A host that does not answer, or that nobody has the certificates for, is what it says of its own targets; the others go on.
 """
@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -18,6 +19,7 @@ from controller.api.v1alpha1 import DockerHost, WorkspaceRuntime
 from controller.clients.bounded import bounded
 from controller.clients.docker import DockerEngine, EngineTls
 from controller.clients.parts import Parts
+from controller.clients.ssh_tunnel import SshTunnel
 from controller.model.actions import Replace
 from controller.model.errors import Problem, Terminal
 from controller.model.observed import Unknown
@@ -38,6 +40,8 @@ class Host:
     engine: DockerEngine | Terminal
     sightings: Sightings = field(default_factory=Sightings)
     switching: set[str] = field(default_factory=set)
+    tunnel: SshTunnel | None = None
+    """What its engine is reached by over ssh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +85,7 @@ class HostTargets:
         if isinstance(host.engine, Terminal):  # it is a Secret's, which a person can mend
             return (_unseen(entry.name, host.engine, Reason(host.engine.reason)),)
         try:
-            looking = observe_host(
-                host.engine, entry, document, sightings=host.sightings, switching=host.switching
-            )
-            return await bounded(looking, seconds=_HOST_SECONDS)
+            return await bounded(_looked_at(document, entry, host, host.engine), seconds=_HOST_SECONDS)
         except Problem as problem:
             return (_unseen(host.entry.name, problem, Reason.UNKNOWN),)
 
@@ -130,27 +131,47 @@ async def open_hosts(
             if entry.name == but:
                 continue
             engine: DockerEngine | Terminal
+            tunnel = None
             try:
+                if entry.ssh_secret_name is not None:
+                    files, named = _files(entry.ssh_secret_name, number, "ssh", settings, withheld)
+                    tunnel = SshTunnel(entry.endpoint, files, named=named)
+                    await stack.enter_async_context(tunnel)
                 tls = _tls(entry, number, settings, withheld)
-                engine = await stack.enter_async_context(
-                    DockerEngine(entry.endpoint, host=entry.name, tls=tls)
-                )
+                endpoint = tunnel.endpoint if tunnel is not None else entry.endpoint
+                opened = DockerEngine(endpoint, host=entry.name, tls=tls, tunnelled=tunnel is not None)
+                engine = await stack.enter_async_context(opened)
             except Terminal as problem:
                 engine = problem
-            hosts[entry.name] = Host(entry, engine)
+            hosts[entry.name] = Host(entry, engine, tunnel=tunnel)
         yield HostTargets(hosts)
 
 
 def _tls(
     entry: DockerHost, number: int, settings: Settings, withheld: Mapping[str, Terminal]
 ) -> EngineTls | None:
-    name = entry.tls_secret_name
-    if name is None:
+    if entry.tls_secret_name is None:
         return None
+    files, named = _files(entry.tls_secret_name, number, "tls", settings, withheld)
+    return EngineTls.of(files, named=named)
+
+
+def _files(
+    name: str, number: int, kind: str, settings: Settings, withheld: Mapping[str, Terminal]
+) -> tuple[Mapping[str, Path], str]:
+    """Return the files of a host's Secret, and what messages call it. Raises Terminal as `Settings.secret`."""
     if name in withheld:
         raise withheld[name]
-    secret = f"spec.targets.dockerHosts[{number}].tlsSecretName"
-    return EngineTls.of(settings.secret(name, field=secret), named=f"{secret} names Secret {name}")
+    field_ = f"spec.targets.dockerHosts[{number}].{kind}SecretName"
+    return settings.secret(name, field=field_), f"{field_} names Secret {name}"
+
+
+async def _looked_at(
+    document: WorkspaceRuntime, entry: DockerHost, host: Host, engine: DockerEngine
+) -> tuple[Target, ...]:
+    if host.tunnel is not None:
+        await host.tunnel.stands()
+    return await observe_host(engine, entry, document, sightings=host.sightings, switching=host.switching)
 
 
 async def _follow(engine: DockerEngine, host: Host, wake: Callable[[], None]) -> None:

@@ -13,7 +13,11 @@ from controller.api.v1alpha1._base import Distinct, Document, Labels, Name, Secr
 TCP_WITHOUT_TLS: Final = (
     "is needed for an endpoint with tcp://; name a Secret with ca.crt, tls.crt and tls.key"
 )
-UNIX_WITH_TLS: Final = "is for an endpoint with tcp://; remove it"
+TLS_WITHOUT_TCP: Final = "is for an endpoint with tcp://; remove it"
+SSH_WITHOUT_KEY: Final = (
+    "is needed for an endpoint with ssh://; name a Secret with ssh-privatekey and known_hosts"
+)
+KEY_WITHOUT_SSH: Final = "is for an endpoint with ssh://; remove it"
 
 
 class Selector(Document):
@@ -29,11 +33,14 @@ class DockerHost(Document):
     name: Name
     """The host's name, the second part of its targets' ids, as in docker/HOST/CONTAINER."""
     endpoint: Annotated[str, Field(max_length=2048, pattern=ENDPOINT_PATTERN)]
-    """The engine's address, as unix:///var/run/docker.sock, or of another machine as tcp://HOST:PORT, which needs
-    `tlsSecretName`. `wsr run` builds and proves in the first one with unix:; the operator of a cluster has none of these."""
+    """The engine's address, as unix:///var/run/docker.sock, or of another machine: tcp://HOST:PORT, which needs
+    `tlsSecretName`, or ssh://USER@HOST[:PORT][/SOCKET], which needs `sshSecretName` and nothing there but a user who may use the
+    engine's socket. `wsr run` builds and proves in the first one with unix:; the operator of a cluster has none of these."""
     tls_secret_name: SecretName | None = None
     """The Secret (purpose `docker-host`) by which the engine at tcp://HOST:PORT and this program know each other: `ca.crt`,
     `tls.crt` and `tls.key`. Whoever an engine lets in is root on its host: without certificates none is asked."""
+    ssh_secret_name: SecretName | None = None
+    """The Secret (purpose `docker-host`) for ssh://: `ssh-privatekey`, and `known_hosts` with the host's line."""
     container_prefix: Annotated[str, Field(min_length=1, max_length=63, pattern=PREFIX_PATTERN)] = "ws-"
     """Only containers whose name starts with this are targets."""
     selector: Selector = Selector.model_validate({"matchLabels": {"molecule.platform.managed": "true"}})
@@ -47,8 +54,12 @@ class DockerHost(Document):
     def _known(self) -> DockerHost:
         if self.endpoint.startswith("tcp:") and self.tls_secret_name is None:
             raise FieldError(TCP_WITHOUT_TLS, "tlsSecretName")
-        if self.endpoint.startswith("unix:") and self.tls_secret_name is not None:
-            raise FieldError(UNIX_WITH_TLS, "tlsSecretName")
+        if not self.endpoint.startswith("tcp:") and self.tls_secret_name is not None:
+            raise FieldError(TLS_WITHOUT_TCP, "tlsSecretName")
+        if self.endpoint.startswith("ssh:") and self.ssh_secret_name is None:
+            raise FieldError(SSH_WITHOUT_KEY, "sshSecretName")
+        if not self.endpoint.startswith("ssh:") and self.ssh_secret_name is not None:
+            raise FieldError(KEY_WITHOUT_SSH, "sshSecretName")
         return self
 
 

@@ -26,7 +26,11 @@ MOST_MEGABYTES = {OPERATOR: 110, BUILDER: 75, BUILDAH: 85, WSR: 130}
 """Compressed, as a node pulls them."""
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+# That of one machine is made of what the others are, and of Docker's command: half a minute for little more.
+_PARAMS = [pytest.param(name, marks=pytest.mark.long) if name == WSR else name for name in RECIPES]
+
+
+@pytest.fixture(scope="module", params=_PARAMS)
 def image(request: pytest.FixtureRequest) -> Image:
     return our_image(request.param)
 

@@ -331,8 +331,9 @@ def test_an_engine_has_images_of_one_platform() -> None:
             "endpoint: unix:///var/run/docker.sock",
             "endpoint: http://host:2376",
             (
-                "12: spec.targets.dockerHosts[0].endpoint: must be a Unix socket, as in unix:///var/run/docker.sock, or an"
-                " address for TLS, as in tcp://docker-1.example:2376, got 'http://host:2376'"
+                "12: spec.targets.dockerHosts[0].endpoint: must be a Unix socket, as in unix:///var/run/docker.sock, an"
+                " address for TLS, as in tcp://docker-1.example:2376, or one for ssh, as in ssh://wsr@docker-1.example, got"
+                " 'http://host:2376'"
             ),
         ),
         (
@@ -347,6 +348,27 @@ def test_an_engine_has_images_of_one_platform() -> None:
             "endpoint: unix:///var/run/docker.sock",
             "endpoint: unix:///var/run/docker.sock, tlsSecretName: far",
             "12: spec.targets.dockerHosts[0].tlsSecretName: is for an endpoint with tcp://; remove it",
+        ),
+        (
+            "endpoint: unix:///var/run/docker.sock",
+            "endpoint: ssh://wsr@host:2222",
+            (
+                "12: spec.targets.dockerHosts[0].sshSecretName: is needed for an endpoint with ssh://; name a Secret with"
+                " ssh-privatekey and known_hosts"
+            ),
+        ),
+        (
+            "endpoint: unix:///var/run/docker.sock",
+            "endpoint: unix:///var/run/docker.sock, sshSecretName: far",
+            "12: spec.targets.dockerHosts[0].sshSecretName: is for an endpoint with ssh://; remove it",
+        ),
+        (
+            "{name: local, endpoint: unix:///var/run/docker.sock}",
+            "{name: local, endpoint: unix:///var/run/docker.sock}, {name: far, endpoint: unix:///far.sock}",
+            (
+                "12: spec.targets.dockerHosts: names several hosts, and in registry.mode: Engine images are in one of them"
+                " only; use Remote"
+            ),
         ),
         # versions
         (
