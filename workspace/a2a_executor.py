@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 STREAMING_METHODS = frozenset({"SendStreamingMessage", "message/stream"})
 FAILURE_KEY = "molecule.failure"
 TITLE_CHARACTERS = 100
+LOOKED_THROUGH_CHARACTERS = 10_000
 CANCEL_SECONDS = 10.0
 STORE_SECONDS = 5.0
 
@@ -112,7 +113,9 @@ class TurnExecutor(AgentExecutor):
         if not text.strip():
             await updater.reject(_note(updater, "This agent reads text, and the message has none"))
             return None, False
-        ticket.title = self._scrubber.scrub(" ".join(text.split()))[:TITLE_CHARACTERS]
+        # Of megabytes only the beginning: looking through them for secrets would silence the workspace for seconds.
+        beginning = " ".join(text[:LOOKED_THROUGH_CHARACTERS].split())
+        ticket.title = self._scrubber.scrub(beginning)[:TITLE_CHARACTERS]
         streaming = context.call_context.state.get("method") in STREAMING_METHODS
         reply = Reply(updater, streaming=streaming)
         running = _Running(work=asyncio.create_task(self._turn(text, ticket, reply), name=f"turn:{task_id}"))

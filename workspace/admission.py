@@ -25,6 +25,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CARD_PATH = "/.well-known/agent-card.json"
 STATUS_PATH = "/runtime"
+MCP_PATH = "/mcp"
 WORK_METHODS = frozenset({"SendMessage", "SendStreamingMessage", "message/send", "message/stream"})
 PARSE_ERROR = -32700
 INVALID_REQUEST = -32600
@@ -53,8 +54,12 @@ logger = logging.getLogger(__name__)
 class Admission:
     """ASGI middleware around the A2A application."""
 
-    def __init__(self, app: App, lifecycle: Lifecycle, board: StatusBoard, *, max_body_bytes: int) -> None:
+    def __init__(
+        self, app: App, mcp: App, lifecycle: Lifecycle, board: StatusBoard, *, max_body_bytes: int
+    ) -> None:
+        """`app` speaks A2A and `mcp` MCP; neither is called while it may not be."""
         self._app = app
+        self._mcp = mcp
         self._lifecycle = lifecycle
         self._board = board
         self._max_body_bytes = max_body_bytes
@@ -67,6 +72,8 @@ class Admission:
             await self._rpc(scope, receive, send)
         elif scope["path"] == STATUS_PATH and scope["method"] == "GET":
             await _answer(send, 200, self._board.document(), caching=False)
+        elif scope["path"] == MCP_PATH:
+            await self._mcp(scope, receive, send)
         elif scope["path"] == CARD_PATH and self._lifecycle.state() == "starting":
             # The card means: ready to take work.
             refusal = Refusal("STARTING", "This workspace is starting", 1)

@@ -34,12 +34,9 @@ class Vitals:
 class Heartbeat:
     """Sends `POST /registry/heartbeat` until the process ends."""
 
-    def __init__(
-        self, platform: PlatformClient, vitals: Vitals, *, workspace_id: str, interval_seconds: float
-    ) -> None:
+    def __init__(self, platform: PlatformClient, vitals: Vitals, *, interval_seconds: float) -> None:
         self._platform = platform
         self._vitals = vitals
-        self._workspace_id = workspace_id
         self._interval_seconds = interval_seconds
         self._registered = False
         self._failures = 0
@@ -56,7 +53,7 @@ class Heartbeat:
         rate, sample = ledger.error_rate()
         current = next((task.title for task in ledger.open_tasks() if task.running), "")
         return {
-            "workspace_id": self._workspace_id,
+            "workspace_id": self._platform.workspace_id,
             "error_rate": rate,
             # Whoever looks at a workspace that is stuck wants to know why, and not how an earlier turn failed.
             "sample_error": self._vitals.scrubber.scrub(self._vitals.wedge.reason() or sample),

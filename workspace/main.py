@@ -1,14 +1,14 @@
 """Entry of the console script `molecule-runtime`, which imports only what the command at hand needs.
 
 Commands: none serves the workspace; `ctl status|drain|resume` asks the one that runs in this container;
-`preflight` checks configuration and adapter; `--version` prints version, content digest and commit.
+`preflight` checks configuration and adapter; `mcp` serves the built-in tools over stdio; `audit` verifies what they did; `--version` prints version, content digest and commit.
 """
 
 import gc
 import os
 import sys
 
-USAGE = """usage: molecule-runtime [ctl status | ctl drain [--timeout SECONDS] | ctl resume | preflight | --version]
+USAGE = """usage: molecule-runtime [ctl status | ctl drain [--timeout SECONDS] | ctl resume | preflight | mcp | audit [DIGEST] | --version]
 
 Without arguments: serve this workspace. Exit codes: 0 stopped as asked, 1 failed, 2 wrong use,
 70 the image is built wrongly, 71 the port is taken, 78 the workspace is configured wrongly.
@@ -39,6 +39,14 @@ def main_sync(arguments: list[str] | None = None) -> int:
             from boot import check  # noqa: PLC0415 - as above
 
             return check()
+        case ["mcp"]:
+            from a2a_mcp_server import main  # noqa: PLC0415 - as above
+
+            return main()
+        case ["audit", *rest]:
+            from builtin_tools.audit import main as audit  # noqa: PLC0415 - as above
+
+            return audit(rest)
         case ["--version"]:
             from identity import read_identity  # noqa: PLC0415 - as above
 

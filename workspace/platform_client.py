@@ -8,6 +8,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from config import WorkspaceConfig
+from environment import Environment
 from platform_auth import PlatformToken
 
 REGISTER_PATH = "/registry/register"
@@ -33,22 +35,34 @@ class PlatformClient:
         self._url = url
         self._registration = registration
         self._token = token
+        self.workspace_id = registration.workspace_id
 
     def post(self, path: str, body: object) -> Any:  # noqa: ANN401 - JSON of the platform
-        """Send a request; a refused token is read again, then asked for anew, and the request repeated once.
+        """Send something; a refused token is read again, then asked for anew, and the request repeated once.
 
         Raises:
             urllib.error.HTTPError: the platform refused it.
             OSError: the platform cannot be reached.
         """
+        return self._ask("POST", path, body)
+
+    def get(self, path: str) -> Any:  # noqa: ANN401 - JSON of the platform
+        """Ask for something, likewise.
+
+        Raises:
+            urllib.error.HTTPError, OSError: as for `post`.
+        """
+        return self._ask("GET", path, None)
+
+    def _ask(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - as above
         import urllib.error  # noqa: PLC0415 - a workspace without a platform does not pay for it
 
         try:
-            return self._send("POST", path, body)
+            return self._send(method, path, body)
         except urllib.error.HTTPError as error:
             if error.code != UNAUTHORIZED or not (self._token.read_again() or self.register()):
                 raise
-        return self._send("POST", path, body)
+        return self._send(method, path, body)
 
     def register(self) -> bool:
         """Introduce this workspace; tell whether the platform issued a token that was not known.
@@ -69,11 +83,14 @@ class PlatformClient:
     def _send(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 - as above
         import urllib.request  # noqa: PLC0415 - as above
 
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "X-Workspace-ID": self.workspace_id}
         if (token := self._token.get()) is not None:
             headers["Authorization"] = f"Bearer {token}"
         request = urllib.request.Request(  # noqa: S310 - the environment check admits http and https only
-            f"{self._url}{path}", data=json.dumps(body).encode(), headers=headers, method=method
+            f"{self._url}{path}",
+            data=None if body is None else json.dumps(body).encode(),
+            headers=headers,
+            method=method,
         )
         with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310 - as above
             content = response.read(MAX_ANSWER_BYTES)
@@ -81,3 +98,17 @@ class PlatformClient:
             return json.loads(content) if content else None
         except ValueError:
             return None
+
+
+def connect(environment: Environment, config: WorkspaceConfig, port: int) -> PlatformClient | None:
+    """Return the client of this workspace, which is reached at `port`; None where no platform is named."""
+    if environment.platform_url is None or environment.workspace_id is None:
+        return None
+    import socket  # noqa: PLC0415 - a workspace without a platform does not pay for it
+
+    registration = Registration(
+        workspace_id=environment.workspace_id,
+        url=environment.public_url or f"http://{socket.gethostname()}:{port}",
+        card={"name": config.name, "description": config.description, "version": config.version},
+    )
+    return PlatformClient(environment.platform_url, registration, PlatformToken(environment.config_folder))

@@ -124,7 +124,9 @@ async def addresses_of(url: str, reach: Reach) -> list[str]:
     if parts.scheme not in {"http", "https"} or not host:
         raise AddressRefused("The webhook is no http or https URL; write it as https://host/path")
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port or parts.scheme, type=socket.SOCK_STREAM)
+    # By number: slim images have no list of services by name.
+    port = port or (443 if parts.scheme == "https" else 80)
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     addresses = [str(entry[4][0]) for entry in found]
     for address in addresses:
         needed = reach_needed(address)

@@ -13,8 +13,8 @@ from builtin_tools import builtin_tools
 from drain_signal import drain_on_signal
 from heartbeat import Heartbeat, Vitals
 from http_server import HttpServer
-from platform_auth import PlatformToken
-from platform_client import PlatformClient, Registration
+from mcp_service import McpService
+from platform_client import connect
 from plugins_registry.registry import load_plugins
 from preflight import ExitCode, StartError
 from skill_loader.loader import load_skills
@@ -41,8 +41,12 @@ class Workspace:
         self._base = foundation
         self._config = foundation.settings.config
         self._environment = foundation.settings.environment
-        self._adapter = self._make(adapter)
         self._port: int = listener.getsockname()[1]
+        self._platform = connect(self._environment, self._config, self._port)
+        self._tools = builtin_tools(
+            self._environment.config_folder, platform=self._platform, scrub=foundation.scrubber.scrub
+        )
+        self._adapter = self._make(adapter)
         parts = AgentParts(
             base=foundation,
             adapter=self._adapter,
@@ -54,8 +58,14 @@ class Workspace:
         self._termination = Termination(
             foundation.lifecycle, grace_seconds=self._environment.grace_seconds, last_words=self._a2a.save
         )
+        max_body_bytes = self._config.a2a.max_body_bytes
+        self._mcp = McpService(
+            self._tools,
+            version=foundation.board.identity.version,
+            max_body_bytes=max_body_bytes,
+        )
         admission = Admission(
-            self._a2a, foundation.lifecycle, foundation.board, max_body_bytes=self._config.a2a.max_body_bytes
+            self._a2a, self._mcp, foundation.lifecycle, foundation.board, max_body_bytes=max_body_bytes
         )
         self._server = HttpServer(admission, listener)
 
@@ -120,6 +130,7 @@ class Workspace:
                 logger.warning("Cutting tasks short: the grace period is over")
                 await self._a2a.stop_all()
         await self._server.close()
+        await self._mcp.close()
         await self._a2a.close()
         self._a2a.save()
         try:
@@ -139,7 +150,7 @@ class Workspace:
             runtime_config=config.runtime_config,
             config_folder=self._environment.config_folder,
             skills=config.skills,
-            tools=builtin_tools(self._environment.config_folder),
+            tools=self._tools,
         )
         try:
             return adapter(settings)
@@ -154,20 +165,10 @@ class Workspace:
         self._termination.requested.set()
 
     def _start_heartbeats(self) -> None:
-        url, workspace_id = self._environment.platform_url, self._environment.workspace_id
-        if url is None:
+        if self._platform is None:
+            if self._environment.platform_url is not None:
+                logger.warning("Sending no heartbeats: PLATFORM_URL is set, but WORKSPACE_ID is not")
             return
-        if workspace_id is None:
-            logger.warning("Sending no heartbeats: PLATFORM_URL is set, but WORKSPACE_ID is not")
-            return
-        config, base = self._config, self._base
-        registration = Registration(
-            workspace_id=workspace_id,
-            url=self._environment.public_url or f"http://{socket.gethostname()}:{self._port}",
-            card={"name": config.name, "description": config.description, "version": config.version},
-        )
-        platform = PlatformClient(url, registration, PlatformToken(self._environment.config_folder))
+        base = self._base
         vitals = Vitals(board=base.board, ledger=base.ledger, wedge=base.wedge, scrubber=base.scrubber)
-        Heartbeat(
-            platform, vitals, workspace_id=workspace_id, interval_seconds=config.heartbeat_seconds
-        ).start()
+        Heartbeat(self._platform, vitals, interval_seconds=self._config.heartbeat_seconds).start()

@@ -20,6 +20,16 @@ class Tool:
     run: Callable[..., str]
     parameters: Mapping[str, str] = field(default_factory=dict)
 
+    def problem(self, arguments: Mapping[str, object]) -> str | None:
+        """Say what is wrong with arguments, for whoever wrote them; None if nothing is."""
+        if missing := [name for name in self.parameters if name not in arguments]:
+            return f"{self.name} needs {', '.join(missing)}"
+        if unknown := [name for name in arguments if name not in self.parameters]:
+            return f"{self.name} takes no {', '.join(unknown)}"
+        if wrong := [name for name, value in arguments.items() if not isinstance(value, str)]:
+            return f"{', '.join(wrong)} of {self.name} must be a text"
+        return None
+
     def schema(self) -> dict[str, Any]:
         """Return the JSON Schema of its arguments."""
         return {

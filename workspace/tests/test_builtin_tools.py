@@ -60,7 +60,7 @@ def test_the_latest_notes_are_recalled(load: Load, tmp_path: Path, monkeypatch: 
 
 
 def test_a_tool_describes_its_arguments_as_json_schema(load: Load, tmp_path: Path) -> None:
-    remember, recall = load("builtin_tools").builtin_tools(tmp_path)
+    remember, recall = load("builtin_tools.memory").Memory(tmp_path).tools()
     assert remember.schema() == {
         "type": "object",
         "properties": {"text": {"type": "string", "description": remember.parameters["text"]}},

@@ -186,7 +186,7 @@ def test_a_token_that_is_refused_and_is_still_in_its_file_is_asked_for_anew(
 
 
 def test_after_a_failure_the_next_heartbeat_comes_sooner_and_then_ever_later(load: Load) -> None:
-    heartbeat = load("heartbeat").Heartbeat(None, None, workspace_id="ws-1", interval_seconds=30)
+    heartbeat = load("heartbeat").Heartbeat(None, None, interval_seconds=30)
     pauses = []
     for heartbeat._failures in range(9):  # noqa: SLF001 - ten minutes of an absent platform
         pauses.append(heartbeat._pause_seconds())  # noqa: SLF001 - as above
