@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
 from controller.api.load import InvalidDocument, load
 from controller.api.v1alpha1 import Template
+
+_BASE: Final = "BASE_IMAGE"
+"""The argument of a template's Dockerfile that says where its base is; all of a document have it from one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,7 @@ class Registered:
 
 
 def register_template(text: str, name: str, *, directory: str, file: str) -> Registered:
-    """Append template `name` to `spec.templates`, in the manner of the last one: its registry, and git if it is built from git.
+    """Append template `name` to `spec.templates`, in the manner of the last one: its registry and base, and git if it is built from git.
 
     Args:
         text: YAML, one document.
@@ -64,18 +68,19 @@ def _entry(last: Template, name: str, directory: str) -> list[str]:
 
 
 def _build(last: Template, name: str, directory: str) -> list[str]:
+    base = (last.build.args or {}).get(_BASE)
+    args = [f"args: {_word({_BASE: base})}"] if base else []
     if last.build.git is None:
-        return [f"directory: {_word(directory)}"]
+        return [f"directory: {_word(directory)}", *args]
     given = last.build.git.model_dump(by_alias=True, exclude_unset=True)
     renamed = {
-        key: value.replace(last.name, name) if key in {"url", "path"} else value
-        for key, value in given.items()
+        key: value.replace(last.name, name) if key in {"url", "path"} else value for key, value in given.items()
     }
-    return ["git:", *(f"  {key}: {_word(value)}" for key, value in renamed.items())]
+    return ["git:", *(f"  {key}: {_word(value)}" for key, value in renamed.items()), *args]
 
 
-def _word(value: str) -> str:
-    return yaml.safe_dump(value, default_flow_style=True, width=1000).removesuffix("...\n").rstrip()
+def _word(value: str | Mapping[str, str]) -> str:
+    return yaml.safe_dump(value if isinstance(value, str) else dict(value), default_flow_style=True, width=1000).removesuffix("...\n").rstrip()
 
 
 def _templates_node(text: str) -> yaml.SequenceNode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets as random
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +13,7 @@ import yaml
 
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.cli._drive import Goal, drive
+from controller.cli.output import Exit
 from controller.clients.docker import DockerEngine
 from controller.settings import Settings
 from controller.standalone.store import read_document
@@ -22,18 +24,23 @@ _GOAL: Final = Goal(once=True, until="ImagesBuilt", wait=None)
 def check_adapter(directory: Path, file: Path, *, secrets: Path | None) -> int:
     """Take the template in `directory` through the gate with what the document in `file` says; return the exit code.
 
+    Where it fails, the folder that its messages name stays, with the logs.
+
     Raises:
         Problem: the document, the environment or a Secret is not valid, or the engine does not answer.
     """
     document = read_document(file)
     prefix = f"wsr-check-{random.token_hex(3)}"
-    with tempfile.TemporaryDirectory(prefix="wsr-check-") as folder:
-        alone = Path(folder) / "runtime.yaml"
-        alone.write_text(yaml.safe_dump(_alone(document, directory, file, prefix)), encoding="utf-8")
-        try:
-            return drive(alone, state=Path(folder) / "state", secrets=secrets, goal=_GOAL)
-        finally:
-            asyncio.run(_cleared(_endpoint(document), prefix))
+    folder = Path(tempfile.mkdtemp(prefix="wsr-check-"))
+    alone = folder / "runtime.yaml"
+    alone.write_text(yaml.safe_dump(_alone(document, directory, file, prefix)), encoding="utf-8")
+    try:
+        code = drive(alone, state=folder / "state", secrets=secrets, goal=_GOAL)
+    finally:
+        asyncio.run(_cleared(_endpoint(document), prefix))
+    if code == Exit.DONE:
+        shutil.rmtree(folder)
+    return code
 
 
 def _alone(document: WorkspaceRuntime, directory: Path, file: Path, prefix: str) -> dict[str, Any]:

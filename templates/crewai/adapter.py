@@ -6,26 +6,11 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, aclosing
-from pathlib import Path
 from typing import Any
 
-# Before the import that reads them: nothing of a workspace goes to anybody who was not named, and what CrewAI keeps for
-# itself needs a folder that can be written to, which a home need not be.
+# Before the import that reads them: nothing of a workspace goes to anybody who was not named.
 os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
-os.environ.setdefault(
-    "CREWAI_STORAGE_DIR", str(Path(os.environ.get("WORKSPACE_CONFIG_PATH") or "/configs") / "crewai" / "own")
-)
-
-from crewai_model import InterruptibleModel
-from molecule_runtime.adapters import AdapterConfig, BaseAdapter
-from molecule_runtime.adapters.base import Turn
-from molecule_runtime.adapters.conversation_files import ConversationFiles
-from molecule_runtime.adapters.endpoint import ModelEndpoint
-from molecule_runtime.adapters.settings import model_name, number, system_prompt
-from molecule_runtime.adapters.speech import Speech
-from molecule_runtime.builtin_tools import Tool
-from pydantic import Field, PrivateAttr, create_model
 
 from crewai import Agent
 from crewai.events import LLMStreamChunkEvent, crewai_event_bus

@@ -69,9 +69,9 @@ class HermesAdapter(BaseAdapter):
         speech = Speech()
         # None is between two messages of the agent.
         agent = self._agent(turn, lambda piece: speech.say("\n\n" if piece is None else piece))
-        loop, run = asyncio.get_running_loop(), contextvars.copy_context().run
-        work = loop.run_in_executor(
-            self._threads, lambda: run(agent.run_conversation, turn.text, conversation_history=earlier)
+        run = contextvars.copy_context().run
+        work = asyncio.wrap_future(
+            self._threads.submit(run, agent.run_conversation, turn.text, conversation_history=earlier)
         )
         spoke = False
         try:
@@ -94,8 +94,8 @@ class HermesAdapter(BaseAdapter):
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _agent(self, turn: Turn, hear: Callable[[str | None], None]) -> AIAgent:
-        return AIAgent(
+    def _agent(self, turn: Turn, hear: Callable[[str | None], None]) -> "AgentOfOneTurn":
+        return AgentOfOneTurn(
             base_url=ENDPOINT.url() or DEFAULT_URL,
             api_key=ENDPOINT.key(),
             provider="custom",
@@ -119,6 +119,17 @@ class HermesAdapter(BaseAdapter):
         if fault := ENDPOINT.fault(int(status[1]) if status else None):
             raise fault
         raise RuntimeError(f"Hermes Agent gave up: {said}")
+
+
+class AgentOfOneTurn(AIAgent):
+    """Once interrupted it stays so.
+
+    Hermes forgets an interruption when its loop has ended, which may be before the thread that reads the model's words has
+    noticed: that one would read on, and keep the model at work.
+    """
+
+    def clear_interrupt(self) -> None:
+        """Forget nothing."""
 
 
 def _schema(tool: Tool) -> Message:

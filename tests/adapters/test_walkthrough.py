@@ -66,6 +66,7 @@ def test_what_the_page_says_works_as_it_is_typed(
         "PIP_INDEX_URL": index.simple_url,
         "PIP_TRUSTED_HOST": index.host,
         "WSR_SECRETS_DIR": str(desk.folder / "secrets"),
+        "TMPDIR": str(tmp_path),
     }
     before = things(engine)
     for kind, path, text in steps():

@@ -8,10 +8,6 @@ SETTINGS = ""
 
 
 class ENDPOINT(OpenAIChat):
-    def environment(self) -> dict[str, str]:
-        """Return also a home that cannot be written to, as on a read-only root."""
-        return {**super().environment(), "HOME": "/proc/none"}
-
     def heard(self, text: str) -> str:
         """Return a message without the words that CrewAI has around a request."""
         return text.strip().removeprefix("Current Task: ").partition("\n")[0]

@@ -43,6 +43,12 @@ def test_a_file_without_a_newline_at_its_end_gets_one_before_it() -> None:
     assert registered(f"{HEAD}  templates:\n{LAST}".rstrip("\n")).endswith("directory: templates/own\n")
 
 
+def test_its_base_is_that_of_the_last_one_and_no_other_argument() -> None:
+    last = LAST.replace("langgraph}", "langgraph, args: {BASE_IMAGE: r.example/python, OTHER: a}}")
+    found = load(registered(f"{HEAD}  templates:\n{last}"), file="f").spec.templates[-1]
+    assert found.build.args == {"BASE_IMAGE": "r.example/python"}
+
+
 def test_where_the_last_one_is_built_from_git_it_is_too() -> None:
     git = "{url: https://github.com/Molecule-AI/template-langgraph, ref: main, credentialsSecretName: git}"
     last = LAST.replace("{directory: templates/langgraph}", f"{{git: {git}}}").replace(

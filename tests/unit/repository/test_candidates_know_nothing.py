@@ -8,12 +8,12 @@ from tests.unit.repository.test_hygiene import ROOT, tracked
 
 _SAYS_SO = re.compile(
     r"stand[-_]?in\b|\bmodel[-_]server\b|\bnonces?\b|\b(?:wsr-)?prob(?:e|es|ed|ing)\b|\bgates?\b"
-    r"|\btests?\b|\btesting\b|\badapter_testing\b|\bpytest\b|\bunittest\b|this is a check",
+    r"|\btests?\b|\btesting\b|\bpytest\b|\bunittest\b|this is a check",
     re.IGNORECASE,
 )
 _NO_CODE = {"LICENSE", ".dockerignore", "package-lock.json"}
-_OF_TESTS = "workspace/adapter_testing/"
-"""What tests of adapters inherit: it comes with the runtime, and nothing else of what is shipped may name it."""
+_FOR_AUTHORS = "adapter_testing"
+"""The tests that every template inherits come with the runtime, and are loaded by nobody who serves."""
 
 
 def shipped() -> list[tuple[str, str]]:
@@ -23,9 +23,8 @@ def shipped() -> list[tuple[str, str]]:
         (str(path), (ROOT / path).read_text(errors="replace"))
         for path in found
         if path.parts[0] in {"workspace", "templates"}
-        and "tests" not in path.parts
+        and not {"tests", _FOR_AUTHORS} & set(path.parts)
         and path.name not in _NO_CODE
-        and not str(path).startswith(_OF_TESTS)
     ]
 
 
@@ -35,15 +34,12 @@ def test_the_runtime_and_the_templates_mention_neither_gate_nor_stand_in_nor_tes
     assert [(name, found.group()) for name, text in files for found in _SAYS_SO.finditer(text)] == []
 
 
+def test_nobody_who_serves_loads_what_templates_are_tested_with() -> None:
+    assert [name for name, text in shipped() if _FOR_AUTHORS in text] == []
+
+
 @pytest.mark.parametrize(
-    "text",
-    [
-        "if WORKSPACE_ID.startswith('probe-')",
-        "import stand_in",
-        "in a test,",
-        "the gate",
-        "import adapter_testing",
-    ],
+    "text", ["if WORKSPACE_ID.startswith('probe-')", "import stand_in", "in a test,", "the gate"]
 )
 def test_each_of_the_words_is_seen(text: str) -> None:
     assert _SAYS_SO.search(text)
