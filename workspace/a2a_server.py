@@ -1,12 +1,14 @@
 """Put the A2A side together: card, JSON-RPC for 1.0 and 0.3, turns, what is remembered, and the controller's routes."""
 
 import asyncio
+from collections.abc import Sequence
 
 from a2a.server.context import ServerCallContext
 from a2a.server.request_handlers import DefaultRequestHandler
 from a2a.server.routes import create_agent_card_routes, create_jsonrpc_routes
 from a2a.types import AgentCard
 from starlette.applications import Starlette
+from starlette.routing import Route
 
 from a2a_executor import Surroundings, TurnExecutor
 from a2a_service import AgentParts
@@ -15,11 +17,13 @@ from agent_card import at_url, build_card
 from control_routes import ControlRoutes
 from conversations import Conversations
 from journal import Journal
+from platform_auth import PlatformToken
 from policies.limits import TurnSlots
 from push_configs import PushConfigs
 from push_sender import PushSender
 from snapshot import Remembered, Snapshot
 from task_store import WorkspaceTaskStore
+from transcript import Transcript
 
 RPC_URL = "/"
 CARD_CACHING = "public, max-age=60"
@@ -62,7 +66,8 @@ class A2AServer:
             validate_input_modes=True,
         )
         control = ControlRoutes(base.lifecycle, base.board, environment.control_token_file)
-        self.app = _build_app(card, handler, control, public_url=url)
+        transcript = Transcript(conversations, PlatformToken(environment.config_folder), base.scrubber.scrub)
+        self.app = _build_app(card, handler, [*control.routes(), *transcript.routes()], public_url=url)
 
     async def restore(self) -> None:
         """Take over what an earlier process left, and tell webhooks of the tasks that its end cut short."""
@@ -85,7 +90,7 @@ class A2AServer:
 
 
 def _build_app(
-    card: AgentCard, handler: DefaultRequestHandler, control: ControlRoutes, *, public_url: str | None
+    card: AgentCard, handler: DefaultRequestHandler, others: Sequence[Route], *, public_url: str | None
 ) -> Starlette:
     """Return the application; without `public_url` the card names the URL under which it was asked for."""
 
@@ -96,6 +101,6 @@ def _build_app(
         routes=[
             *create_jsonrpc_routes(handler, RPC_URL, enable_v0_3_compat=True),
             *create_agent_card_routes(card, card_modifier=localized, cache_control=CARD_CACHING),
-            *control.routes(),
+            *others,
         ]
     )

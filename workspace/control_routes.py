@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from bearer import bearer_of
 from lifecycle import DEFAULT_DRAIN_SECONDS, MAX_DRAIN_SECONDS, Lifecycle
 from status import StatusBoard
 
@@ -60,8 +61,7 @@ class ControlRoutes:
         if token is None:
             text = f"draining over HTTP is off: {problem}; use `molecule-runtime ctl drain` in the container instead"
             return JSONResponse({"error": text}, 403)
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), token):
+        if hmac.compare_digest(bearer_of(request), token):
             return None
         text = "the control token is missing or wrong; send it as Authorization: Bearer"
         return JSONResponse({"error": text}, 401, {"WWW-Authenticate": "Bearer"})

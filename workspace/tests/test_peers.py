@@ -3,8 +3,10 @@
 import json
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -93,7 +95,10 @@ async def use(workspace: Workspace, tool: str, **arguments: str) -> str:
 async def test_memory_and_work_are_shared_with_whom_they_should_be(
     launch: Launcher, platform: Platform
 ) -> None:
-    workspace = asker(launch, platform)
+    peer, workspace = launch(), asker(launch, platform)
+    platform.addresses["echo-1"] = peer.url
+    assert await use(workspace, "list_peers") == "echo-1 · Echo · helper"
+    assert await use(workspace, "delegate_task", workspace_id="echo-1", task="dig") == "echo: dig"
     for scope in ("LOCAL", "team", "GLOBAL"):
         said = await use(workspace, "commit_memory", content=f"the {scope} sky is blue", scope=scope)
         assert "Remembered" in said
@@ -113,29 +118,35 @@ async def test_memory_and_work_are_shared_with_whom_they_should_be(
     assert "HTTP Error 404" in unknown
 
 
-async def test_what_a_peer_answers_survives_restarts_of_both(launch: Launcher, platform: Platform) -> None:
-    peer, workspace = launch(), asker(launch, platform)
-    platform.addresses["echo-1"] = peer.url
-    assert await use(workspace, "list_peers") == "echo-1 · Echo · helper"
-    assert await use(workspace, "delegate_task", workspace_id="echo-1", task="dig") == "echo: dig"
-    long = await use(workspace, "delegate_task_async", workspace_id="echo-1", task="sleep 600: never")
-    assert "is not finished" in await use(workspace, "check_delegation", delegation_id=long.split()[1])
-    begun = await use(workspace, "delegate_task_async", workspace_id="echo-1", task="sleep 0.3: dug")
-    delegation = begun.split()[1]
+def test_what_a_peer_answers_survives_restarts_of_both(
+    launch: Launcher, platform: Platform, load: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    def delegations() -> Any:
+        """What a process that has just started knows."""
+        token = load("platform_auth").PlatformToken(tmp_path)
+        own = load("platform_client").Registration(workspace_id="asker", url="http://asker:8000")
+        client = load("platform_client").PlatformClient(platform.url, own, token)
+        return load("builtin_tools.delegation").Delegations(tmp_path, client, str)
 
-    workspace.stop(signal.SIGKILL)
+    peer = launch()
+    platform.addresses["echo-1"] = peer.url
+    long = delegations().begin("echo-1", "sleep 600: never").split()[1]
+    assert "is not finished" in delegations().check(long)
+    short = delegations().begin("echo-1", "sleep 0.3: dug").split()[1]
     peer.until(lambda: peer.status()["activeTasks"] == 1)
     peer.stop(signal.SIGKILL)
     moved = launch(folder=peer.folder)
     platform.addresses["echo-1"] = moved.url
-    workspace = asker(launch, platform)
 
-    assert await use(workspace, "check_delegation", delegation_id=delegation) == "echo: dug"
+    assert delegations().check(short) == "echo: dug"
+    assert delegations().check(long).startswith("failed: The workspace stopped while this task was open")
     moved.stop()
-    assert await use(workspace, "check_delegation", delegation_id=delegation) == "echo: dug"
-    assert "there is no delegation 'x'; there are " in await use(
-        workspace, "check_delegation", delegation_id="x"
-    )
+    assert delegations().check(short) == "echo: dug"
+    with pytest.raises(ValueError, match=r"there is no delegation 'x'; there are \w+"):
+        delegations().check("x")
+    del platform.addresses["echo-1"]
+    with pytest.raises(OSError, match="404"):
+        delegations().begin("echo-1", "dig")
 
 
 async def test_without_a_platform_the_agent_is_told_what_is_missing(served: Workspace) -> None:

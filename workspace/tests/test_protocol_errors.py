@@ -106,4 +106,4 @@ def test_refused_messages_leave_nothing_counted_and_no_traceback_in_the_log(serv
 
 def test_only_post_reaches_the_protocol_and_other_paths_do_not_exist(served: Workspace) -> None:
     assert served.get("/").status_code == 405
-    assert served.get("/transcript").status_code == 404
+    assert served.get("/nowhere").status_code == 404
