@@ -73,6 +73,8 @@ class Settings:
     """The operator's own image: in a cluster the stand-in model beside a candidate runs from it."""
     probe_callers: Sequence[Mapping[str, Any]] | None = None
     """The peers of a NetworkPolicy from which the operator asks candidates; None: any."""
+    notification_hosts: frozenset[str] | None = None
+    """Hosts that notifications may lead to wherever they are, all others being in the internet; None: all may be anywhere."""
     image_platform: str | None = None
     on_arm64_mac: bool = False
     child_environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -112,6 +114,7 @@ class Settings:
             patch_pods=variables.switch(given, "WSR_PATCH_PODS"),
             operator_image=given.get("WSR_OPERATOR_IMAGE"),
             probe_callers=variables.peers(given),
+            notification_hosts=variables.hosts(given, "WSR_NOTIFICATION_HOSTS"),
             image_platform=variables.image_platform(given),
             on_arm64_mac=(platform.system(), platform.machine()) == ("Darwin", "arm64"),
             docker_host=given.get("DOCKER_HOST", "unix:///var/run/docker.sock"),

@@ -135,3 +135,9 @@ def image_platform(given: Mapping[str, str]) -> str | None:
             fix="Write OS/ARCHITECTURE, for example linux/amd64.",
         )
     return value
+
+
+def hosts(given: Mapping[str, str], name: str) -> frozenset[str] | None:
+    """Return the hosts of a variable that lists them with commas between; None when it is not set."""
+    text = given.get(name)
+    return None if text is None else frozenset(each.strip() for each in text.split(",") if each.strip())

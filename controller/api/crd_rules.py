@@ -52,6 +52,8 @@ LISTS: Final[Mapping[str, ListType]] = {
     "spec.rollout.waves[].hosts": "set",
     "spec.rollout.windows": "atomic",
     "spec.rollout.windows[].days": "set",
+    "spec.notifications": Keyed("secretName"),
+    "spec.notifications[].on": "set",
     "status.conditions": Keyed("type"),
     "status.templates": Keyed("name"),
     "status.stragglers": "atomic",

@@ -74,13 +74,18 @@ def _build(last: Template, name: str, directory: str) -> list[str]:
         return [f"directory: {_word(directory)}", *args]
     given = last.build.git.model_dump(by_alias=True, exclude_unset=True)
     renamed = {
-        key: value.replace(last.name, name) if key in {"url", "path"} else value for key, value in given.items()
+        key: value.replace(last.name, name) if key in {"url", "path"} else value
+        for key, value in given.items()
     }
     return ["git:", *(f"  {key}: {_word(value)}" for key, value in renamed.items()), *args]
 
 
 def _word(value: str | Mapping[str, str]) -> str:
-    return yaml.safe_dump(value if isinstance(value, str) else dict(value), default_flow_style=True, width=1000).removesuffix("...\n").rstrip()
+    return (
+        yaml.safe_dump(value if isinstance(value, str) else dict(value), default_flow_style=True, width=1000)
+        .removesuffix("...\n")
+        .rstrip()
+    )
 
 
 def _templates_node(text: str) -> yaml.SequenceNode:

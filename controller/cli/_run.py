@@ -17,21 +17,26 @@ from controller.api.status import Status
 from controller.cli._drive import Goal
 from controller.cli.output import Exit
 from controller.cli.progress import Progress, progress_on_stderr
+from controller.clients.notifications import sender
 from controller.clients.runs import Runs
 from controller.model.actions import Action, Cascade, Prune, Replace
 from controller.plan.state import Blocked
 from controller.reconcile.loop import Reconciler
+from controller.reconcile.notifying import Notifier
 from controller.reconcile.observers import Observers
 from controller.reconcile.refresh import LoopRefresher
 from controller.reconcile.result import NotYet, Pass, Result, Stalled
 from controller.reconcile.roll import fetched
 from controller.standalone.session import Session, open_session
 from controller.standalone.stops import stops_file
-from controller.standalone.store import sole_runner
+from controller.standalone.store import saved_status, sole_runner
 from controller.standalone.watching import watch
 
 if TYPE_CHECKING:
     from controller.admin.server import Address
+
+_LAST_NOTICES_SECONDS = 15.0
+"""How long a run that has ended waits for people to be told of it."""
 
 
 async def run(file: Path, state: Path | None, secrets: Path | None, goal: Goal, runs: Runs) -> int:
@@ -51,7 +56,8 @@ async def _drive(
 ) -> int:
     wake = asyncio.Event()
     narrator = Narrator(progress)
-    told = Observers([narrator])
+    notifier = _notifier(session, progress)
+    told = Observers([narrator, notifier])
     loop = Reconciler(
         session.store,
         session.world,
@@ -73,6 +79,7 @@ async def _drive(
                     "Hooks come in plain HTTP from other machines: the shared secret can be read on the way. Put a proxy "
                     "with TLS before it, and listen on 127.0.0.1."
                 )
+        stack.push_async_callback(notifier.close, seconds=_LAST_NOTICES_SECONDS)
         watching = asyncio.create_task(
             watch(session.world, session.document, (file, stops_file(session.folder)), wake)
         )
@@ -85,6 +92,11 @@ async def _drive(
         except TimeoutError:
             return _not_yet(goal, narrator.last)
         return _finish(result, goal)
+
+
+def _notifier(session: Session, progress: Progress) -> Notifier:
+    before = saved_status(session.folder) or Status()
+    return Notifier(before, sender(session.world.parts.settings), progress.say)
 
 
 def _served(

@@ -12,6 +12,7 @@ from typing import Any, Final
 from controller.api.v1alpha1 import WorkspaceRuntime
 from controller.clients.jobs import FullBuilds
 from controller.clients.kube import KubeCluster
+from controller.clients.notifications import sender
 from controller.model.errors import NotFound, Problem, Terminal
 from controller.model.redaction import redact
 from controller.operator import refusals
@@ -26,6 +27,7 @@ from controller.operator.vitals import Vitals
 from controller.operator.world import Surroundings, foundation_of, open_world, settings_of_object
 from controller.reconcile.attempts import back_off
 from controller.reconcile.loop import Reconciler
+from controller.reconcile.notifying import Notifier
 from controller.reconcile.observers import Observers
 from controller.reconcile.refresh import LoopRefresher
 from controller.settings import Settings
@@ -146,11 +148,15 @@ class Driver:
                 anew=world.parts.checkouts.look_anew,
             )
             refresher = LoopRefresher(self._store, loop.look_anew, world.fetch, loop.hurrying)
-            told.members.append(refresher)
+            notifier = Notifier(self._store.status, sender(settings, self._secrets.withheld), self._say)
+            told.members += [refresher, notifier]
             steering = self._steer(document, loop, world.leave)
             work = _first(loop.run_forever(), world.watch(document, wake.set), steering)
-            with office.fleet.running(inbox.key, refresher):
-                await _until_cancelled(work, world.leave)
+            try:
+                with office.fleet.running(inbox.key, refresher):
+                    await _until_cancelled(work, world.leave)
+            finally:
+                await notifier.close()
 
     async def _steer(self, document: WorkspaceRuntime, loop: Reconciler, leave: Callable[[], None]) -> None:
         """Have the loop work on every edit; returns at one that it cannot be left to, or, after `leave`, at another Secret."""
@@ -199,6 +205,9 @@ class Driver:
             await self._secrets.watch()
         except Problem as problem:
             self._narrator.say(f"Secrets are not watched, a change of one is found late: {problem}")
+
+    def _say(self, line: str) -> None:
+        self._narrator.say(self._redacted(line))
 
     def _redacted(self, text: str) -> str:
         return redact(text, self._secrets.known)

@@ -25,6 +25,7 @@ class Purpose(StrEnum):
     CONTROL = "control"
     CA = "ca"
     SIGNING = "signing"
+    NOTIFICATION = "notification"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def uses_of(document: WorkspaceRuntime, *, github: str) -> tuple[SecretUse, ...]
         *_of_registry(document),
         *_of_templates(document, host_of(github)),
         *_of_targets(document),
+        *_of_notifications(document),
     )
 
 
@@ -95,6 +97,12 @@ def _of_targets(document: WorkspaceRuntime) -> Iterator[SecretUse]:
             if name is not None:
                 field = f"spec.targets.dockerHosts[{number}].{kind}SecretName"
                 yield SecretUse(field, name, Purpose.DOCKER_HOST, frozenset({host_of(host.endpoint)}))
+
+
+def _of_notifications(document: WorkspaceRuntime) -> Iterator[SecretUse]:
+    """Where an address of a notification leads stands in the Secret itself."""
+    for number, each in enumerate(document.spec.notifications):
+        yield SecretUse(f"spec.notifications[{number}].secretName", each.secret_name, Purpose.NOTIFICATION)
 
 
 def host_of(address: str) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from itertools import groupby
 from pathlib import Path
+from typing import Final
 
 from controller.api.conditions import Reason
 from controller.api.names import ANNOTATION_HOSTS, LABEL_USE
@@ -23,6 +24,9 @@ from controller.clients.kube import SECRETS, JsonObject, KubeCluster, Listed
 from controller.clients.kube_follow import follow
 from controller.model.errors import NotFound, Terminal
 from controller.operator.secret_uses import Purpose, SecretUse
+
+_SPARED: Final = frozenset({Purpose.DOCKER_HOST, Purpose.NOTIFICATION})
+"""Purposes without whose Secrets the rest of an object goes on."""
 
 
 class ObjectSecrets:
@@ -35,13 +39,13 @@ class ObjectSecrets:
         self.known: frozenset[str] = frozenset()
         """What must not show anywhere."""
         self.withheld: dict[str, Terminal] = {}
-        """Why a Secret cannot be had that only the targets of one host need, by its name."""
+        """Why a Secret cannot be had that only the targets of one host, or people who want to know, need, by its name."""
         self._cluster = cluster
         self._namespace = namespace
         self._used: dict[str, str | None] = {}
 
     async def provide(self, uses: Sequence[SecretUse]) -> None:
-        """Write the files of every Secret that is used, and remove all others; those of Docker hosts may be `withheld`.
+        """Write the files of every Secret that is used, and remove all others; some may be `withheld`.
 
         Raises:
             Terminal: SecretNotFound, SecretNotAllowed (not labelled for this, or not for such a host).
@@ -55,7 +59,7 @@ class ObjectSecrets:
             try:
                 found[name] = await self._allowed(name, of_this)
             except Terminal as problem:
-                if any(use.purpose is not Purpose.DOCKER_HOST for use in of_this):
+                if any(use.purpose not in _SPARED for use in of_this):
                     raise
                 self.withheld[name] = problem
         self.known = frozenset(text for files in found.values() for text in _texts(files))

@@ -209,6 +209,7 @@ def settings_of_object(settings: Settings, *, secrets: Path) -> Settings:
         hook_secret=None,
         admin_token=None,
         dispatch_token=None,
+        notification_hosts=settings.notification_hosts or frozenset(),
         child_environment={
             "HOME": str(secrets),
             **{name: value for name, value in settings.child_environment.items() if name in _INHERITED},

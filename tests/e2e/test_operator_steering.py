@@ -14,8 +14,8 @@ from controller.clients.registry import Registry, RegistryAccess
 from controller.clients.registry_records import RegistryRecords
 from controller.model.record import ReleaseRecord, Verdict
 from tests.cluster.cluster import Cluster
-from tests.e2e.operated import Operated, Operator, condition
-from tests.e2e.wsr import WSR
+from tests.e2e.operated import Operated, Operator, condition, eventually
+from tests.e2e.wsr import WSR, watching
 
 FAILED = "ws-1 did not come up. Version 0.1.1 is held; `wsr resume` tries it again."
 
@@ -26,9 +26,14 @@ class User:
 
     kubeconfig: Path
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """All that the verbs see of it."""
+        home = str(self.kubeconfig.parent)
+        return {"KUBECONFIG": str(self.kubeconfig), "HOME": home, "PATH": "/usr/bin:/bin"}
+
     async def wsr(self, *words: str) -> tuple[int, str]:
         """The exit code of a verb, with what it printed, or, where it did not end well, what it said of that."""
-        home = str(self.kubeconfig.parent)
         call = await asyncio.to_thread(
             subprocess.run,
             [str(WSR), *words],
@@ -36,7 +41,7 @@ class User:
             text=True,
             check=False,
             timeout=120,
-            env={"KUBECONFIG": str(self.kubeconfig), "HOME": home, "PATH": "/usr/bin:/bin"},
+            env=self.environment,
         )
         return call.returncode, (call.stderr if call.returncode else call.stdout).rstrip("\n")
 
@@ -132,7 +137,9 @@ async def test_what_is_held_stays_and_what_its_owner_has_left_stays_left_when_th
     held = f"{space}/Deployment/ws-2"
     await ground.workload("ws-1")
     await ground.workload("ws-2")
-    await ground.make("0.1.0")
+    await ground.secret("chat", use="notification", url="jsons://127.0.0.1:9/inside")
+    told = [{"secretName": "chat", "on": ["Done"]}, {"secretName": "absent", "on": ["Held"]}]
+    await ground.make("0.1.0", notifications=told)
     await ground.until_ready("0.1.0")
     assert await user.wsr("hold", held, *here, "--reason", "a demo") == (0, f"{held} is held: a demo")
     await ground.edit(version="0.1.1")
@@ -149,9 +156,9 @@ async def test_what_is_held_stays_and_what_its_owner_has_left_stays_left_when_th
     await ground.until_runs(ws_1="0.1.0", ws_2="0.1.0")
     assert await ground.until_stalled("RolledBack") == words
     code, said = await user.wsr("history", *here, "-o", "json")
-    told = json.loads(said)
-    assert (code, told["lastKnownGood"]) == (0, "0.1.0")
-    assert [(each["version"], each["verdict"], each["reason"]) for each in told["history"]] == [
+    facts = json.loads(said)
+    assert (code, facts["lastKnownGood"]) == (0, "0.1.0")
+    assert [(each["version"], each["verdict"], each["reason"]) for each in facts["history"]] == [
         ("0.1.1", "Failed", "RolledBack"),
         ("0.1.0", "Good", "UpToDate"),
     ]
@@ -162,16 +169,25 @@ async def test_what_is_held_stays_and_what_its_owner_has_left_stays_left_when_th
     await ground.make("0.1.1")
     assert await ground.until_stalled("RolledBack") == words
     assert await ground.images() == {"ws-1": "0.1.0", "ws-2": "0.1.0"}
-    assert await user.wsr("hold", *here, "--all", "--reason", "an audit") == (
-        0,
-        f"{space}/runtime is held: an audit",
-    )
-    await ground.until(lambda state: condition(state, "Ready").get("reason") == "Held")
+    with watching("status", *here, "--watch", environment=user.environment) as told_of:
+        await asyncio.to_thread(told_of, "^Ready .* RolledBack")
+        held_all = await user.wsr("hold", *here, "--all", "--reason", "an audit")
+        assert held_all == (0, f"{space}/runtime is held: an audit")
+        await asyncio.to_thread(told_of, "^Ready .* Held .* The object is held: an audit")
     assert await user.wsr("resume", *here, "--all") == (0, f"{space}/runtime is no longer held: an audit")
     assert await ground.until_stalled("RolledBack") == words
     assert await user.wsr("resume", *here) == (0, "What stopped 0.1.1 is tried again.")
     await ground.until_ready("0.1.1")
     assert [line for line in serving.lines() if "error" in line] == []
+
+    async def nobody_was_called() -> bool:
+        why = {
+            "whoever Secret chat leads to was not told: 127.0.0.1 is at no address of the internet",
+            "whoever Secret absent leads to was not told: spec.notifications[1].secretName names Secret absent, which is",
+        }
+        return all(any(each in str(line) for line in serving.lines()) for each in why)
+
+    await eventually(nobody_was_called, seconds=60)
 
 
 async def test_what_cannot_be_told_of_an_object_in_a_cluster_is_refused_in_words(

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from tests.e2e.scene import Scene
+from tests.e2e.wsr import watching
 
 
 def test_nothing_moves_when_nothing_changed_and_going_back_builds_and_uploads_nothing(rollout: Scene) -> None:
@@ -224,7 +225,12 @@ def test_a_run_that_watches_acts_on_an_edited_document_by_itself(rollout: Scene)
     workspace = rollout.populate("0.1.1", "plain-1")[0]
     running = rollout.desk.start("run")
     running.until("UpToDate")
-    rollout.desk.bump("0.1.0")
-    rollout.fleet.until(workspace, "0.1.0")
+    with watching(*rollout.desk.arguments("status", "--watch")) as told:
+        told("^Ready .* The only target runs 0.1.1")
+        rollout.desk.bump("0.1.0")
+        rollout.fleet.until(workspace, "0.1.0")
+        told("^Ready .* The only target runs 0.1.0")
     running.until("UpToDate: .*0.1.0")
+    assert rollout.desk.wsr("hold", "--reason", "an audit").code == 0
+    running.until("Held: The object is held: an audit")
     assert running.interrupt().code == 0

@@ -7,7 +7,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Self
@@ -129,3 +130,25 @@ class Running:
         with self._news:
             self._closed = True
             self._news.notify_all()
+
+
+@contextmanager
+def watching(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Callable[[str], str]]:
+    """`wsr` that goes on printing until the block ends, when somebody presses Ctrl-C; gives what waits for a line of it."""
+    command = [str(WSR), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
+        hung = threading.Timer(_PATIENCE_SECONDS, process.kill)
+        hung.start()
+
+        def until(pattern: str) -> str:
+            for line in process.stdout or ():
+                if re.search(pattern, line):
+                    return line
+            raise AssertionError(f"wsr ended without a line like {pattern!r}")
+
+        try:
+            yield until
+        finally:
+            hung.cancel()
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0

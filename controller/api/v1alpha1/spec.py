@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from controller.api.field_error import FieldError
 from controller.api.v1alpha1._base import Document, PackageVersion
 from controller.api.v1alpha1.build import Build
+from controller.api.v1alpha1.notifications import Notification
 from controller.api.v1alpha1.package import Package
 from controller.api.v1alpha1.registry import Registry
 from controller.api.v1alpha1.rollout import Rollout
@@ -37,6 +38,8 @@ class Spec(Document):
     """The adapter templates: each has an image of its own that carries the runtime."""
     targets: Targets
     rollout: Rollout = Rollout()
+    notifications: Annotated[list[Notification], Field(max_length=10)] = []
+    """Who is told when the object is held, blocked, stalled or done."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Spec:
@@ -44,6 +47,7 @@ class Spec(Document):
             _unique([getattr(template, key) for template in self.templates], "templates", key=key)
         _unique([host.name for host in self.targets.docker_hosts], "targets", "dockerHosts", key="name")
         _unique([each.name for each in self.targets.workloads], "targets", "workloads", key="name")
+        _unique([each.secret_name for each in self.notifications], "notifications", key="secretName")
         if self.targets.workloads and self.registry.mode == "Engine":
             raise FieldError(
                 "need registry.mode: Remote; the nodes of a cluster pull from a registry",
