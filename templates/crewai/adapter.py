@@ -12,6 +12,16 @@ from typing import Any
 os.environ.setdefault("CREWAI_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("CREWAI_TRACING_ENABLED", "false")
 
+from crewai_model import InterruptibleModel
+from molecule_runtime.adapters import AdapterConfig, BaseAdapter
+from molecule_runtime.adapters.base import Turn
+from molecule_runtime.adapters.conversation_files import ConversationFiles
+from molecule_runtime.adapters.endpoint import ModelEndpoint
+from molecule_runtime.adapters.settings import model_name, number, system_prompt
+from molecule_runtime.adapters.speech import Speech
+from molecule_runtime.builtin_tools import Tool
+from pydantic import Field, PrivateAttr, create_model
+
 from crewai import Agent
 from crewai.events import LLMStreamChunkEvent, crewai_event_bus
 from crewai.tools import BaseTool
