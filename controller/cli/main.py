@@ -13,6 +13,7 @@ from controller.cli.output import exit_code
 
 VERBS: Final = {
     "adapter": "Begin a template, and try one as the gate does.",
+    "approve": "Let go out what has passed the gate.",
     "build": "Write the build tree of the runtime package.",
     "bump": "Write another version into the one line that holds it.",
     "history": "Show which versions were asked for, and what became of them.",

@@ -142,7 +142,13 @@ async def test_what_is_held_stays_and_what_its_owner_has_left_stays_left_when_th
     await ground.make("0.1.0", notifications=told)
     await ground.until_ready("0.1.0")
     assert await user.wsr("hold", held, *here, "--reason", "a demo") == (0, f"{held} is held: a demo")
-    await ground.edit(version="0.1.1")
+    await ground.edit(version="0.1.1", rollout={"approval": "Required"})
+    asked = await ground.until(
+        lambda state: condition(state, "Ready").get("reason") == "AwaitingApproval", seconds=90
+    )
+    waiting = asked["status"]["awaitingApproval"]
+    taken = f"{waiting} is approved; {space}/runtime goes on with it."
+    assert await user.wsr("approve", *here, "--hash", waiting) == (0, taken)
     await ground.until_runs(ws_1="0.1.1", ws_2="0.1.0")
     await ground.until(lambda state: condition(state, "Ready").get("reason") == "TargetsHeld")
     assert await user.wsr("resume", held, *here) == (0, f"{held} is no longer held: a demo")

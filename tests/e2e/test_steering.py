@@ -42,7 +42,7 @@ def test_nothing_moves_when_nothing_changed_and_going_back_builds_and_uploads_no
     assert tags == {name: fleet.client.images.get(old[name]).id for name in old}
 
 
-def test_a_canary_goes_first_and_the_others_when_it_has_soaked(rollout: Scene) -> None:
+def test_what_is_approved_goes_to_a_canary_first_and_to_the_others_when_it_has_soaked(rollout: Scene) -> None:
     desk, fleet = rollout.desk, rollout.fleet
     rollout.populate("0.1.0", "plain-1", "plain-2")
     canary = fleet.add("plain-3", rollout.images["0.1.0"]["plain"], labels={"ring": "canary"})
@@ -53,12 +53,28 @@ def test_a_canary_goes_first_and_the_others_when_it_has_soaked(rollout: Scene) -
             {"name": "canary", "selector": {"matchLabels": {"ring": "canary"}}, "soakSeconds": 2},
             {"name": "rest"},
         ]
+        spec["rollout"]["approval"] = "Required"
     planned = json.loads(desk.wsr("plan", "-o", "json").out)["waves"]
     assert [(wave["name"], len(wave["targets"])) for wave in planned] == [("canary", 1), ("rest", 2)]
     assert planned[0]["targets"] == [f"docker/local/{canary.name}"]
 
+    waits = desk.run(code=3)
+    waiting = desk.status()["awaitingApproval"]
+    assert f"waits for approval of {waiting}" in waits.log
+    assert not waits.lines("(tag|publish|replace) ")
+    refused = desk.wsr("approve", "--hash", "12345678")
+    assert (refused.code, refused.log.splitlines()[0]) == (
+        1,
+        f"{waiting} waits for approval, not 12345678; nothing was approved.",
+    )
+    assert (
+        desk.wsr("approve", "--hash", waiting[:8]).out
+        == f"{waiting} is approved; the next pass goes on with it.\n"
+    )
+
     ended = desk.run()
     rollout.assert_all_run("0.1.1")
+    assert desk.wsr("approve").log.splitlines()[0].endswith(" waits for approval.")
     replaced = [line for line in ended.log.splitlines() if "] replace " in line]
     assert (
         re.findall(r"replace \S+-(plain-3): (?:because|proven)", replaced[0] + replaced[1]) == ["plain-3"] * 2

@@ -181,6 +181,11 @@ def test_a_verb_opens_no_secret_that_it_does_not_need(desk: Desk, verb: str, cod
         ),
         ("why", ["ws-1"], "ws-1 is no target of this document.\nTargets are: none."),
         ("resume", [], "Version 0.1.0 has no record, so nothing holds it."),
+        (
+            "approve",
+            [],
+            "Nothing is known of the object in {file} as it is now.\nRun: wsr run -f {file} --once",
+        ),
         ("history", [], "Nothing is known of the object in {file} yet.\nRun: wsr run -f {file} --once"),
         (
             "rollback",
