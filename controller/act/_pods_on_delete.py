@@ -109,9 +109,11 @@ class PodsOnDelete:
             return busy
         order = self._order
         now = await self._workloads.read(order.kind, order.namespace, order.name)
-        if now.generation != workload.generation:
+        pods = await self._workloads.pods(now, order.container)
+        same = next((each for each in pods if each.uid == pod.uid and not each.deleting), None)
+        if now.generation != workload.generation or same is None:
             return f"{order.name} has been changed meanwhile"
-        self._before[pod.uid] = pod
+        self._before[pod.uid] = same  # its process may have ended and started while it was drained
         self.latest = time.monotonic()
         self.begun = self.begun or self.latest
         if image is None:

@@ -126,6 +126,14 @@ class PlayedNode:
             Place(PODS, self.namespace, name), body, manager="played-node", part="status"
         )
 
+    async def restart(self, name: str) -> None:
+        """End the process in a pod once, and start it again as it was."""
+        at = Place(PODS, self.namespace, name)
+        (status,) = (await self.cluster.read(PODS, self.namespace, name))["status"]["containerStatuses"]
+        again = {"containerID": f"{status['containerID']}/again", "restartCount": status["restartCount"] + 1}
+        body = {"status": {"containerStatuses": [{**status, **again}]}}
+        await self.cluster.merge(at, body, manager="played-node", part="status")
+
     async def answer(self, request: web.Request) -> web.Response:
         """Answer as the process in one pod."""
         name = request.match_info["pod"]

@@ -140,6 +140,25 @@ async def test_a_pod_that_somebody_gave_another_image_is_seen_and_gets_the_templ
     assert (back.uid, back.image, back.restarts) == (pod.uid, NEW, 3)
 
 
+async def test_a_process_that_ends_by_itself_while_it_is_drained_is_not_taken_for_the_new_one(
+    place: Ground,
+) -> None:
+    await made(place)
+    place.node.busy.add("ws-1-0")
+    rolling = asyncio.create_task(place.roll(**IN_PLACE, drain_timeout_seconds=30.0))
+    await until(place, lambda *_: bool(place.node.told))
+    await place.node.restart("ws-1-0")
+    place.node.asleep = True
+    place.node.busy.clear()
+    await until(place, lambda _, pods: [pod.image for pod in pods] == [NEW])
+    done, _ = await asyncio.wait({rolling}, timeout=1.5)
+    assert not done, "its old process still runs"
+    place.node.asleep = False
+    assert isinstance(await rolling, Replaced)
+    (pod,) = await until(place, counted)
+    assert pod.restarts == 2
+
+
 async def test_of_several_pods_one_follows_the_other_and_each_is_drained_before(place: Ground) -> None:
     await made(place, replicas=3)
     _, old = await seen(place)
