@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.proxy import before_unix
 from tests.e2e.scene import Scene
 
 
+@pytest.mark.long
 def test_a_host_that_vanishes_in_the_middle_keeps_no_other_waiting_and_loses_nothing(
     scene: Scene, registry: str, tmp_path: Path
 ) -> None:

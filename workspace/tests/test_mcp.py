@@ -3,9 +3,8 @@
 import json
 from typing import Any
 
-import httpx
 import pytest
-from live_workspace import Launcher, Workspace, command
+from live_workspace import HTTP, Launcher, Workspace, command
 from mcp import Client, StdioServerParameters
 
 MCP_HEADERS = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
@@ -73,10 +72,10 @@ async def test_a_tool_that_fails_is_told_and_the_next_call_works(launch: Launche
 def test_mcp_is_for_programs_in_the_container_only(served: Workspace) -> None:
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}})
     outside = {**MCP_HEADERS, "X-Forwarded-For": "203.0.113.7"}
-    refused = httpx.post(f"{served.url}/mcp", content=body, headers=outside)
+    refused = HTTP.post(f"{served.url}/mcp", content=body, headers=outside)
     assert refused.status_code == 403
     assert "molecule-runtime mcp" in refused.json()["error"]
-    rebound = httpx.post(f"{served.url}/mcp", content=body, headers={**MCP_HEADERS, "Host": "evil.example"})
+    rebound = HTTP.post(f"{served.url}/mcp", content=body, headers={**MCP_HEADERS, "Host": "evil.example"})
     assert rebound.status_code in {403, 421}
 
 
@@ -84,12 +83,12 @@ def test_mcp_is_for_programs_in_the_container_only(served: Workspace) -> None:
     "body", ["{", "[]", '{"jsonrpc": "2.0"}', '{"jsonrpc": "2.0", "id": 1, "method": 7}']
 )
 def test_what_is_no_mcp_is_refused_and_the_workspace_goes_on(served: Workspace, body: str) -> None:
-    answer = httpx.post(f"{served.url}/mcp", content=body, headers=MCP_HEADERS)
+    answer = HTTP.post(f"{served.url}/mcp", content=body, headers=MCP_HEADERS)
     assert 400 <= answer.status_code < 500
     assert "Traceback" not in answer.text
     assert served.status()["state"] == "serving"
 
 
 def test_a_message_that_is_too_large_is_refused(served: Workspace) -> None:
-    answer = httpx.post(f"{served.url}/mcp", content=b" " * 100_000, headers=MCP_HEADERS)
+    answer = HTTP.post(f"{served.url}/mcp", content=b" " * 100_000, headers=MCP_HEADERS)
     assert answer.status_code == 413
