@@ -97,11 +97,12 @@ def test_a_caller_who_sends_too_much_gets_to_read_the_limit(served: Workspace, a
 
 
 def test_refused_messages_leave_nothing_counted_and_no_traceback_in_the_log(served: Workspace) -> None:
+    before = len(served.log)
     post(served, request("SendMessage", {"message": {"role": "ROLE_USER"}}))
     post(served, request("GetTask", {"id": 7}))
     status = served.status()
     assert (status["activeTasks"], status["queuedTasks"], status["oldestTaskSeconds"]) == (0, 0, 0)
-    assert "Traceback" not in served.log
+    assert "Traceback" not in served.log[before:]
 
 
 def test_only_post_reaches_the_protocol_and_other_paths_do_not_exist(served: Workspace) -> None:
