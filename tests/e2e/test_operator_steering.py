@@ -154,7 +154,7 @@ async def test_what_is_held_stays_and_what_its_owner_has_left_stays_left_when_th
     assert await user.wsr("resume", held, *here) == (0, f"{held} is no longer held: a demo")
     await ground.until_ready("0.1.1")
 
-    refused = "Version 0.0.9 has no record. Recorded besides 0.1.1: 0.1.0."
+    refused = "Version 0.0.9 has no record. Recorded besides 0.1.1: 0.1.0, 0.1.2."
     nothing = "Nothing was changed. Name another one with --to VERSION."
     assert await user.wsr("rollback", *here, "--to", "0.0.9") == (1, f"{refused}\n{nothing}")
     words = "Its owner went back from 0.1.1 to 0.1.0. Version 0.1.1 is held; `wsr resume` tries it again."

@@ -1,7 +1,7 @@
 """The charts in a real cluster: what people may do with objects, who may approve, and what a removal leaves."""
 
+import itertools
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +11,7 @@ import yaml
 from tests.cluster.cluster import Cluster
 from tests.contract.charts.helm import CRDS, OPERATOR
 from tests.parts.ground import REPOSITORY, PartError
+from tests.parts.waiting import until
 
 SAMPLE = REPOSITORY / "crds" / "samples" / "workloads.yaml"
 APPROVE = "runtime.molecule.ai/approve"
@@ -33,11 +34,13 @@ class Release:
         done = self.cluster.kubectl("-n", self.namespace, "--as", user, *arguments, check=check)
         return (done.stdout + done.stderr).strip()
 
-    def bind(self, user: str, role: str) -> None:
+    def bind(self, user: str, role: str, *, verb: str) -> None:
+        """Give somebody a role, and wait until the API server knows that `verb` comes with it."""
         name = f"{user}-{role.rpartition('.')[2]}"
         self.cluster.kubectl(
             "-n", self.namespace, "create", "rolebinding", name, f"--user={user}", f"--clusterrole={role}"
         )
+        until(f"{user} may {verb}", lambda: self.may(user, verb), seconds=20)
 
     def may(self, user: str, verb: str, what: str = "workspaceruntimes") -> bool:
         return self.as_(user, "auth", "can-i", verb, what, check=False).endswith("yes")
@@ -58,15 +61,12 @@ def release(cluster: Cluster) -> Iterator[Release]:
 
 
 def test_who_may_edit_a_namespace_sees_its_objects_and_changes_none(release: Release) -> None:
-    release.bind("editor", "edit")
-    deadline = time.monotonic() + 20
-    while not release.may("editor", "watch") and time.monotonic() < deadline:
-        time.sleep(0.2)  # a controller of the cluster puts aggregated roles together
+    release.bind("editor", "edit", verb="watch")  # a controller of the cluster puts aggregated roles together
     assert [verb for verb in ("get", "list", "watch") if not release.may("editor", verb)] == []
     writing = ("create", "update", "patch", "delete", "approve", "refresh")
     assert [verb for verb in writing if release.may("editor", verb)] == []
     assert release.may("editor", "create", "deployments.apps"), "the role edit is bound"
-    release.bind("maintainer", release.role("edit"))
+    release.bind("maintainer", release.role("edit"), verb="patch")
     assert [verb for verb in ("create", "patch", "delete") if not release.may("maintainer", verb)] == []
     assert [verb for verb in ("approve", "refresh") if release.may("maintainer", verb)] == []
 
@@ -76,8 +76,8 @@ def test_only_who_has_the_verb_approve_may_approve_and_everybody_may_take_it_bac
     document["metadata"] |= {"name": "to-approve", "namespace": release.namespace}
     document["spec"]["rollout"] = {"approval": "Required"}
     release.cluster.apply(document, namespace=release.namespace)
-    release.bind("writer", release.role("edit"))
-    release.bind("approver", release.role("approve"))
+    release.bind("writer", release.role("edit"), verb="patch")
+    release.bind("approver", release.role("approve"), verb="approve")
 
     def annotate(user: str, value: str) -> str:
         return release.as_(user, "annotate", "--overwrite", "wsr", "to-approve", value, check=False)
@@ -86,7 +86,8 @@ def test_only_who_has_the_verb_approve_may_approve_and_everybody_may_take_it_bac
         "Only who has the verb approve on workspaceruntimes.runtime.molecule.ai may set annotation "
         f"runtime.molecule.ai/approve of {release.namespace}/to-approve."
     )
-    assert refusal in annotate("writer", f"{APPROVE}=sha256:1")
+    tries = itertools.count()  # a policy that was just installed is in force a moment later
+    until("the policy is in force", lambda: refusal in annotate("writer", f"{APPROVE}=try-{next(tries)}"))
     assert "annotated" in annotate("writer", "example.org/else=fine")
     assert "annotated" in annotate("approver", f"{APPROVE}=sha256:1")
     assert "annotated" in annotate("writer", "example.org/else=still-fine"), "what was approved stays so"

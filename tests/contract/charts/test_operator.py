@@ -1,7 +1,6 @@
 """The operator as its chart installs it: two replicas within their rights, one of which works, and nothing left of it afterwards."""
 
 import json
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from tests.cluster.cluster import Cluster
 from tests.contract.charts.helm import CRDS, OPERATOR
 from tests.parts.ground import REPOSITORY
 from tests.parts.our_images import push_our_image
+from tests.parts.waiting import until
 
 NAME = "workspace-runtime-operator"
 SAMPLE = REPOSITORY / "crds" / "samples" / "workloads.yaml"
@@ -75,13 +75,6 @@ def sample(installed: Installed, name: str) -> dict[str, Any]:
     spec = document["spec"]
     spec["targets"]["workloads"][0]["namespaces"] = [installed.targets]
     return document
-
-
-def until(what: str, holds: Any, seconds: float = 60) -> None:  # noqa: ANN401 -- a question
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.2)
 
 
 def test_an_installed_operator_works_within_its_rights_and_leaves_nothing_behind(
