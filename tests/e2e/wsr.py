@@ -135,7 +135,8 @@ class Running:
 @contextmanager
 def watching(*arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[Callable[[str], str]]:
     """`wsr` that goes on printing until the block ends, when somebody presses Ctrl-C; gives what waits for a line of it."""
-    command = [str(WSR), *arguments]
+    # Whoever runs tests in the background has them ignore Ctrl-C, and all that they start.
+    command = ["env", "--default-signal=INT", str(WSR), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         hung = threading.Timer(_PATIENCE_SECONDS, process.kill)
         hung.start()
@@ -149,6 +150,7 @@ def watching(*arguments: str, environment: Mapping[str, str] | None = None) -> I
         try:
             yield until
         finally:
-            hung.cancel()
             process.send_signal(signal.SIGINT)
+            process.wait()
+            hung.cancel()
     assert process.returncode == 0
