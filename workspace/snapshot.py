@@ -7,8 +7,6 @@ that a killed process loses no finished task either.
 import contextlib
 import json
 import logging
-import os
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from journal import Journal
 from push_configs import PushConfigs
 from task_ledger import TaskLedger
 from task_store import WorkspaceTaskStore
+from whole_file import replace_text
 
 SNAPSHOT_FILE = "runtime-snapshot.json"
 FORMAT = 1
@@ -65,7 +64,7 @@ class Snapshot:
         if not document["tasks"] and not self._path.exists():
             return
         try:
-            _replace(self._path, json.dumps(document, separators=(",", ":")))
+            replace_text(self._path, json.dumps(document, separators=(",", ":")))
         except OSError as error:
             logger.error("Losing conversations and tasks: %s cannot be written: %s", self._path, error)  # noqa: TRY400 - the cause is the text
             return
@@ -143,15 +142,3 @@ def _continued(saved: dict[str, Any], lines: Iterable[tuple[str, Any]]) -> dict[
         "tasks": list(tasks.values()),
         "webhooks": [item for item in webhooks.values() if item["config"]["taskId"] in tasks],
     }
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside, flush to disk, rename: a reader or a crash sees the old file or the new one."""
-    # A name for each thread: at the end of the grace period another thread may write while the loop still does.
-    beside = path.with_name(f".{path.name}.{threading.get_ident()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)

@@ -2,13 +2,13 @@
 
 import json
 import logging
-import os
 import time
 import uuid
 from pathlib import Path
 from typing import Any
 
 from adapters.base import AdapterConfigurationError
+from whole_file import replace_text
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +53,7 @@ class ConversationFiles:
         Raises:
             OSError: it cannot be written; what was there is kept.
         """
-        path = self._path(context_id)
-        beside = path.with_suffix(".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(document, file)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        replace_text(self._path(context_id), json.dumps(document))
 
     def set_aside(self, context_id: str, reason: Exception) -> None:
         """Keep a document that is of no use under another name.

@@ -6,7 +6,6 @@ there after a restart of either side: the peer keeps its tasks, and who asks for
 
 import asyncio
 import json
-import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ from urllib.parse import quote
 
 from builtin_tools.tool import Tool
 from platform_client import PlatformClient
+from whole_file import replace_text
 
 FOLDER = "delegations"
 WAIT_SECONDS = 300.0
@@ -157,11 +157,4 @@ class Delegations:
 
     def _save(self, record: dict[str, Any]) -> None:
         self._folder.mkdir(mode=0o700, exist_ok=True)
-        path = self._folder / f"{record['id']}.json"
-        beside = path.with_suffix(".new")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(record))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        replace_text(self._folder / f"{record['id']}.json", json.dumps(record))
